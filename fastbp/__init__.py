@@ -1,0 +1,31 @@
+"""fastbp: dense neural networks trained on CPUs by backpropagation, fast.
+
+`Network` is the place to begin.
+"""
+
+from fastbp import activations, initializers, losses, optimizers
+from fastbp.activations import Activation
+from fastbp.history import History
+from fastbp.network import Gradients, Network, load
+from fastbp.optimizers import SGD, Adagrad, Adam, AdamW, Nadam, Optimizer, RMSprop
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD",
+    "Activation",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Gradients",
+    "History",
+    "Nadam",
+    "Network",
+    "Optimizer",
+    "RMSprop",
+    "activations",
+    "initializers",
+    "load",
+    "losses",
+    "optimizers",
+]

@@ -1,0 +1,160 @@
+"""What a network is made of: from the constructor's arguments, to a model file and back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastbp import initializers
+from fastbp.activations import ACTIVATIONS, Activation, FixedActivation
+from fastbp.layout import Layout
+from fastbp.losses import LOSSES, Loss
+from fastbp.optimizers import OPTIMIZERS, Optimizer
+from fastbp.validation import choice, shown, widths
+
+HIDDEN = tuple(name for name, entry in ACTIVATIONS.items() if not entry.output_only)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The checked parts of a network."""
+
+    layout: Layout
+    activations: tuple[Activation | FixedActivation, ...]
+    loss: Loss
+    optimizer: Optimizer
+    initializer: Any
+
+
+def make(
+    layers: Any,
+    activation: Any,
+    loss: Any,
+    output_activation: Any,
+    optimizer: Any,
+    initializer: Any,
+    dtype: DTypeLike,
+) -> Configuration:
+    """Check the arguments of `fastbp.Network`; errors name the argument."""
+    layout = Layout(widths(layers), _dtype(dtype))
+    chosen = _named(loss, LOSSES, Loss, "loss")
+    return Configuration(
+        layout,
+        (*_hidden(activation, layout.layers - 1), _output(output_activation, chosen)),
+        chosen,
+        _named(optimizer, OPTIMIZERS, Optimizer, "optimizer"),
+        initializers.check(initializer),
+    )
+
+
+def describe(parts: Configuration) -> dict[str, Any]:
+    """What a model file says of the parts; raises ValueError for an activation of the user's."""
+    for activation in parts.activations:
+        if ACTIVATIONS.get(activation.name) is not activation:
+            raise ValueError(
+                f"activation {activation.name!r} is not one of fastbp's own: a file holds no code, "
+                "so the network cannot be saved (copy its weights, or pickle it)"
+            )
+    return {
+        "layers": list(parts.layout.widths),
+        "dtype": parts.layout.dtype.name,
+        "activations": [activation.name for activation in parts.activations],
+        "loss": {"name": parts.loss.name, **asdict(parts.loss)},
+        "optimizer": {"name": parts.optimizer.name, **asdict(parts.optimizer)},
+        "initializer": initializers.describe(parts.initializer),
+    }
+
+
+def parse(described: Mapping[str, Any]) -> Configuration:
+    """The parts that a model file describes; raises ValueError or TypeError."""
+    expected = {"layers", "dtype", "activations", "loss", "optimizer", "initializer"}
+    if set(described) != expected:
+        raise ValueError(f"configuration must have the keys {sorted(expected)}")
+    names = described["activations"]
+    if not isinstance(names, list) or not names:
+        raise ValueError(f"activations must be a list of names, got {shown(names)}")
+    return make(
+        described["layers"],
+        names[:-1],
+        _settings(described["loss"], LOSSES, "loss"),
+        names[-1],
+        _settings(described["optimizer"], OPTIMIZERS, "optimizer"),
+        described["initializer"],
+        described["dtype"],
+    )
+
+
+def arrays(parts: Configuration) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Name, shape and dtype of every array of a model file, from the widths alone."""
+    expected = {}
+    for slot in range(1 + parts.optimizer.slots):
+        prefix = f"slot{slot}." if slot else ""
+        for layer in range(parts.layout.layers):
+            shape = parts.layout.widths[layer : layer + 2]
+            expected[f"{prefix}weights.{layer}"] = (shape, parts.layout.dtype)
+            expected[f"{prefix}biases.{layer}"] = (shape[1:], parts.layout.dtype)
+    return expected
+
+
+def _dtype(value: DTypeLike) -> np.dtype[Any]:
+    try:
+        found = np.dtype(value) if value is not None else None
+    except TypeError:
+        found = None
+    if found not in (np.dtype("float32"), np.dtype("float64")):
+        raise ValueError(f"dtype must be float32 or float64, got {shown(value)}")
+    return found.newbyteorder("=")
+
+
+def _named(value: Any, entries: Mapping[str, Any], kind: type, name: str) -> Any:
+    """An object of `kind`, or the entry of that name with its defaults."""
+    if isinstance(value, kind) and type(value) in entries.values():
+        return value
+    if isinstance(value, type) and value in entries.values():
+        raise TypeError(f"{name} must be an object: write {value.__name__}(), with the brackets")
+    return entries[choice(value, entries, name)]()
+
+
+def _activation(value: Any, name: str, options: Sequence[str]) -> Activation | FixedActivation:
+    if isinstance(value, Activation | FixedActivation):
+        value = value.name if value is ACTIVATIONS.get(value.name) else value
+    if isinstance(value, Activation):
+        return value
+    return ACTIVATIONS[choice(value, options, name)]
+
+
+def _hidden(value: Any, count: int) -> list[Activation | FixedActivation]:
+    if isinstance(value, str | Activation | FixedActivation):
+        return [_activation(value, "activation", HIDDEN)] * count
+    if not isinstance(value, Sequence):
+        raise TypeError(
+            f"activation must be a name, an Activation or a sequence of them, got {shown(value)}"
+        )
+    if len(value) != count:
+        raise ValueError(
+            f"activation must be one for all hidden layers or one for each of the {count}; "
+            f"got {len(value)}"
+        )
+    return [_activation(one, f"activation[{i}]", HIDDEN) for i, one in enumerate(value)]
+
+
+def _output(value: Any, loss: Loss) -> Activation | FixedActivation:
+    natural = ACTIVATIONS[loss.output_activation]
+    if value is None:
+        return natural
+    chosen = _activation(value, "output_activation", tuple(ACTIVATIONS))
+    if loss.on_logits and chosen is not natural:
+        raise ValueError(
+            f"output_activation of loss {loss.name!r} must be {natural.name!r}, "
+            f"got {chosen.name!r}"
+        )
+    return chosen
+
+
+def _settings(value: Any, entries: Mapping[str, Any], name: str) -> Any:
+    if not isinstance(value, dict) or "name" not in value:
+        raise ValueError(f"{name} must be an object with a name, got {shown(value)}")
+    settings = dict(value)
+    return entries[choice(settings.pop("name"), entries, name)](**settings)

@@ -1,0 +1,85 @@
+"""The matrix product: loops around the register tile, the same for every shape.
+
+All three products of a layer are this one: `X @ W + b`, `delta @ W.T` with the transposed mirror
+of W as B, and `X.T @ delta` by reading X along its columns.
+"""
+
+from fastbp.kernels.jit import INT, REAL, inline, kernel
+from fastbp.kernels.simd import advance, vector_bytes
+from fastbp.kernels.tile import make_tile, tile_shape
+
+ROWS, VECTORS = tile_shape()
+REGISTER = vector_bytes()
+K_BLOCK = 512  # rows of B at a time: what a tile reads of A and B stays in the L2 cache
+
+
+def _make_column(vectors):
+    """A function for kernels: one column of tiles, `vectors` registers wide, all M rows."""
+    tile_full = make_tile(ROWS, vectors)
+    tile_4, tile_2, tile_1 = (make_tile(rows, vectors) for rows in (4, 2, 1))
+
+    @inline
+    def column(a, a_row, a_k, b, b_k, start, start_row, c, c_row, rows, depth):
+        i = 0
+        while rows - i >= ROWS:
+            tile_full(
+                advance(a, i * a_row), a_row, a_k, b, b_k,
+                advance(start, i * start_row), start_row, advance(c, i * c_row), c_row, depth,
+            )  # fmt: skip
+            i += ROWS
+        while rows - i >= 4:
+            tile_4(
+                advance(a, i * a_row), a_row, a_k, b, b_k,
+                advance(start, i * start_row), start_row, advance(c, i * c_row), c_row, depth,
+            )  # fmt: skip
+            i += 4
+        if rows - i >= 2:
+            tile_2(
+                advance(a, i * a_row), a_row, a_k, b, b_k,
+                advance(start, i * start_row), start_row, advance(c, i * c_row), c_row, depth,
+            )  # fmt: skip
+            i += 2
+        if rows - i >= 1:
+            tile_1(
+                advance(a, i * a_row), a_row, a_k, b, b_k,
+                advance(start, i * start_row), start_row, advance(c, i * c_row), c_row, depth,
+            )  # fmt: skip
+
+    return column
+
+
+column_1, column_2, column_3 = (_make_column(vectors) for vectors in (1, 2, 3))
+
+
+@inline
+def _block(a, a_row, a_k, b, b_k, start, start_row, c, c_row, rows, columns, depth, lanes):
+    j = 0
+    while j < columns:
+        left = (columns - j + lanes - 1) // lanes
+        bj, sj, cj = advance(b, j), advance(start, j), advance(c, j)
+        if VECTORS == 3 and left >= 3 and left != 4:  # 4 is 2 + 2: a tile of 1 is slower
+            column_3(a, a_row, a_k, bj, b_k, sj, start_row, cj, c_row, rows, depth)
+            j += 3 * lanes
+        elif left >= 2:
+            column_2(a, a_row, a_k, bj, b_k, sj, start_row, cj, c_row, rows, depth)
+            j += 2 * lanes
+        else:
+            column_1(a, a_row, a_k, bj, b_k, sj, start_row, cj, c_row, rows, depth)
+            j += lanes
+
+
+@kernel(REAL, INT, INT, REAL, INT, REAL, INT, REAL, INT, INT, INT, INT, INT)
+def gemm(a, a_row, a_k, b, b_k, start, start_row, c, c_row, rows, columns, depth, itemsize):
+    """c[rows, columns] = start + a[rows, depth] @ b[depth, columns]; overwrites c alone.
+
+    Strides are in elements. `columns` counts up to whole vectors, so b, start and c are padded.
+    """
+    lanes = REGISTER // itemsize
+    blocks = max(1, (depth + K_BLOCK // 2) // K_BLOCK)
+    for block in range(blocks):
+        k0, k1 = depth * block // blocks, depth * (block + 1) // blocks
+        ak, bk = advance(a, k0 * a_k), advance(b, k0 * b_k)
+        if block == 0:
+            _block(ak, a_row, a_k, bk, b_k, start, start_row, c, c_row, rows, columns, k1, lanes)
+        else:
+            _block(ak, a_row, a_k, bk, b_k, c, c_row, c, c_row, rows, columns, k1 - k0, lanes)

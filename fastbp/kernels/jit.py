@@ -1,0 +1,181 @@
+"""Compilation: the one place that holds Numba's flags and the disk cache of compiled kernels.
+
+Two kinds of functions exist. `inline` functions are called from kernels and compiled into them.
+A `Kernel` is a C function with a fixed signature that the rest of fastbp calls by its address:
+whatever is plugged into a training step, nothing else is compiled again.
+
+Numba's own disk cache sees only the file that a function stands in, so an edit of another file
+leaves it serving old machine code (numba #1833). Here a cache folder is named after a hash of all
+of fastbp's sources, and a kernel's key inside it is its name and its element type.
+"""
+
+import functools
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from ctypes import CFUNCTYPE, c_int64
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+import platformdirs
+from numba import types
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.ccallback import CFunc
+
+# Without nnan and ninf, which would remove the checks for NaN and infinity (numba #2919), and
+# without reassoc, which would make a sum depend on the width of the vectors.
+FLAGS: dict[str, Any] = {
+    "fastmath": {"contract", "nsz", "arcp"},
+    "error_model": "numpy",
+    "nogil": True,
+}
+
+# Called from kernels alone: no wrappers for Python or C, which would double the compilation.
+inline = numba.njit(**FLAGS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+SOURCES = Path(__file__).resolve().parents[1]
+
+
+@functools.cache
+def source_hash() -> str:
+    """The hash of all of fastbp's sources and of the compiler's version."""
+    digest = hashlib.sha256(f"{numba.__version__} {np.__version__}".encode())
+    for path in sorted(SOURCES.rglob("*.py")):
+        digest.update(str(path.relative_to(SOURCES)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:20]
+
+
+@functools.cache
+def cache_folder() -> Path | None:
+    """The folder of compiled kernels, private to the user, or None where none can be written.
+
+    The environment variable ``FASTBP_CACHE_DIR`` names another parent folder.
+    """
+    parent = os.environ.get("FASTBP_CACHE_DIR") or platformdirs.user_cache_dir("fastbp", False)
+    folder = Path(parent) / source_hash()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The cache holds machine code that will be run: nobody else may own or write it.
+        if hasattr(os, "getuid"):
+            status = folder.stat()
+            if status.st_uid != os.getuid():
+                return None
+            if status.st_mode & 0o077:
+                folder.chmod(0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError:
+        return None
+    return folder
+
+
+class _Locator:
+    """Tells Numba where a kernel's files lie and what they are called."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self._name, self._folder = name, folder
+
+    def ensure_cache_path(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def get_cache_path(self) -> str:
+        return str(self._folder)
+
+    def get_source_stamp(self) -> str:
+        return source_hash()
+
+    def get_disambiguator(self) -> str:
+        return self._name
+
+
+class _KernelCache(FunctionCache):
+    """Numba's function cache under a key of our own, so that closures hit it too."""
+
+    def __init__(self, function: Callable[..., Any], name: str, folder: Path) -> None:
+        self._kernel_name = name
+        locator = _Locator(name, folder)
+
+        class Implementation(CompileResultCacheImpl):
+            def __init__(self, py_func: Callable[..., Any]) -> None:
+                self._locator = locator
+                self._filename_base = self.get_filename_base("kernel", "")
+
+        self._impl_class = Implementation
+        super().__init__(function)
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        return sig, codegen.magic_tuple(), self._kernel_name
+
+
+REAL = object()  # in a kernel's signature: a pointer to elements of its dtype
+INT = types.int64
+POINTERS = {
+    np.dtype("float32"): types.CPointer(types.float32),
+    np.dtype("float64"): types.CPointer(types.float64),
+}
+
+
+class Kernel:
+    """A function compiled for the C calling convention, once a dtype, when first asked for.
+
+    Parameters
+    ----------
+    function : callable
+        What to compile. It returns nothing and must not raise.
+    signature : sequence
+        The types of its arguments: `INT`, a Numba type, or `REAL` for a pointer to elements of
+        the dtype that is asked for.
+    name : str, optional
+        Identifies the kernel in the disk cache; the function's qualified name by default.
+    cached : bool, optional
+        False keeps a kernel out of the disk cache: for functions that fastbp's sources do not
+        hold and their hash cannot tell apart.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        signature: tuple[Any, ...],
+        name: str | None = None,
+        cached: bool = True,
+    ) -> None:
+        module = function.__module__.rpartition(".")[2]
+        self.name = name or f"{module}.{function.__name__}"
+        self.function, self.signature, self.cached = function, signature, cached
+        self._compiled: dict[np.dtype[Any], CFunc] = {}
+
+    def compiled(self, dtype: Any = "float32") -> CFunc:
+        """The compiled function for `dtype`, from this process, from disk, or made now."""
+        dtype = np.dtype(dtype) if REAL in self.signature else np.dtype("float32")
+        if dtype not in self._compiled:
+            arguments = tuple(POINTERS[dtype] if t is REAL else t for t in self.signature)
+            compiled = CFunc(self.function, (arguments, types.void), {}, FLAGS)
+            folder = cache_folder() if self.cached else None
+            if folder is not None:
+                compiled._cache = _KernelCache(self.function, f"{self.name}.{dtype}", folder)
+            compiled.compile()
+            self._compiled[dtype] = compiled
+        return self._compiled[dtype]
+
+    def address(self, dtype: Any = "float32") -> int:
+        """The address of the compiled function."""
+        return int(self.compiled(dtype).address)
+
+    @functools.cache  # noqa: B019 - kernels are module globals and live as long as the process
+    def call(self, dtype: Any = "float32") -> Callable[..., None]:
+        """A Python callable taking addresses and sizes as ints; it runs without the GIL."""
+        return CFUNCTYPE(None, *[c_int64] * len(self.signature))(self.address(dtype))
+
+
+def kernel(*signature: Any) -> Callable[[Callable[..., Any]], Kernel]:
+    """Make a `Kernel` of the decorated function."""
+    return lambda function: Kernel(function, signature)
+
+
+def address(array: np.ndarray) -> int:
+    """The address of an array's first element, as kernels take it."""
+    return int(array.__array_interface__["data"][0])

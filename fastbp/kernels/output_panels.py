@@ -1,0 +1,131 @@
+"""Panels for the output layer that need whole rows: softmax, exponential, cross-entropy.
+
+The contracts stand in panels.py. These write only the n columns that count, and zeros behind.
+"""
+
+from numba import carray
+
+from fastbp.kernels.jit import REAL, inline, kernel
+from fastbp.kernels.panels import BACKWARD, FORWARD, LOSS, run
+from fastbp.kernels.simd import advance, pointer_to, row_max, row_sum
+from fastbp.kernels.vecmath import exp, like, log
+
+
+@inline
+def _exponentials(z, to, rows, n, ld):
+    """to[r, :ld] = exp(z[r] - max(z[r, :n])); z and `to` may be the same block."""
+    for r in range(rows):
+        top = row_max(advance(z, r * ld), n)
+        source, target = carray(advance(z, r * ld), (ld,)), carray(advance(to, r * ld), (ld,))
+        for j in range(ld):
+            target[j] = source[j] - top
+    block = run(to, rows * ld)
+    for i in range(block.size):
+        block[i] = exp(block[i])
+
+
+@inline
+def _scale_row(row, factor, n, ld):
+    values = run(row, ld)
+    for j in range(ld):
+        values[j] *= factor
+    for j in range(n, ld):
+        values[j] = 0
+
+
+@kernel(*FORWARD)
+def softmax(a, d, rows, n, ld):
+    """a[r] = exp(a[r]) / sum(exp(a[r])), shifted by the row's largest for stability."""
+    _exponentials(a, a, rows, n, ld)
+    for r in range(rows):
+        row = advance(a, r * ld)
+        total = row_sum(row, n)
+        _scale_row(row, like(total, 1.0) / total, n, ld)
+
+
+@kernel(*BACKWARD)
+def softmax_backward(delta, operand, rows, n, ld):
+    """delta[r] = a * (delta[r] - sum(delta[r] * a)) with a = operand[r]: the Jacobian of softmax."""
+    for r in range(rows):
+        slopes, a = run(advance(delta, r * ld), n), run(advance(operand, r * ld), n)
+        mean = like(slopes[0], 0.0)
+        for j in range(n):
+            mean += slopes[j] * a[j]
+        for j in range(n):
+            slopes[j] = a[j] * (slopes[j] - mean)
+
+
+@kernel(*FORWARD)
+def exponential(a, d, rows, n, ld):
+    """a = exp(a)."""
+    for r in range(rows):
+        row = run(advance(a, r * ld), n)
+        for j in range(n):
+            row[j] = exp(row[j])
+
+
+@kernel(*BACKWARD)
+def exponential_backward(delta, operand, rows, n, ld):
+    """delta *= operand: the exponential is its own derivative."""
+    for r in range(rows):
+        slopes, a = run(advance(delta, r * ld), n), run(advance(operand, r * ld), n)
+        for j in range(n):
+            slopes[j] *= a[j]
+
+
+@kernel(*LOSS)
+def cross_entropy_labels(z, delta, targets, order, values, parameters, rows, n, ld, batch):
+    """Loss of logits z against class labels, int64 at `targets`; parameters[0]: smoothing s.
+
+    The target of class j is t = s / n, plus 1 - s for the label; the loss is sum(-t * log p).
+    """
+    index, losses = carray(order, (rows,)), carray(values, (rows,))
+    labels = pointer_to(targets, order)
+    smoothing = carray(parameters, (1,))[0]
+    scale = like(carray(z, (1,))[0], 1.0 / batch)
+    _exponentials(z, delta, rows, n, ld)
+    for r in range(rows):
+        logits, row = advance(z, r * ld), advance(delta, r * ld)
+        label = carray(advance(labels, index[r]), (1,))[0]
+        total = row_sum(row, n)
+        log_total = log(total) + row_max(logits, n)
+        _scale_row(row, scale / total, n, ld)
+        slopes, z_row = carray(row, (n,)), carray(logits, (n,))
+        loss = float(log_total - z_row[label])
+        if smoothing > 0:
+            even = like(scale, smoothing / n)
+            for j in range(n):
+                slopes[j] -= scale * even
+            mean = float(log_total) - float(row_sum(logits, n)) / n
+            loss = (1 - smoothing) * loss + smoothing * mean
+        slopes[label] -= scale * like(scale, 1 - smoothing)
+        losses[r] = loss
+
+
+@kernel(*LOSS)
+def cross_entropy_probabilities(z, delta, targets, order, values, parameters, rows, n, ld, batch):
+    """Loss of logits z against rows of class probabilities; parameters[0]: smoothing s.
+
+    The target is t = (1 - s) * y + s / n and the loss sum(-t * log p).
+    """
+    index, losses = carray(order, (rows,)), carray(values, (rows,))
+    first = carray(z, (1,))[0]
+    smoothing = carray(parameters, (1,))[0]
+    keep, even = like(first, 1 - smoothing), like(first, smoothing / n)
+    scale = like(first, 1.0 / batch)
+    _exponentials(z, delta, rows, n, ld)
+    for r in range(rows):
+        logits, row = advance(z, r * ld), advance(delta, r * ld)
+        total = row_sum(row, n)
+        log_total = log(total) + row_max(logits, n)
+        y = run(advance(pointer_to(targets, z), index[r] * n), n)
+        slopes, z_row = run(row, n), run(logits, n)
+        loss, mass = 0.0, like(first, 0.0)
+        for j in range(n):
+            t = keep * y[j] + even
+            mass += t
+            loss += t * (log_total - z_row[j])
+        _scale_row(row, scale * mass / total, n, ld)
+        for j in range(n):
+            slopes[j] -= scale * (keep * y[j] + even)
+        losses[r] = loss

@@ -1,0 +1,115 @@
+"""Panels: behaviours over blocks of a batch, compiled alone and called by address.
+
+A block is `rows` rows of `n` elements, `ld` elements apart. Element-wise panels run over the
+block as one run of rows * ld elements, padding included: what lies in the padding columns never
+reaches a number outside of them.
+
+Contracts, all pointers to the network's dtype unless said otherwise:
+
+- forward(a, d, rows, n, ld): a = f(a). Panels made `with_derivative` also write d = f'(a before).
+- backward(delta, operand, rows, n, ld): delta *= f', found from the operand: the activation's
+  output, or what its forward panel left in d.
+- loss(z, delta, targets, order, values, parameters, rows, n, ld, batch): z holds the outputs (or
+  logits, if the loss says so); delta = d(mean loss)/dz over a batch of `batch` rows, values[r] =
+  the loss of row r; target of row r: row order[r] of `targets`. values, parameters: float64.
+- update(p, g, slot_bytes, n, coefficients): p changed by gradient g; slot k of p lies (k + 1) *
+  slot_bytes behind it. coefficients: float64, this step's row of `Optimizer.coefficients`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import carray, types
+
+from fastbp.kernels.jit import INT, REAL, Kernel, inline, kernel
+from fastbp.kernels.simd import address_of, advance, pointer_to, restrict
+from fastbp.kernels.vecmath import like
+
+FLOAT64S = types.CPointer(types.float64)
+INT64S = types.CPointer(types.int64)
+FORWARD = (REAL, REAL, INT, INT, INT)
+BACKWARD = (REAL, REAL, INT, INT, INT)
+LOSS = (REAL, REAL, INT, INT64S, FLOAT64S, FLOAT64S, INT, INT, INT, INT)
+UPDATE = (REAL, REAL, INT, INT, FLOAT64S)
+
+
+@inline
+def run(pointer, n):
+    """An array over n elements that nothing else in the panel overlaps."""
+    return carray(restrict(pointer), (n,))
+
+
+@inline
+def slot(p, slot_bytes, k, n):
+    """Slot k of the parameters at p."""
+    return run(pointer_to(address_of(p) + (k + 1) * slot_bytes, p), n)
+
+
+def forward_panel(name: str, f: Callable[..., Any], cached: bool = True) -> Kernel:
+    """The panel a = f(a) of a scalar function."""
+
+    def panel(a, d, rows, n, ld):
+        block = run(a, rows * ld)
+        for i in range(block.size):
+            block[i] = f(block[i])
+
+    return Kernel(panel, FORWARD, f"{name}.forward", cached)
+
+
+def forward_with_derivative_panel(
+    name: str, f: Callable[..., Any], df: Callable[..., Any], cached: bool = True
+) -> Kernel:
+    """The panel a, d = f(a), f'(a) of a scalar function whose output does not tell its slope."""
+
+    def panel(a, d, rows, n, ld):
+        block, slope = run(a, rows * ld), run(d, rows * ld)
+        for i in range(block.size):
+            z = block[i]
+            slope[i] = df(z)
+            block[i] = f(z)
+
+    return Kernel(panel, FORWARD, f"{name}.forward_with_derivative", cached)
+
+
+def backward_panel(name: str, df: Callable[..., Any], cached: bool = True) -> Kernel:
+    """The panel delta *= df(operand)."""
+
+    def panel(delta, operand, rows, n, ld):
+        block, of = run(delta, rows * ld), run(operand, rows * ld)
+        for i in range(block.size):
+            block[i] *= df(of[i])
+
+    return Kernel(panel, BACKWARD, f"{name}.backward", cached)
+
+
+@kernel(*BACKWARD)
+def multiply(delta, operand, rows, n, ld):
+    """delta *= operand, where the forward panel has left the slopes."""
+    block, slope = run(delta, rows * ld), run(operand, rows * ld)
+    for i in range(block.size):
+        block[i] *= slope[i]
+
+
+def elementwise_loss_panel(
+    name: str, value: Callable[..., Any], slope: Callable[..., Any]
+) -> Kernel:
+    """The panel of a loss that is a mean over elements: value(z, y, p), slope(z, y, p) = d/dz.
+
+    p is the loss's first parameter (0 if it has none), in the element type.
+    """
+
+    def panel(z, delta, targets, order, values, parameters, rows, n, ld, batch):
+        index, losses = carray(order, (rows,)), carray(values, (rows,))
+        p = like(carray(z, (1,))[0], carray(parameters, (1,))[0])
+        scale = like(p, 1.0 / (batch * n))
+        for r in range(rows):
+            out, slopes = run(advance(z, r * ld), n), run(advance(delta, r * ld), n)
+            y = run(advance(pointer_to(targets, z), index[r] * n), n)
+            total = 0.0
+            for j in range(n):
+                total += value(out[j], y[j], p)
+            for j in range(n):
+                slopes[j] = scale * slope(out[j], y[j], p)
+            losses[r] = total / n
+
+    return Kernel(panel, LOSS, f"{name}.loss")

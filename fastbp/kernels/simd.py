@@ -1,0 +1,336 @@
+"""SIMD primitives: what LLVM can do and Numba has no word for. The only user of llvmlite.
+
+First the width of the processor's vectors, then scalar helpers (bits, fma, prefetch), pointers,
+calls by address, atomics, and last reductions over a row in a fixed order of 16 lanes.
+"""
+
+import functools
+import platform
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils, config
+from numba.extending import intrinsic
+
+I8, I32, I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
+X86 = platform.machine().lower() in ("x86_64", "amd64", "i686", "x86")
+REDUCTION_LANES = 16  # the same on every processor, so that sums have the same bits everywhere
+
+
+@functools.cache
+def vector_bytes() -> int:
+    """Bytes of the widest vector register of the processor that Numba compiles for.
+
+    LLVM is asked by compiling one vector addition and reading the register's name, so that
+    NUMBA_CPU_NAME and NUMBA_CPU_FEATURES count. A named processor has only its own features.
+    """
+    if not X86:
+        return 16
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    if config.CPU_NAME is None:
+        name, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    else:
+        name, features = config.CPU_NAME, ""
+    if config.CPU_FEATURES is not None:
+        features = config.CPU_FEATURES
+    v = "<16 x float>"
+    text = f"define {v} @f({v} %a, {v} %b) {{ %c = fadd {v} %a, %b\n ret {v} %c }}"
+    machine = llvm.Target.from_default_triple().create_target_machine(name, features)
+    assembly = machine.emit_assembly(llvm.parse_assembly(text))
+    return 64 if "zmm" in assembly else 32 if "ymm" in assembly else 16
+
+
+def element(pointer_type):
+    """(LLVM type, suffix of LLVM's intrinsics, bytes) of what a Numba pointer points to."""
+    return {
+        types.float32: (ir.FloatType(), "f32", 4),
+        types.float64: (ir.DoubleType(), "f64", 8),
+    }[pointer_type.dtype]
+
+
+class Vector:
+    """Code for vectors of `lanes` elements, to be used while an intrinsic is being lowered."""
+
+    def __init__(self, builder, pointer_type, lanes):
+        self.builder, self.lanes = builder, lanes
+        self.scalar, suffix, self.itemsize = element(pointer_type)
+        self.suffix = f"v{lanes}{suffix}"
+        self.type = ir.VectorType(self.scalar, lanes)
+
+    def constant(self, value):
+        return ir.Constant(self.type, [value] * self.lanes)
+
+    def load(self, pointer):
+        at = self.builder.bitcast(pointer, self.type.as_pointer())
+        return self.builder.load(at, align=self.itemsize)
+
+    def store(self, value, pointer):
+        at = self.builder.bitcast(pointer, self.type.as_pointer())
+        self.builder.store(value, at, align=self.itemsize)
+
+    def broadcast(self, scalar):
+        undefined = ir.Constant(self.type, ir.Undefined)
+        first = self.builder.insert_element(undefined, scalar, I32(0))
+        return self.shuffle(first, undefined, [0] * self.lanes)
+
+    def shuffle(self, a, b, mask):
+        mask = ir.Constant(ir.VectorType(I32, len(mask)), mask)
+        return self.builder.shuffle_vector(a, b, mask)
+
+    def fma(self, a, b, c):
+        """a * b + c, rounded once where the processor can, and never a call of a library."""
+        return self._intrinsic("fmuladd", a, b, c)
+
+    def maximum(self, a, b):
+        """The larger lane, or NaN where one is NaN."""
+        larger = self.builder.fcmp_unordered(">", a, b)  # true when either is NaN: keep a ...
+        b_is_nan = self.builder.fcmp_unordered("uno", b, b)
+        return self.builder.select(b_is_nan, b, self.builder.select(larger, a, b))
+
+    def _intrinsic(self, name, *arguments):
+        signature = ir.FunctionType(self.type, [self.type] * len(arguments))
+        function = cgutils.get_or_insert_function(
+            self.builder.module, signature, f"llvm.{name}.{self.suffix}"
+        )
+        return self.builder.call(function, arguments)
+
+
+def _scalar_intrinsic(name, arity):
+    """An LLVM intrinsic of `arity` equal floating-point arguments as a function for kernels."""
+
+    def lower(context, builder, signature, arguments):
+        kind = context.get_value_type(signature.return_type)
+        suffix = "f32" if signature.return_type == types.float32 else "f64"
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(kind, [kind] * arity), f"llvm.{name}.{suffix}"
+        )
+        return builder.call(function, arguments)
+
+    if arity == 1:
+
+        @intrinsic
+        def function(typingctx, x):
+            return x(x), lower
+    else:
+
+        @intrinsic
+        def function(typingctx, x, y, z):
+            return x(x, x, x), lower
+
+    return function
+
+
+round_even = _scalar_intrinsic("rint", 1)  # to the nearest whole number, ties to even
+fma = _scalar_intrinsic("fmuladd", 3)  # x * y + z
+
+
+def _bitcast(pairs):
+    @intrinsic
+    def cast(typingctx, x):
+        to = pairs[x]
+
+        def lower(context, builder, signature, arguments):
+            return builder.bitcast(arguments[0], context.get_value_type(to))
+
+        return to(x), lower
+
+    return cast
+
+
+bits_of = _bitcast({types.float32: types.int32, types.float64: types.int64})
+from_bits = _bitcast({types.int32: types.float32, types.int64: types.float64})
+
+
+@intrinsic
+def restrict(typingctx, pointer):
+    """The same pointer, which LLVM may take to reach memory that no other pointer reaches.
+
+    Without it a loop over five arrays gets no vectors: LLVM gives up on checking all pairs for
+    overlap. A call whose result is `noalias` says so; `optnone` keeps it from being seen through.
+    """
+
+    def lower(context, builder, signature, arguments):
+        kind = arguments[0].type
+        name = f"fastbp.restrict.{signature.args[0].dtype}"
+        function = builder.module.globals.get(name)
+        if function is None:
+            function = ir.Function(builder.module, ir.FunctionType(kind, [kind]), name)
+            function.linkage = "internal"
+            function.return_value.add_attribute("noalias")
+            function.attributes.add("noinline")
+            function.attributes.add("optnone")
+            function.attributes.add("nounwind")
+            ir.IRBuilder(function.append_basic_block()).ret(function.args[0])
+        return builder.call(function, arguments)
+
+    return pointer(pointer), lower
+
+
+@intrinsic
+def advance(typingctx, pointer, elements):
+    """pointer + elements."""
+
+    def lower(context, builder, signature, arguments):
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return pointer(pointer, types.int64), lower
+
+
+@intrinsic
+def pointer_to(typingctx, address, like):
+    """An integer address as a pointer of the type of `like`."""
+
+    def lower(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], arguments[1].type)
+
+    return like(types.int64, like), lower
+
+
+def pointer_maker(kind):
+    """A function for kernels: an integer address as a pointer to elements of a Numba type."""
+
+    @intrinsic
+    def pointer_at(typingctx, address):
+        pointer = types.CPointer(kind)
+
+        def lower(context, builder, signature, arguments):
+            return builder.inttoptr(arguments[0], context.get_value_type(pointer))
+
+        return pointer(types.int64), lower
+
+    return pointer_at
+
+
+@intrinsic
+def address_of(typingctx, pointer):
+    """A pointer as an integer."""
+
+    def lower(context, builder, signature, arguments):
+        return builder.ptrtoint(arguments[0], I64)
+
+    return types.int64(pointer), lower
+
+
+@intrinsic
+def call(typingctx, address, arguments):
+    """Call the kernel at `address` with a tuple of integers (sizes, addresses)."""
+
+    def lower(context, builder, signature, values):
+        integers = cgutils.unpack_tuple(builder, values[1])
+        kind = ir.FunctionType(ir.VoidType(), [I64] * len(integers))
+        builder.call(builder.inttoptr(values[0], kind.as_pointer()), integers)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.UniTuple(types.int64, len(arguments))), lower
+
+
+@intrinsic
+def prefetch(typingctx, address):
+    """Ask for the cache line at an integer address, to be written soon; never faults."""
+
+    def lower(context, builder, signature, arguments):
+        kind = ir.FunctionType(ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        pointer = builder.inttoptr(arguments[0], I8.as_pointer())
+        builder.call(function, [pointer, I32(0), I32(2), I32(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), lower
+
+
+def _word(builder, address):
+    return builder.inttoptr(address, I64.as_pointer())
+
+
+@intrinsic
+def fetch_add(typingctx, address, value):
+    """Add to the int64 at `address`, atomically; returns what was there before."""
+
+    def lower(context, builder, signature, arguments):
+        return builder.atomic_rmw("add", _word(builder, arguments[0]), arguments[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), lower
+
+
+@intrinsic
+def load_acquire(typingctx, address):
+    """The int64 at `address`; nothing after it is read earlier."""
+
+    def lower(context, builder, signature, arguments):
+        return builder.load_atomic(_word(builder, arguments[0]), "acquire", 8)
+
+    return types.int64(types.int64), lower
+
+
+@intrinsic
+def store_release(typingctx, address, value):
+    """Write the int64 at `address`; nothing before it is written later."""
+
+    def lower(context, builder, signature, arguments):
+        builder.store_atomic(arguments[1], _word(builder, arguments[0]), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), lower
+
+
+@intrinsic
+def spin_pause(typingctx):
+    """A hint that this is a waiting loop, where the processor has one."""
+    name = "llvm.x86.sse2.pause" if X86 else None
+
+    def lower(context, builder, signature, arguments):
+        if name:
+            kind = ir.FunctionType(ir.VoidType(), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
+        return context.get_dummy_value()
+
+    return types.void(), lower
+
+
+def _reduction(combine, start):
+    """A function for kernels: p[0:n] combined lane by lane of 16, then lanes pairwise."""
+
+    @intrinsic
+    def reduce(typingctx, p, n):
+        def lower(context, builder, signature, arguments):
+            p, n = arguments
+            v = Vector(builder, signature.args[0], REDUCTION_LANES)
+            total = cgutils.alloca_once_value(builder, v.constant(start))
+            whole = builder.and_(n, I64(-REDUCTION_LANES))
+            with cgutils.for_range_slice(builder, I64(0), whole, I64(REDUCTION_LANES)) as (i, _):
+                builder.store(combine(v, builder.load(total), v.load(builder.gep(p, [i]))), total)
+            with builder.if_then(builder.icmp_signed("<", whole, n)):
+                # The last, partial vector: lanes past n count as `start`.
+                lanes = ir.Constant(ir.VectorType(I64, v.lanes), list(range(v.lanes)))
+                w = Vector(builder, signature.args[0], v.lanes)
+                rest = builder.sub(n, whole)
+                undefined = ir.Constant(lanes.type, ir.Undefined)
+                limit = builder.insert_element(undefined, rest, I32(0))
+                limit = w.shuffle(limit, undefined, [0] * v.lanes)
+                inside = builder.icmp_signed("<", lanes, limit)
+                mask_type = ir.VectorType(ir.IntType(1), v.lanes)
+                kind = ir.FunctionType(v.type, [v.type.as_pointer(), I32, mask_type, v.type])
+                load = cgutils.get_or_insert_function(
+                    builder.module, kind, f"llvm.masked.load.{v.suffix}.p0"
+                )
+                at = builder.bitcast(builder.gep(p, [whole]), v.type.as_pointer())
+                last = builder.call(load, [at, I32(v.itemsize), inside, v.constant(start)])
+                builder.store(combine(v, builder.load(total), last), total)
+            lanes, value = v.lanes, builder.load(total)
+            while lanes > 1:
+                half = lanes // 2
+                low = v.shuffle(value, value, list(range(half)))
+                high = v.shuffle(value, value, list(range(half, lanes)))
+                narrow = Vector(builder, signature.args[0], half)
+                value, lanes = combine(narrow, low, high), half
+            return builder.extract_element(value, I32(0))
+
+        return p.dtype(p, types.int64), lower
+
+    return reduce
+
+
+row_sum = _reduction(lambda v, a, b: v.builder.fadd(a, b), 0.0)
+row_max = _reduction(lambda v, a, b: v.maximum(a, b), float("-inf"))

@@ -1,0 +1,333 @@
+"""The step: two phases and two barriers, many steps in one call, everything by address.
+
+Phase 1, by rows of the batch: gather, forward through all layers, loss, deltas back. Phase 2, by
+rows of every weight matrix: the gradient of a strip of rows, the update of these rows at once,
+and their columns of the mirror (W transposed) that the next phase 1 reads. A batch longer than a
+slab goes through both phases slab by slab, its gradient adding up in a flat buffer.
+
+Every number is computed by one thread in one order, so the bits do not depend on the team. The
+code here moves addresses alone: products, behaviours and element types are the kernels' it calls.
+"""
+
+import math
+
+import numba
+import numpy as np
+from numba import carray, types
+
+from fastbp.kernels.jit import INT, inline, kernel
+from fastbp.kernels.simd import call, load_acquire, pointer_maker, row_sum, store_release
+from fastbp.kernels.team import STOP, STOP_SEEN, barrier, share
+
+GRAIN = 8  # rows that a thread takes at the least
+STRIP = 4096  # elements of a gradient strip: with its weights and slots it stays in the L1 cache
+BLOCK = 480  # columns of a strip of a wide layer, so that its part of delta stays in the L2 cache
+
+
+def _record(*names: str) -> np.dtype:
+    return np.dtype([(name, np.int64) for name in names])
+
+
+# One layer. Capital letters of the comments: addresses of arrays of the network's dtype.
+LAYER = _record(
+    "inputs", "outputs", "ld_in", "ld_out",  # widths, and row strides in elements
+    "weights",        # W (inputs + 1, ld_out): the last row holds the biases
+    "mirror",         # M (outputs, ld_in): W transposed; 0 for the first layer
+    "gradient",       # like W
+    "below",          # A (slab, ld_in): the layer's input
+    "output",         # A (slab, ld_out)
+    "delta",          # D (slab, ld_out): d(loss)/d(pre-activation)
+    "delta_below",    # D (slab, ld_in); 0 for the first layer
+    "slope",          # S (slab, ld_out): where training_forward leaves the slopes, or 0
+    "forward", "training_forward", "backward",  # panels; 0: none
+    "operand",        # of the backward panel: output or slope
+)  # fmt: skip
+
+# One call of a kernel: the batch loop's bounds, the data, and the kernels that it calls.
+PROGRAM = _record(
+    "layers", "layer_count", "itemsize", "team", "shared", "yield_address",
+    "slab",           # rows that the activations have room for
+    "batch", "rows", "epochs",
+    "features", "features_ld", "targets", "order",  # order: int64 (epochs * rows)
+    "updating",       # 1: phase 2 updates; 0: it leaves the gradient in the flat buffer
+    "on_logits",      # 1: the loss takes the outputs before the output activation
+    "gemm", "gather", "copy_rows", "transpose", "loss", "update",
+    "loss_parameters", "row_losses", "epoch_losses",  # float64
+    "coefficients", "coefficient_count",  # float64 (steps, count)
+    "slot_bytes", "scratch", "scratch_bytes", "ones", "zeros",
+    "state", "snapshot", "state_bytes",   # snapshot 0: none is taken
+    "predictions",    # (rows, outputs) without padding
+    "step_counter",   # int64: thread 0 adds 1 for every step made
+    "failed_epoch", "failed_step",  # written by thread 0; -1 where no batch failed
+)  # fmt: skip
+
+_program_at = pointer_maker(numba.from_dtype(PROGRAM))
+_layers_at = pointer_maker(numba.from_dtype(LAYER))
+_float64s_at = pointer_maker(types.float64)
+_words_at = pointer_maker(types.int64)
+
+
+@inline
+def _forward(p, layers, first, last, features, features_ld, training):
+    """Rows [first, last) of a slab through all layers; `features`: address of row `first`."""
+    rows = last - first
+    for number in range(p.layer_count):
+        layer = layers[number]
+        out = layer.output + first * layer.ld_out * p.itemsize
+        bias = layer.weights + layer.inputs * layer.ld_out * p.itemsize
+        call(
+            p.gemm,
+            (features, features_ld, 1, layer.weights, layer.ld_out, bias, 0,
+             out, layer.ld_out, rows, layer.outputs, layer.inputs, p.itemsize),
+        )  # fmt: skip
+        panel = layer.training_forward if training else layer.forward
+        final = number == p.layer_count - 1
+        if panel != 0 and not (final and p.on_logits and training):
+            slope = layer.slope + first * layer.ld_out * p.itemsize
+            call(panel, (out, slope, rows, layer.outputs, layer.ld_out))
+        features, features_ld = out, layer.ld_out
+
+
+@inline
+def _loss(p, layer, first, last, order, targets, values, batch):
+    """Delta of the output layer and the row losses of rows [first, last) of a slab."""
+    offset = first * layer.ld_out * p.itemsize
+    call(
+        p.loss,
+        (layer.output + offset, layer.delta + offset, targets, order, values,
+         p.loss_parameters, last - first, layer.outputs, layer.ld_out, batch),
+    )  # fmt: skip
+
+
+@inline
+def _backward(p, layers, first, last):
+    """Delta of rows [first, last) from the output layer back to the first."""
+    rows = last - first
+    for back in range(p.layer_count):
+        layer = layers[p.layer_count - 1 - back]
+        offset = first * layer.ld_out * p.itemsize
+        if layer.backward != 0 and not (back == 0 and p.on_logits):
+            call(
+                layer.backward,
+                (layer.delta + offset, layer.operand + offset, rows, layer.outputs, layer.ld_out),
+            )
+        if layer.mirror != 0:
+            below = layer.delta_below + first * layer.ld_in * p.itemsize
+            call(
+                p.gemm,
+                (layer.delta + offset, layer.ld_out, 1, layer.mirror, layer.ld_in, p.zeros, 0,
+                 below, layer.ld_in, rows, layer.inputs, layer.outputs, p.itemsize),
+            )  # fmt: skip
+
+
+@inline
+def _update(p, parameters, gradient, count, coefficients):
+    call(p.update, (parameters, gradient, p.slot_bytes, count, coefficients))
+
+
+@inline
+def _mirror(p, layer, row, rows, column, columns):
+    """Refresh the mirror of W[row : row + rows, column : column + columns]."""
+    if layer.mirror != 0:
+        call(
+            p.transpose,
+            (layer.weights + (row * layer.ld_out + column) * p.itemsize, layer.ld_out,
+             layer.mirror + (column * layer.ld_in + row) * p.itemsize, layer.ld_in,
+             rows, columns),
+        )  # fmt: skip
+
+
+@inline
+def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
+    """Thread `me`'s rows of one layer: gradient of a slab, and after the last slab the update.
+
+    With one slab the gradient of a strip stays in the thread's scratch and never reaches memory.
+    """
+    size, ld = p.itemsize, layer.ld_out
+    keep = not (opening and closing and p.updating)  # in the flat buffer
+    updating = closing and p.updating
+    first, last = share(layer.inputs, GRAIN, me, p.team)
+    block = ld if ld <= BLOCK + BLOCK // 4 else BLOCK
+    height = max(GRAIN, STRIP // block // GRAIN * GRAIN)
+    scratch = p.scratch + me * p.scratch_bytes
+    for column in range(0, ld, block):
+        width = min(block, ld - column)
+        columns = min(width, layer.outputs - column)
+        delta = layer.delta + column * size
+        for row in range(first, last, height):
+            rows = min(height, last - row)
+            at = (row * ld + column) * size
+            to, to_ld = (layer.gradient + at, ld) if keep else (scratch, width)
+            start, start_ld = (p.zeros, 0) if opening else (to, to_ld)
+            call(
+                p.gemm,
+                (layer.below + row * size, 1, layer.ld_in, delta, ld, start, start_ld,
+                 to, to_ld, rows, columns, slab_rows, size),
+            )  # fmt: skip
+            if updating:
+                if width == ld:
+                    _update(p, layer.weights + at, to, rows * ld, coefficients)
+                else:
+                    for r in range(rows):
+                        _update(
+                            p, layer.weights + at + r * ld * size, to + r * to_ld * size,
+                            width, coefficients,
+                        )  # fmt: skip
+                _mirror(p, layer, row, rows, column, columns)
+        if me == p.team - 1:  # the biases: one row more, against a column of ones
+            at = (layer.inputs * ld + column) * size
+            to = layer.gradient + at if keep else scratch
+            call(
+                p.gemm,
+                (p.ones, 0, 0, delta, ld, p.zeros if opening else to, 0,
+                 to, width, 1, columns, slab_rows, size),
+            )  # fmt: skip
+            if updating:
+                _update(p, layer.weights + at, to, width, coefficients)
+
+
+@inline
+def _wait(p):
+    barrier(p.shared, p.team, p.yield_address)
+
+
+@inline
+def _batch(p, layers, me, order, batch, coefficients):
+    """One batch: returns (mean loss, whether the step was made).
+
+    A step is not made when the loss is not finite, or when the team was asked to stop.
+    """
+    total, done = 0.0, 0
+    while done < batch:
+        slab = min(p.slab, batch - done)
+        first, last = share(slab, GRAIN, me, p.team)
+        if last > first:
+            below = layers[0].below + first * layers[0].ld_in * p.itemsize
+            rows_order = order + 8 * (done + first)
+            call(
+                p.gather,
+                (p.features, p.features_ld, rows_order, last - first,
+                 below, layers[0].ld_in, layers[0].inputs),
+            )  # fmt: skip
+            _forward(p, layers, first, last, below, layers[0].ld_in, True)
+            values = p.row_losses + 8 * first
+            top = layers[p.layer_count - 1]
+            _loss(p, top, first, last, rows_order, p.targets, values, batch)
+            _backward(p, layers, first, last)
+        _wait(p)
+        # Every thread adds up all losses, in one order, and so comes to the same decision.
+        total += row_sum(_float64s_at(p.row_losses), slab)
+        opening, closing = done == 0, done + slab == batch
+        if closing and not math.isfinite(total):
+            return total / batch, False
+        for back in range(p.layer_count):
+            layer = layers[p.layer_count - 1 - back]
+            _gradient(p, layer, me, slab, opening, closing, coefficients)
+        if me == 0:
+            store_release(p.shared + 8 * STOP_SEEN, load_acquire(p.shared + 8 * STOP))
+        _wait(p)
+        done += slab
+        if not closing and load_acquire(p.shared + 8 * STOP_SEEN) != 0:
+            return total / batch, False
+    return total / batch, True
+
+
+@inline
+def _refresh_mirrors(p, layers, me):
+    """All mirrors anew: the weights may have been edited since the last call."""
+    for number in range(p.layer_count):
+        layer = layers[number]
+        first, last = share(layer.inputs, GRAIN, me, p.team)
+        _mirror(p, layer, first, last - first, 0, layer.outputs)
+
+
+@inline
+def _take_snapshot(p, me):
+    first, last = share(p.state_bytes // 8, 8, me, p.team)
+    source = carray(_words_at(p.state + 8 * first), (last - first,))
+    target = carray(_words_at(p.snapshot + 8 * first), (last - first,))
+    for i in range(last - first):
+        target[i] = source[i]
+
+
+@kernel(INT, INT)
+def train(program, me):
+    """Epochs of batches; overwrites parameters, slots, epoch_losses and the record's last fields.
+
+    Ends early, after whole steps, when STOP is set, or when a batch's loss
+    is not finite: then failed_epoch and failed_step say where, and the snapshot holds the state
+    at the beginning of that epoch.
+    """
+    p = carray(_program_at(program), (1,))[0]
+    layers = carray(_layers_at(p.layers), (p.layer_count,))
+    _refresh_mirrors(p, layers, me)
+    _wait(p)
+    epoch_losses = carray(_float64s_at(p.epoch_losses), (p.epochs,))
+    done = 0
+    for epoch in range(p.epochs):
+        if p.snapshot != 0:
+            _take_snapshot(p, me)
+        total = 0.0
+        for row in range(0, p.rows, p.batch):
+            batch = min(p.batch, p.rows - row)
+            order = p.order + 8 * (epoch * p.rows + row)
+            coefficients = p.coefficients + 8 * p.coefficient_count * done
+            loss, made = _batch(p, layers, me, order, batch, coefficients)
+            if not made:
+                if me == 0 and not math.isfinite(loss):
+                    p.failed_epoch, p.failed_step = epoch, row // p.batch
+                return
+            done += 1
+            total += loss * batch
+            if me == 0:
+                carray(_words_at(p.step_counter), (1,))[0] += 1
+            if load_acquire(p.shared + 8 * STOP_SEEN) != 0:
+                return
+        if me == 0:
+            epoch_losses[epoch] = total / p.rows
+
+
+@kernel(INT, INT)
+def differentiate(program, me):
+    """The split step: mean loss and whole gradient of one batch of `rows`; parameters stay."""
+    p = carray(_program_at(program), (1,))[0]
+    layers = carray(_layers_at(p.layers), (p.layer_count,))
+    _refresh_mirrors(p, layers, me)
+    _wait(p)
+    loss, _ = _batch(p, layers, me, p.order, p.rows, p.coefficients)
+    if me == 0:
+        carray(_float64s_at(p.epoch_losses), (1,))[0] = loss
+
+
+@kernel(INT, INT)
+def predict(program, me):
+    """Overwrites `predictions`, and row_losses where there are targets; thread by thread.
+
+    Ends early when STOP is set.
+    """
+    p = carray(_program_at(program), (1,))[0]
+    layers = carray(_layers_at(p.layers), (p.layer_count,))
+    top = layers[p.layer_count - 1]
+    for done in range(0, p.rows, p.slab):
+        if load_acquire(p.shared + 8 * STOP) != 0:
+            return
+        first, last = share(min(p.slab, p.rows - done), GRAIN, me, p.team)
+        if last == first:
+            continue
+        features = p.features + (done + first) * p.features_ld * p.itemsize
+        if p.targets == 0:
+            _forward(p, layers, first, last, features, p.features_ld, False)
+        else:
+            _forward(p, layers, first, last, features, p.features_ld, True)
+            row = done + first
+            values = p.row_losses + 8 * row
+            _loss(p, top, first, last, p.order + 8 * row, p.targets, values, 1)
+            if p.on_logits and top.forward != 0:
+                out = top.output + first * top.ld_out * p.itemsize
+                call(top.forward, (out, 0, last - first, top.outputs, top.ld_out))
+        call(
+            p.copy_rows,
+            (top.output + first * top.ld_out * p.itemsize, top.ld_out,
+             p.predictions + (done + first) * top.outputs * p.itemsize, top.outputs,
+             last - first, top.outputs),
+        )  # fmt: skip

@@ -1,0 +1,119 @@
+"""The thread team: plain Python threads inside one kernel, meeting at a spin barrier.
+
+Every thread of a team runs the same kernel (single program, multiple data) with its own number.
+"""
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from fastbp.kernels.jit import inline
+from fastbp.kernels.simd import call, fetch_add, load_acquire, spin_pause, store_release
+
+# int64 words of the team's shared block, a cache line of 8 apart.
+ARRIVED, GENERATION, STOP, STOP_SEEN, WORDS = 0, 8, 16, 24, 32
+LINE = 64
+SPINS = 4000  # about 40 us, then the core is offered to whoever else wants it
+
+if os.name == "nt":
+    _yield = ctypes.WinDLL("kernel32").SwitchToThread
+else:
+    _yield = ctypes.CDLL(None).sched_yield
+YIELD_ADDRESS = ctypes.cast(_yield, ctypes.c_void_p).value
+
+
+@inline
+def barrier(shared, team, yield_address):
+    """Wait until `team` threads are here; what each wrote before, all see after.
+
+    shared: address of int64[WORDS], zero at first.
+    """
+    if team == 1:
+        return
+    arrived, generation = shared + 8 * ARRIVED, shared + 8 * GENERATION
+    now = load_acquire(generation)
+    if fetch_add(arrived, 1) == team - 1:
+        store_release(arrived, 0)
+        store_release(generation, now + 1)
+    else:
+        spins = 0
+        while load_acquire(generation) == now:
+            spins += 1
+            if spins < SPINS:
+                spin_pause()
+            else:
+                call(yield_address, ())
+
+
+@inline
+def share(count, grain, me, team):
+    """The range of `count` items that is thread `me`'s, in whole grains."""
+    grains = (count + grain - 1) // grain
+    return min(count, grains * me // team * grain), min(count, grains * (me + 1) // team * grain)
+
+
+def available_cores() -> int:
+    """How many cores this process may use: its affinity mask and its cgroup's quota."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, _cgroup_quota()))
+
+
+def _cgroup_quota() -> int:
+    """Whole cores that the control group grants, or a large number where there is no limit."""
+    unlimited = 1 << 20
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota == "max":
+            return unlimited
+    except (OSError, ValueError):
+        folder = Path("/sys/fs/cgroup/cpu")
+        try:
+            quota = (folder / "cpu.cfs_quota_us").read_text()
+            period = (folder / "cpu.cfs_period_us").read_text()
+        except OSError:
+            return unlimited
+    granted = int(quota) / int(period)
+    return max(1, int(granted)) if granted > 0 else unlimited
+
+
+def run_team(
+    kernel: Callable[[int, int], None],
+    program: int,
+    team: int,
+    shared: np.ndarray,
+    interruptible: bool,
+) -> None:
+    """Run ``kernel(program, me)`` on `team` threads and return when all have.
+
+    With `interruptible`, the calling thread only waits, so that a signal's Python handler runs at
+    once; an exception that it raises sets the STOP word, which the kernel heeds between steps,
+    and is raised again when the team has come to its end.
+    """
+    shared[:] = 0
+    first = 0 if interruptible else 1
+    threads = [
+        threading.Thread(target=kernel, args=(program, me), daemon=True)
+        for me in range(first, team)
+    ]
+    for thread in threads:
+        thread.start()
+    if not interruptible:
+        kernel(program, 0)
+    interruption: BaseException | None = None
+    for thread in threads:
+        while thread.is_alive():
+            try:
+                thread.join(0.05)
+            except BaseException as raised:
+                # Memory that the kernel writes must outlive it: stop it first, then go.
+                interruption = interruption or raised
+                shared[STOP] = 1
+    if interruption is not None:
+        raise interruption

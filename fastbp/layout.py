@@ -1,0 +1,145 @@
+"""Where every array lies in the flat buffers: the only owner of offsets.
+
+One flat buffer, the state, holds all parameters and behind them each optimizer slot in the same
+order; the gradient buffer has that order too. Within it a layer is a block of (inputs + 1) rows,
+W above its biases, and rows are padded to whole vectors.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.kernels.jit import address
+
+LINE = 64  # bytes of a cache line and of the widest vector
+ALIASING = 2048  # rows that are a multiple of this many bytes apart share a few cache sets
+
+
+def aligned_zeros(elements: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Zeros that begin at a cache line."""
+    memory = np.zeros(elements * dtype.itemsize + LINE, np.uint8)
+    start = -address(memory) % LINE
+    return memory[start : start + elements * dtype.itemsize].view(dtype)
+
+
+def row_stride(width: int, itemsize: int) -> int:
+    """Elements from one row of `width` to the next: whole vectors, and off powers of two."""
+    lanes = LINE // itemsize
+    stride = -(-width // lanes) * lanes
+    return stride + lanes if stride * itemsize % ALIASING == 0 else stride
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The offsets of a network of these widths, in elements.
+
+    Parameters
+    ----------
+    widths : tuple of int
+        Layer widths, input first.
+    dtype : numpy.dtype
+        float32 or float64.
+    """
+
+    widths: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @cached_property
+    def strides(self) -> tuple[int, ...]:
+        """The row stride of each layer's values, input first."""
+        return tuple(row_stride(width, self.dtype.itemsize) for width in self.widths)
+
+    @cached_property
+    def layers(self) -> int:
+        """How many layers of weights there are."""
+        return len(self.widths) - 1
+
+    @cached_property
+    def parameter_offsets(self) -> tuple[int, ...]:
+        """Where each layer's block begins, and at the end where the last one ends."""
+        sizes = [(self.widths[i] + 1) * self.strides[i + 1] for i in range(self.layers)]
+        return tuple(sum(sizes[:i]) for i in range(self.layers + 1))
+
+    @cached_property
+    def parameters(self) -> int:
+        """Elements of all parameters, padding included."""
+        return self.parameter_offsets[-1]
+
+    @cached_property
+    def parameter_count(self) -> int:
+        """How many weights and biases the network has."""
+        pairs = zip(self.widths[:-1], self.widths[1:], strict=True)
+        return sum((inputs + 1) * outputs for inputs, outputs in pairs)
+
+    @cached_property
+    def mirror_sizes(self) -> tuple[int, ...]:
+        """Elements of each layer's mirror; the first layer needs none."""
+        sizes = [self.widths[i + 1] * self.strides[i] for i in range(self.layers)]
+        return (0, *sizes[1:])
+
+    @cached_property
+    def row_elements(self) -> int:
+        """Elements that one row of the batch takes in activations and deltas together."""
+        return sum(self.strides) + sum(self.strides[1:])
+
+    @cached_property
+    def row_flops(self) -> int:
+        """Floating-point operations of one row's training: the products alone."""
+        pairs = zip(self.widths[:-1], self.widths[1:], strict=True)
+        products = [2 * inputs * outputs for inputs, outputs in pairs]
+        return 3 * sum(products) - products[0]
+
+    def weights(self, flat: NDArray[Any], layer: int) -> NDArray[Any]:
+        """The (inputs, outputs) view of a layer's weights in a flat buffer."""
+        return self._block(flat, layer)[:-1, : self.widths[layer + 1]]
+
+    def biases(self, flat: NDArray[Any], layer: int) -> NDArray[Any]:
+        """The (outputs,) view of a layer's biases in a flat buffer."""
+        return self._block(flat, layer)[-1, : self.widths[layer + 1]]
+
+    def _block(self, flat: NDArray[Any], layer: int) -> NDArray[Any]:
+        start, stop = self.parameter_offsets[layer], self.parameter_offsets[layer + 1]
+        return flat[start:stop].reshape(-1, self.strides[layer + 1])
+
+
+class Workspace:
+    """What a step writes besides the state: activations, deltas, mirrors, scratch.
+
+    Parameters
+    ----------
+    layout : Layout
+        The network's.
+    rows : int
+        Rows that the activations have room for.
+    sloped : sequence of bool
+        For each layer, whether its activation leaves its slopes in a buffer of their own.
+    """
+
+    def __init__(self, layout: Layout, rows: int, sloped: list[bool]) -> None:
+        self.rows = rows
+        sizes = [rows * stride for stride in layout.strides]
+        lengths = sizes + sizes[1:] + list(layout.mirror_sizes)
+        lengths += [size if slope else 0 for size, slope in zip(sizes[1:], sloped, strict=True)]
+        ends = np.cumsum(lengths).tolist()
+        flat = aligned_zeros(ends[-1], layout.dtype)
+        parts = [flat[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+        at = [address(part) if part.size else 0 for part in parts]
+        n = layout.layers
+        self.outputs = at[: n + 1]  # of each layer, the input first
+        self.deltas = [0, *at[n + 1 : 2 * n + 1]]
+        self.mirrors = at[2 * n + 1 : 3 * n + 1]
+        self.slopes = at[3 * n + 1 :]
+        self.nbytes = flat.nbytes
+        self._memory = flat
+
+
+def slab_rows(layout: Layout, batch: int, cache_bytes: int = 1 << 19, least: int = 256) -> int:
+    """Rows of a slab: by shape alone, so that a batch is cut alike on any number of threads."""
+    fitting = cache_bytes // (layout.row_elements * layout.dtype.itemsize)
+    slab = max(least, fitting // 16 * 16)
+    # Slabs of equal length, rather than a short one at the end.
+    return math.ceil(math.ceil(batch / math.ceil(batch / slab)) / 16) * 16

@@ -1,0 +1,209 @@
+"""Losses: what each computes from a network's outputs and the targets, and its slope.
+
+All are means, computed as PyTorch's defaults are. A loss `on_logits` takes the outputs before the
+output activation and holds the derivative of both together, which is exact and stays finite
+where the two apart would not.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fastbp.kernels import output_panels
+from fastbp.kernels.jit import Kernel, inline
+from fastbp.kernels.panels import elementwise_loss_panel
+from fastbp.kernels.vecmath import exp, like, sigmoid, softplus
+from fastbp.validation import real
+
+
+@inline
+def _mse(z, y, p):
+    return (z - y) * (z - y)
+
+
+@inline
+def _mse_slope(z, y, p):
+    return like(z, 2.0) * (z - y)
+
+
+@inline
+def _mae(z, y, p):
+    return abs(z - y)
+
+
+@inline
+def _mae_slope(z, y, p):
+    above = like(z, 1.0) if z > y else like(z, 0.0)
+    return like(z, -1.0) if z < y else above
+
+
+@inline
+def _huber(z, y, p):
+    distance = abs(z - y)
+    half = like(z, 0.5)
+    if distance <= p:
+        return half * distance * distance
+    return p * (distance - half * p)
+
+
+@inline
+def _huber_slope(z, y, p):
+    low = -p if z - y < -p else z - y
+    return p if low > p else low
+
+
+@inline
+def _binary_cross_entropy(z, y, p):
+    # -y log(s) - (1 - y) log(1 - s) with s = sigmoid(z), without ever forming s
+    positive = z if z > 0 else like(z, 0.0)
+    return positive - z * y + softplus(-abs(z))
+
+
+@inline
+def _binary_cross_entropy_slope(z, y, p):
+    return sigmoid(z) - y
+
+
+@inline
+def _poisson(z, y, p):
+    return exp(z) - y * z
+
+
+@inline
+def _poisson_slope(z, y, p):
+    return exp(z) - y
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What all losses share; use one of its subclasses.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in messages and in saved models.
+    output_activation : str
+        The activation of the output layer where the network is given none.
+    on_logits : bool
+        Whether the loss takes the outputs before `output_activation`, which is then the only
+        possible one.
+    targets : str
+        What `y` holds: "values", "labels" (or probabilities), "fractions" in [0, 1] or "counts".
+    """
+
+    name: ClassVar[str]
+    output_activation: ClassVar[str] = "identity"
+    on_logits: ClassVar[bool] = False
+    targets: ClassVar[str] = "values"
+    _kernel: ClassVar[Kernel]
+
+    def panel(self, labels: bool = False) -> Kernel:
+        """The compiled loss; `labels` where the targets are integer class labels."""
+        return self._kernel
+
+    def parameter(self) -> float:
+        """The one number that the panel takes, 0 where there is none."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class MSE(Loss):
+    """Mean squared error, ``mean((a - y)**2)`` over rows and outputs."""
+
+    name = "mse"
+    _kernel = elementwise_loss_panel("mse", _mse, _mse_slope)
+
+
+@dataclass(frozen=True)
+class MAE(Loss):
+    """Mean absolute error, ``mean(abs(a - y))`` over rows and outputs; slope 0 where they meet."""
+
+    name = "mae"
+    _kernel = elementwise_loss_panel("mae", _mae, _mae_slope)
+
+
+@dataclass(frozen=True)
+class Huber(Loss):
+    """Huber's loss: half the square of an error up to `delta`, linear beyond (Huber 1964).
+
+    Parameters
+    ----------
+    delta : float
+        Where the parabola becomes a line, above 0, in the units of `y`.
+    """
+
+    delta: float = 1.0
+    name = "huber"
+    _kernel = elementwise_loss_panel("huber", _huber, _huber_slope)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "delta", real(self.delta, "delta", low=0, low_open=True))
+
+    def parameter(self) -> float:  # noqa: D102
+        return self.delta
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """Cross-entropy of softmax outputs, ``-mean(sum(t * log(a)))`` over rows.
+
+    `y` holds integer labels, one a row, or rows of class probabilities.
+
+    Parameters
+    ----------
+    label_smoothing : float
+        In [0, 1): the share of every target that is spread evenly over all classes
+        (Szegedy et al. 2016).
+    """
+
+    label_smoothing: float = 0.0
+    name = "cross_entropy"
+    output_activation = "softmax"
+    on_logits = True
+    targets = "labels"
+
+    def __post_init__(self) -> None:
+        smoothing = real(self.label_smoothing, "label_smoothing", low=0, high=1, high_open=True)
+        object.__setattr__(self, "label_smoothing", smoothing)
+
+    def panel(self, labels: bool = False) -> Kernel:  # noqa: D102
+        if labels:
+            return output_panels.cross_entropy_labels
+        return output_panels.cross_entropy_probabilities
+
+    def parameter(self) -> float:  # noqa: D102
+        return self.label_smoothing
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy(Loss):
+    """Cross-entropy of sigmoid outputs, ``-mean(y log(a) + (1 - y) log(1 - a))``.
+
+    The mean is over rows and outputs; several outputs make a multi-label network.
+    """
+
+    name = "binary_cross_entropy"
+    output_activation = "sigmoid"
+    on_logits = True
+    targets = "fractions"
+    _kernel = elementwise_loss_panel(
+        "binary_cross_entropy", _binary_cross_entropy, _binary_cross_entropy_slope
+    )
+
+
+@dataclass(frozen=True)
+class Poisson(Loss):
+    """Poisson loss of a rate ``a = exp(z)``, ``mean(a - y * log(a))`` over rows and outputs.
+
+    `y` holds counts, at least 0. The constant ``log(y!)`` is left out, as by PyTorch's default.
+    """
+
+    name = "poisson"
+    output_activation = "exponential"
+    on_logits = True
+    targets = "counts"
+    _kernel = elementwise_loss_panel("poisson", _poisson, _poisson_slope)
+
+
+LOSSES: dict[str, type[Loss]] = {
+    loss.name: loss for loss in (MSE, MAE, Huber, CrossEntropy, BinaryCrossEntropy, Poisson)
+}

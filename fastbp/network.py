@@ -1,0 +1,517 @@
+"""Network: a dense network, checked at its boundary, and the loop over its epochs."""
+
+import copy
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from fastbp import configuration, data, initializers, persistence
+from fastbp.activations import Activation
+from fastbp.configuration import Configuration
+from fastbp.engine import Engine, Rows
+from fastbp.history import History
+from fastbp.losses import Loss
+from fastbp.optimizers import Optimizer
+from fastbp.validation import positive_int, shown
+
+ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
+FLOPS_A_CALL = 1_000_000_000  # of several epochs: progress stays visible
+
+
+class Gradients(NamedTuple):
+    """The gradient of a loss: one (inputs, outputs) and one (outputs,) array a layer."""
+
+    weights: tuple[NDArray[Any], ...]
+    biases: tuple[NDArray[Any], ...]
+
+
+class Network:
+    """A dense neural network and its trainer.
+
+    Parameters
+    ----------
+    layers : sequence of int
+        Layer widths, input first: at least two, each at least 1.
+    activation : str, Activation or a sequence of them
+        Of the hidden layers: one for all, or one for each. See `fastbp.activations`.
+    loss : str or Loss
+        "mse", "mae", "huber", "cross_entropy", "binary_cross_entropy", "poisson", or a
+        `fastbp.losses` object. It decides the output activation unless one is given.
+    output_activation : str or Activation, optional
+        Of the output layer, where the loss's own is not wanted.
+    optimizer : str or Optimizer
+        "sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", or an object with settings.
+    initializer : str, float or callable
+        Of the weights; see `fastbp.initializers`. Biases begin at zero.
+    dtype : dtype
+        float32 or float64: of parameters, data and arithmetic.
+    rng : int, numpy.random.Generator or None
+        Seeds the initial weights and the shuffling, as ``numpy.random.default_rng`` takes it.
+    threads : int, optional
+        Threads to train and predict with; None for as many as help this shape, and never more
+        than the cores that the process may use. The numbers do not depend on it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastbp
+    >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    >>> y = np.array([[0], [1], [1], [0]])
+    >>> net = fastbp.Network([2, 8, 1], activation="tanh", loss="mse", rng=0)
+    >>> history = net.fit(X, y, epochs=2000, batch_size=4)
+    >>> net.predict(X).round(1).ravel().tolist()
+    [0.0, 1.0, 1.0, 0.0]
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[int],
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        loss: str | Loss = "mse",
+        output_activation: str | Activation | None = None,
+        optimizer: str | Optimizer = "adam",
+        initializer: initializers.Initializer = "auto",
+        dtype: DTypeLike = "float32",
+        rng: int | np.random.Generator | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self._build(
+            configuration.make(
+                layers, activation, loss, output_activation, optimizer, initializer, dtype
+            ),
+            None if threads is None else positive_int(threads, "threads"),
+        )
+        self._rng = np.random.default_rng(rng)
+        for layer, weights in enumerate(self.weights):
+            weights[:] = initializers.initialize(
+                self._configuration.initializer, *weights.shape, self._rng, weights.dtype,
+                self._configuration.activations[layer].name,
+            )  # fmt: skip
+
+    def _build(self, parts: Configuration, threads: int | None) -> None:
+        self._configuration = parts
+        self._lock = threading.RLock()
+        self._engine = Engine(
+            parts.layout, parts.activations, parts.loss, parts.optimizer, threads
+        )
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Layer widths, input first."""
+        return self._configuration.layout.widths
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of parameters, data and arithmetic."""
+        return self._configuration.layout.dtype
+
+    @property
+    def loss(self) -> Loss:
+        """The loss."""
+        return self._configuration.loss
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer's settings."""
+        return self._configuration.optimizer
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """The name of each layer's activation, the output layer's last."""
+        return tuple(activation.name for activation in self._configuration.activations)
+
+    @property
+    def steps(self) -> int:
+        """How many updates the parameters have had."""
+        return self._engine.step
+
+    @property
+    def weights(self) -> tuple[NDArray[Any], ...]:
+        """One (inputs, outputs) array a layer: writable views, edits count."""
+        return self._views(self._engine.state)[0]
+
+    @property
+    def biases(self) -> tuple[NDArray[Any], ...]:
+        """One (outputs,) array a layer: writable views, edits count."""
+        return self._views(self._engine.state)[1]
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        epochs: int = 1,
+        batch_size: int = 32,
+        *,
+        shuffle: bool = True,
+        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        progress: bool | None = None,
+    ) -> History:
+        """Train on mini-batches, going on from where the parameters and the optimizer stand.
+
+        Parameters
+        ----------
+        X : (rows, inputs) array_like
+            Features, converted once to the network's dtype; finite.
+        y : (rows,) or (rows, outputs) array_like
+            Targets. Cross-entropy: integer labels (rows,) or class probabilities. Other losses:
+            values; (rows,) where there is one output.
+        epochs : int
+            How often to go through all rows.
+        batch_size : int
+            Rows an update; the last batch of an epoch may be shorter and counts by its own mean.
+            More than there are rows means all rows.
+        shuffle : bool
+            Draw a new order of the rows for every epoch.
+        validation_data : (X, y), optional
+            Evaluated after each epoch.
+        progress : bool, optional
+            Show a progress bar; None shows one where stderr is a terminal.
+
+        Returns
+        -------
+        History
+            "loss" (mean over the epoch's batches, each before its update), and with
+            `validation_data` "val_loss", and "val_accuracy" where there are classes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument that cannot be used; nothing has changed.
+        FloatingPointError
+            The loss became NaN or infinite. Parameters and optimizer are as they were at the end
+            of the last good epoch.
+        KeyboardInterrupt
+            Ctrl-C: after a whole update, the network is usable.
+        """
+        with self._lock:
+            rows = self._rows(X, y)
+            epochs = positive_int(epochs, "epochs")
+            batch = data.batch_size(batch_size, len(rows.features))
+            _flag(shuffle, "shuffle")
+            validation = self._validation(validation_data)
+            if progress is not None:
+                _flag(progress, "progress")
+            history = History()
+            with _progress_bar(progress, epochs) as advance:
+                while history.epochs < epochs:
+                    self._some_epochs(rows, epochs, batch, shuffle, validation, history)
+                    advance(history)
+            return history
+
+    def _some_epochs(
+        self,
+        rows: Rows,
+        epochs: int,
+        batch: int,
+        shuffle: bool,
+        validation: Rows | None,
+        history: History,
+    ) -> None:
+        """As many epochs in one call of the kernels as need nothing in between."""
+        count = len(rows.features)
+        together = 1
+        if validation is None:
+            flops = count * self._configuration.layout.row_flops
+            together = max(1, min(ORDER_A_CALL // count, FLOPS_A_CALL // flops))
+        together = min(together, epochs - history.epochs)
+        order = np.tile(np.arange(count), (together, 1))
+        if shuffle:
+            for epoch in order:
+                self._rng.shuffle(epoch)
+        result = self._engine.train(rows, order, batch)
+        for loss in result.losses:
+            quantities = {"loss": loss}
+            if validation is not None:
+                quantities |= {f"val_{k}": v for k, v in self._evaluate(validation).items()}
+            history.append(quantities)
+        if result.failure is not None:
+            raise FloatingPointError(
+                f"the loss is not finite in epoch {history.epochs + 1} of {epochs}, "
+                f"step {result.failure[1] + 1} of {-(-count // batch)}; the network is as it was "
+                "at the end of the last good epoch (a smaller learning rate or scaled inputs "
+                "may help)"
+            )
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The network's outputs, after the output activation.
+
+        Parameters
+        ----------
+        X : (rows, inputs) array_like
+            Features; finite.
+
+        Returns
+        -------
+        (rows, outputs) ndarray
+            Of the network's dtype.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An `X` that cannot be used.
+        """
+        with self._lock:
+            return self._engine.predict(self._rows(X))[0]
+
+    def evaluate(self, X: ArrayLike, y: ArrayLike) -> dict[str, float]:
+        """The mean loss, and the accuracy where the targets are classes.
+
+        Parameters
+        ----------
+        X, y : array_like
+            As in `fit`.
+
+        Returns
+        -------
+        dict
+            "loss"; "accuracy" in [0, 1] for integer labels, and for binary cross-entropy with
+            targets of 0 and 1 alone (over rows and outputs, cut at 0.5).
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument that cannot be used.
+        """
+        with self._lock:
+            return self._evaluate(self._rows(X, y))
+
+    def train_step(self, X: ArrayLike, y: ArrayLike) -> float:
+        """One update on these rows as one batch.
+
+        Parameters
+        ----------
+        X, y : array_like
+            As in `fit`.
+
+        Returns
+        -------
+        float
+            The mean loss before the update.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument that cannot be used; nothing has changed.
+        FloatingPointError
+            The loss is NaN or infinite; nothing has changed.
+        """
+        with self._lock:
+            loss = self._engine.train_step(self._rows(X, y))
+        if not np.isfinite(loss):
+            raise FloatingPointError("the loss is not finite; no update was made")
+        return loss
+
+    def loss_and_gradients(self, X: ArrayLike, y: ArrayLike) -> tuple[float, Gradients]:
+        """The mean loss of these rows and its gradient; the network stays as it is.
+
+        Parameters
+        ----------
+        X, y : array_like
+            As in `fit`.
+
+        Returns
+        -------
+        loss : float
+        gradients : Gradients
+            ``gradients.weights[l]`` (inputs, outputs) and ``gradients.biases[l]`` (outputs,), of
+            the network's dtype. Weight decay is the optimizer's and not part of it.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument that cannot be used.
+        """
+        with self._lock:
+            loss, flat = self._engine.differentiate(self._rows(X, y))
+            weights, biases = self._views(flat)
+            return loss, Gradients(
+                tuple(view.copy() for view in weights), tuple(view.copy() for view in biases)
+            )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write weights, optimizer state, settings and step count to a safetensors file.
+
+        The file is replaced as a whole or not at all. The random generator is not part of it.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to; an existing file is replaced.
+
+        Raises
+        ------
+        ValueError
+            The network has an activation of your own, which a file cannot hold.
+        OSError
+            The file cannot be written; an old one is still whole.
+        """
+        with self._lock:
+            described = configuration.describe(self._configuration)
+            persistence.write(path, self._arrays(), {**described, "steps": self.steps})
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """Views of all parameters and optimizer slots under the names of a model file."""
+        named = {}
+        for slot in range(1 + self.optimizer.slots):
+            prefix = f"slot{slot}." if slot else ""
+            weights, biases = self._views(self._engine.slot(slot))
+            for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+                named[f"{prefix}weights.{layer}"] = weight
+                named[f"{prefix}biases.{layer}"] = bias
+        return named
+
+    def _views(
+        self, flat: NDArray[Any]
+    ) -> tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]:
+        layout = self._configuration.layout
+        numbers = range(layout.layers)
+        return (
+            tuple(layout.weights(flat, number) for number in numbers),
+            tuple(layout.biases(flat, number) for number in numbers),
+        )
+
+    def _rows(self, X: ArrayLike, y: ArrayLike | None = None, prefix: str = "") -> Rows:
+        """Checked data."""
+        layout = self._configuration.layout
+        features = data.features(X, layout.widths[0], layout.dtype, f"{prefix}X")
+        if y is None:
+            return Rows(features, None)
+        count, outputs, name = len(features), layout.widths[-1], f"{prefix}y"
+        if self.loss.targets == "labels":
+            targets = data.class_targets(y, count, outputs, layout.dtype, name)
+        else:
+            low, high = {"fractions": (0, 1), "counts": (0, None)}.get(
+                self.loss.targets, (None, None)
+            )
+            targets = data.targets(y, count, outputs, layout.dtype, name, low, high)
+        return Rows(features, targets)
+
+    def _validation(self, pair: tuple[ArrayLike, ArrayLike] | None) -> Rows | None:
+        if pair is None:
+            return None
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"validation_data must be a pair (X, y), got {shown(pair)}")
+        return self._rows(*pair, prefix="validation_data ")
+
+    def _evaluate(self, rows: Rows) -> dict[str, float]:
+        outputs, losses = self._engine.predict(rows)
+        assert losses is not None and rows.targets is not None
+        found = {"loss": float(losses.mean())}
+        if rows.labels:
+            found["accuracy"] = float((outputs.argmax(axis=1) == rows.targets).mean())
+        elif self.loss.targets == "fractions":
+            classes = rows.targets == 1
+            if (classes | (rows.targets == 0)).all():
+                found["accuracy"] = float(((outputs > 0.5) == classes).mean())
+        return found
+
+    def __repr__(self) -> str:
+        layout = self._configuration.layout
+        widths = [str(width) for width in layout.widths]
+        steps = [
+            f"-> {width} {name}" for width, name in zip(widths[1:], self.activations, strict=True)
+        ]
+        return (
+            f"Network({widths[0]} {' '.join(steps)}; {self.loss}, {self.optimizer}, "
+            f"{self.dtype}, {layout.parameter_count:,} parameters, {self.steps:,} steps, "
+            f"{_bytes(self._engine.nbytes)})"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            return {
+                "configuration": self._configuration,
+                "threads": self._engine.threads,
+                "rng": copy.deepcopy(self._rng),
+                "state": self._engine.state.copy(),
+                "steps": self.steps,
+            }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._build(state["configuration"], state["threads"])
+        self._rng = state["rng"]
+        self._engine.state[:] = state["state"]
+        self._engine.step = state["steps"]
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    rng: int | np.random.Generator | None = None,
+    threads: int | None = None,
+) -> Network:
+    """The network that `Network.save` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    rng : int, numpy.random.Generator or None
+        Seeds the shuffling of further training.
+    threads : int, optional
+        As in `Network`.
+
+    Raises
+    ------
+    ValueError
+        The file is truncated, damaged or not a model of fastbp. Nothing large is allocated before
+        the file's own size bears it out, and no code of a file is ever run.
+    OSError
+        The file is missing or cannot be read.
+    """
+    threads = None if threads is None else positive_int(threads, "threads")
+    generator = np.random.default_rng(rng)
+    arrays, described = persistence.read(path)
+    try:
+        steps = described.pop("steps", None)
+        if isinstance(steps, bool) or not isinstance(steps, int) or not 0 <= steps < 1 << 62:
+            raise ValueError(f"steps must be a count, got {shown(steps)}")
+        parts = configuration.parse(described)
+        persistence.expect(arrays, configuration.arrays(parts))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"cannot load {os.fsdecode(path)!r}: {error}") from error
+    network = Network.__new__(Network)
+    network._build(parts, threads)
+    network._rng = generator
+    network._engine.step = steps
+    for name, view in network._arrays().items():
+        view[:] = arrays[name]
+    return network
+
+
+@contextmanager
+def _progress_bar(progress: bool | None, epochs: int) -> Iterator[Callable[[History], None]]:
+    """A function that shows how far a history has come, or one that does nothing."""
+    if progress or (progress is None and sys.stderr is not None and sys.stderr.isatty()):
+        from tqdm.auto import tqdm  # takes longer to import than a small network to train
+
+        with tqdm(total=epochs, unit="epoch", file=sys.stderr) as bar:
+
+            def advance(history: History) -> None:
+                last = {name: f"{values[-1]:.4g}" for name, values in history.items()}
+                bar.set_postfix(last, refresh=False)
+                bar.update(history.epochs - bar.n)
+
+            yield advance
+    else:
+        yield lambda history: None
+
+
+def _flag(value: Any, name: str) -> None:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {shown(value)}")
+
+
+def _bytes(count: int) -> str:
+    size = float(count)
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.4g} {unit}"
+        size /= 1024
+    return f"{size:.4g} GiB"

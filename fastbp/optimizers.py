@@ -1,0 +1,313 @@
+"""Optimizers: immutable settings, and the numbers that each step of the update needs.
+
+Every update is PyTorch's, term for term. What a step's rule needs beside the gradient (rates,
+bias corrections) depends on the step's number alone: `coefficients` computes it in float64 for
+all steps of a call, and the panel in kernels/updates.py does the rest element by element.
+"""
+
+import math
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.kernels import updates
+from fastbp.kernels.jit import Kernel
+from fastbp.validation import real
+
+Floats = NDArray[np.float64]
+
+# Settings that lie in [0, 1); all other numbers are at least 0.
+FRACTIONS = {"momentum", "beta1", "beta2", "rho"}
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """What all optimizers share; use one of its subclasses.
+
+    Parameters
+    ----------
+    lr : float
+        The learning rate, at least 0.
+    """
+
+    lr: float
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type in (bool, "bool"):
+                if not isinstance(value, bool):
+                    raise TypeError(f"{field.name} must be True or False, got {value!r}")
+            elif field.name in FRACTIONS:
+                value = real(value, field.name, low=0, high=1, high_open=True)
+            else:
+                value = real(value, field.name, low=0)
+            object.__setattr__(self, field.name, value)
+
+    @property
+    def slots(self) -> int:
+        """How many numbers the optimizer keeps for each parameter."""
+        raise TypeError("Optimizer is not an optimizer by itself; use one of its subclasses")
+
+    @property
+    def panel(self) -> Kernel:
+        """The compiled update."""
+        raise TypeError("Optimizer is not an optimizer by itself; use one of its subclasses")
+
+    def coefficients(self, steps: Floats) -> Floats:
+        """What the panel needs at each step.
+
+        Parameters
+        ----------
+        steps : (k,) float64
+            Step numbers, counted from 1.
+
+        Returns
+        -------
+        (k, c) float64
+            One row a step, in the order that the panel names.
+        """
+        raise TypeError("Optimizer is not an optimizer by itself; use one of its subclasses")
+
+
+def _columns(steps: Floats, *values: float | Floats) -> Floats:
+    """One row a step of `values`, each a constant or one number a step."""
+    rows = np.empty((len(steps), len(values)))
+    for column, value in enumerate(values):
+        rows[:, column] = value
+    return rows
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Stochastic gradient descent, ``p -= lr * g``, as ``torch.optim.SGD``.
+
+    Parameters
+    ----------
+    lr : float
+        The learning rate.
+    momentum : float
+        In [0, 1). Above 0: ``v = momentum * v + g; p -= lr * v``.
+    nesterov : bool
+        Step by ``g + momentum * v`` instead (Sutskever et al. 2013); needs momentum.
+    weight_decay : float
+        Adds ``weight_decay * p`` to the gradient (L2 penalty).
+    """
+
+    lr: float = 1e-2
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    name = "sgd"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov=True needs a momentum above 0, got momentum=0.0")
+
+    @property
+    def slots(self) -> int:  # noqa: D102
+        return int(self.momentum > 0)
+
+    @property
+    def panel(self) -> Kernel:  # noqa: D102
+        if self.momentum == 0:
+            return updates.sgd
+        return updates.nesterov if self.nesterov else updates.momentum
+
+    def coefficients(self, steps: Floats) -> Floats:  # noqa: D102
+        if self.momentum == 0:
+            return _columns(steps, self.lr, self.weight_decay)
+        return _columns(steps, self.lr, self.weight_decay, self.momentum)
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015), as ``torch.optim.Adam``.
+
+    Parameters
+    ----------
+    lr : float
+        The learning rate.
+    beta1, beta2 : float
+        In [0, 1): how much of the means of the gradient and of its square each step keeps.
+    eps : float
+        Added to the root of the mean square, after the correction of its bias.
+    weight_decay : float
+        Adds ``weight_decay * p`` to the gradient (L2 penalty); see `AdamW` for the other kind.
+    amsgrad : bool
+        Divide by the largest mean square so far (Reddi et al. 2018).
+    """
+
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    amsgrad: bool = False
+    name = "adam"
+    _decoupled: ClassVar[bool] = False
+
+    @property
+    def slots(self) -> int:  # noqa: D102
+        return 2 + self.amsgrad
+
+    @property
+    def panel(self) -> Kernel:  # noqa: D102
+        return updates.amsgrad if self.amsgrad else updates.adam
+
+    def coefficients(self, steps: Floats) -> Floats:  # noqa: D102
+        decoupled = self.lr * self.weight_decay if self._decoupled else 0.0
+        return _columns(
+            steps,
+            1 - decoupled,
+            0.0 if self._decoupled else self.weight_decay,
+            1 - self.beta1,
+            self.beta2,
+            1 - self.beta2,
+            self.lr / (1 - self.beta1**steps),
+            1 / np.sqrt(1 - self.beta2**steps),
+            self.eps,
+        )
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019), as ``torch.optim.AdamW``.
+
+    Takes the settings of `Adam`; `weight_decay` shrinks the parameters by ``lr * weight_decay``
+    a step instead of entering the gradient.
+    """
+
+    weight_decay: float = 1e-2
+    name = "adamw"
+    _decoupled = True
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """RMSprop (Tieleman & Hinton 2012), as ``torch.optim.RMSprop`` with `rho` its ``alpha``.
+
+    Parameters
+    ----------
+    lr : float
+        The learning rate.
+    rho : float
+        In [0, 1): how much of the mean square each step keeps.
+    eps : float
+        Added to the root of the mean square.
+    momentum : float
+        In [0, 1). Above 0 the scaled gradients gather in a velocity.
+    centered : bool
+        Divide by the deviation instead, by taking off the square of the mean (Graves 2013).
+    """
+
+    lr: float = 1e-3
+    rho: float = 0.9
+    eps: float = 1e-8
+    momentum: float = 0.0
+    centered: bool = False
+    name = "rmsprop"
+
+    @property
+    def slots(self) -> int:  # noqa: D102
+        return 1 + self.centered + (self.momentum > 0)
+
+    @property
+    def panel(self) -> Kernel:  # noqa: D102
+        return updates.rmsprop[self.centered, self.momentum > 0]
+
+    def coefficients(self, steps: Floats) -> Floats:  # noqa: D102
+        return _columns(steps, self.lr, self.rho, 1 - self.rho, self.eps, self.momentum)
+
+
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    """Adagrad (Duchi et al. 2011), as ``torch.optim.Adagrad``.
+
+    Parameters
+    ----------
+    lr : float
+        The learning rate.
+    eps : float
+        Added to the root of the sum of squares.
+    """
+
+    lr: float = 1e-2
+    eps: float = 1e-10
+    name = "adagrad"
+
+    @property
+    def slots(self) -> int:  # noqa: D102
+        return 1
+
+    @property
+    def panel(self) -> Kernel:  # noqa: D102
+        return updates.adagrad
+
+    def coefficients(self, steps: Floats) -> Floats:  # noqa: D102
+        return _columns(steps, self.lr, self.eps)
+
+
+@dataclass(frozen=True)
+class Nadam(Optimizer):
+    """Adam with Nesterov's momentum (Dozat 2016), as ``torch.optim.NAdam``.
+
+    Parameters
+    ----------
+    lr : float
+        The learning rate.
+    beta1, beta2 : float
+        In [0, 1), as in `Adam`.
+    eps : float
+        Added to the root of the mean square, after the correction of its bias.
+    momentum_decay : float
+        How fast the momentum's schedule ``beta1 * (1 - 0.96**(t * momentum_decay) / 2)`` rises.
+    """
+
+    lr: float = 2e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    momentum_decay: float = 4e-3
+    name = "nadam"
+
+    @property
+    def slots(self) -> int:  # noqa: D102
+        return 2
+
+    @property
+    def panel(self) -> Kernel:  # noqa: D102
+        return updates.nadam
+
+    def _momentum(self, steps: Floats) -> Floats:
+        return np.asarray(self.beta1 * (1 - 0.5 * 0.96 ** (steps * self.momentum_decay)))
+
+    def coefficients(self, steps: Floats) -> Floats:  # noqa: D102
+        if len(steps) == 0:
+            return _columns(steps, *[0.0] * 7)
+        # The product of all momenta so far: over the steps before this call, then one by one.
+        # It is at most beta1**t, so that late steps need not go back to the first.
+        vanished = steps[0] * math.log(self.beta1) < -50 if self.beta1 > 0 else steps[0] > 1
+        before = 0.0 if vanished else np.prod(self._momentum(np.arange(1.0, steps[0])))
+        now, following = self._momentum(steps), self._momentum(steps + 1)
+        product = before * np.cumprod(now)
+        return _columns(
+            steps,
+            1 - self.beta1,
+            self.beta2,
+            1 - self.beta2,
+            self.lr * (1 - now) / (1 - product),
+            self.lr * following / (1 - product * following),
+            1 / np.sqrt(1 - self.beta2**steps),
+            self.eps,
+        )
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    optimizer.name: optimizer
+    for optimizer in (SGD, Adam, AdamW, RMSprop, Adagrad, Nadam)
+}

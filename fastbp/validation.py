@@ -1,0 +1,168 @@
+"""Checks of the scalar arguments: counts, layer widths, names and hyper-parameters."""
+
+import difflib
+import math
+import numbers
+import operator
+import reprlib
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+import numpy as np
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 60
+
+
+def shown(value: object) -> str:
+    """Return `value` as an error message shows it: one short line, then its type."""
+    return f"{' '.join(_REPR.repr(value).split())} ({type(value).__name__})"
+
+
+def positive_int(value: Any, name: str) -> int:
+    """Return `value` as a Python int of at least 1.
+
+    Parameters
+    ----------
+    value : int
+        A Python or NumPy integer. Booleans and floats are not accepted, not even whole ones.
+    name : str
+        What the caller calls the argument, for the message.
+
+    Raises
+    ------
+    TypeError
+        `value` is not an integer.
+    ValueError
+        `value` is below 1.
+    """
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer of at least 1, got {shown(value)}") from None
+    if number < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {number}")
+    return number
+
+
+def widths(layers: Any, name: str = "layers") -> tuple[int, ...]:
+    """Return the layer widths, input first, as a tuple of Python ints.
+
+    Parameters
+    ----------
+    layers : iterable of int
+        At least two widths, each at least 1: a list, a tuple, a range, a 1-D integer array.
+    name : str
+        What the caller calls the argument, for the message.
+
+    Raises
+    ------
+    TypeError
+        `layers` is no ordered iterable, or one of the widths is not an integer.
+    ValueError
+        There are fewer than two widths, or one is below 1.
+    """
+    accepted = f"{name} must be a sequence of at least two widths (integers), input first"
+    # A string or a mapping can be iterated too, and a set has lost the order of the layers.
+    unordered = isinstance(layers, str | bytes | Mapping | AbstractSet)
+    try:
+        items = None if unordered else tuple(layers)
+    except TypeError:
+        items = None
+    if items is None:
+        raise TypeError(f"{accepted}; got {shown(layers)}")
+    checked = tuple(positive_int(item, f"{name}[{index}]") for index, item in enumerate(items))
+    if len(checked) < 2:
+        raise ValueError(f"{accepted}; got {shown(layers)}")
+    return checked
+
+
+def choice(value: Any, options: Iterable[str], name: str) -> str:
+    """Return `value` where it is one of the names in `options`.
+
+    Parameters
+    ----------
+    value : str
+        The name given. Upper and lower case differ.
+    options : iterable of str
+        The names accepted.
+    name : str
+        What the caller calls the argument, for the message.
+
+    Raises
+    ------
+    TypeError
+        `value` is not a string.
+    ValueError
+        `value` is not one of `options`; the message suggests the nearest and lists them all.
+    """
+    names = tuple(options)
+    listed = ", ".join(map(repr, names))
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be one of {listed}; got {shown(value)}")
+    if value not in names:
+        near = difflib.get_close_matches(_plain(value), [_plain(option) for option in names], n=1)
+        hint = ""
+        if near:
+            nearest = next(option for option in names if _plain(option) == near[0])
+            hint = f"; did you mean {nearest!r}?"
+        raise ValueError(f"{name} must be one of {listed}; got {_REPR.repr(value)}{hint}")
+    return str(value)
+
+
+def _plain(text: str) -> str:
+    """Drop what people spell differently: case, spaces, hyphens and underscores."""
+    return "".join(character for character in text.lower() if character not in " -_")
+
+
+def real(
+    value: Any,
+    name: str,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    low_open: bool = False,
+    high_open: bool = False,
+) -> float:
+    """Return a hyper-parameter as a finite Python float within its bounds.
+
+    Parameters
+    ----------
+    value : float
+        A real number: Python's int, float or Fraction, or a NumPy scalar. Not a boolean.
+    name : str
+        What the caller calls the argument, for the message.
+    low, high : float, optional
+        The bounds; none by default.
+    low_open, high_open : bool
+        Whether the bound itself is excluded.
+
+    Raises
+    ------
+    TypeError
+        `value` is not a real number.
+    ValueError
+        `value` is NaN, infinite, too large for a float, or out of bounds.
+    """
+    accepted = f"{name} must be a finite real number"
+    bounds = []
+    if low is not None:
+        bounds.append(f"greater than {low:g}" if low_open else f"at least {low:g}")
+    if high is not None:
+        bounds.append(f"less than {high:g}" if high_open else f"at most {high:g}")
+    if bounds:
+        accepted += ", " + " and ".join(bounds)
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{accepted}; got {shown(value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    below = low is not None and (number <= low if low_open else number < low)
+    above = high is not None and (number >= high if high_open else number > high)
+    if not math.isfinite(number) or below or above:
+        raise ValueError(f"{accepted}; got {_REPR.repr(value)}")
+    return number

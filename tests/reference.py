@@ -1,0 +1,186 @@
+"""The plain NumPy network: textbook backpropagation that the compiled kernels are tested against.
+
+Written to be read, not to be fast: whole arrays, one formula a line, nothing shared with fastbp.
+Works in the float dtype of the weights it is given.
+
+Conventions: ``z`` are pre-activations (logits at the output), ``a`` activations, ``delta`` the
+gradient of the loss with respect to ``z``; weights are (in, out), so a layer is
+``z = a @ W + b``. Backpropagation: Rumelhart, Hinton and Williams, Nature 323 (1986); in this
+notation Goodfellow, Bengio and Courville, Deep Learning (2016), algorithm 6.4.
+"""
+
+import numpy as np
+from reference_activations import ACTIVATIONS, sigmoid, softplus
+from reference_optimizers import OPTIMIZERS, initial_state
+
+# ---- output activations: f(z), and the gradient with respect to z from the one with respect to a
+
+
+def softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def output(name, z):
+    """The network's prediction, (rows, outputs), from its logits z."""
+    if name == "softmax":
+        return softmax(z)
+    if name == "exponential":
+        return np.exp(z)
+    return ACTIVATIONS[name][0](z)
+
+
+def through_output(name, z, gradient):
+    """dL/dz from ``gradient`` = dL/da at a = output(name, z)."""
+    if name == "softmax":  # da_j/dz_k = a_j ([j = k] - a_k)
+        a = softmax(z)
+        return a * (gradient - (gradient * a).sum(axis=1, keepdims=True))
+    if name == "exponential":
+        return gradient * np.exp(z)
+    return gradient * ACTIVATIONS[name][1](z)
+
+
+# ---- losses: (value, dL/dz) from the logits z and targets y of the same shape -------------------
+
+
+def mse(z, y, output_activation="identity"):
+    """Mean of the squared errors over rows and outputs (no factor 1/2)."""
+    e = output(output_activation, z) - y
+    return np.mean(e * e), through_output(output_activation, z, 2 * e / e.size)
+
+
+def mae(z, y, output_activation="identity"):
+    """Mean of the absolute errors over rows and outputs; slope 0 where the error is 0."""
+    e = output(output_activation, z) - y
+    return np.mean(np.abs(e)), through_output(output_activation, z, np.sign(e) / e.size)
+
+
+def huber(z, y, output_activation="identity", delta=1.0):
+    """Huber, Ann. Math. Statist. 35 (1964): mean of e^2 / 2 inside +-delta, linear outside."""
+    e = output(output_activation, z) - y
+    inside, outside = e * e / 2, delta * (np.abs(e) - delta / 2)
+    value = np.mean(np.where(np.abs(e) < delta, inside, outside))
+    return value, through_output(output_activation, z, np.clip(e, -delta, delta) / e.size)
+
+
+def cross_entropy(z, y, output_activation="softmax", label_smoothing=0.0):
+    """Mean over rows of -sum_k t_k log softmax(z)_k, with t = y smoothed towards 1 / outputs.
+
+    Label smoothing: Szegedy et al., arXiv:1512.00567, section 7.
+    """
+    t = (1 - label_smoothing) * y + label_smoothing / z.shape[1]
+    shifted = z - z.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return -(t * log_p).sum() / len(z), (softmax(z) - t) / len(z)
+
+
+def binary_cross_entropy(z, y, output_activation="sigmoid"):
+    """Mean over rows and outputs of -y log s - (1 - y) log(1 - s), with s = sigmoid(z)."""
+    return np.mean(softplus(z) - y * z), (sigmoid(z) - y) / z.size
+
+
+def poisson(z, y, output_activation="exponential"):
+    """Mean over rows and outputs of exp(z) - y z: the negative log likelihood less log(y!)."""
+    return np.mean(np.exp(z) - y * z), (np.exp(z) - y) / z.size
+
+
+LOSSES = {  # name: (loss, output activation it goes with)
+    "mse": (mse, "identity"),
+    "mae": (mae, "identity"),
+    "huber": (huber, "identity"),
+    "cross_entropy": (cross_entropy, "softmax"),
+    "binary_cross_entropy": (binary_cross_entropy, "sigmoid"),
+    "poisson": (poisson, "exponential"),
+}
+
+
+# ---- the network --------------------------------------------------------------------------------
+
+
+class Reference:
+    """A dense network given by its weights (in, out) and biases (out,), which it copies.
+
+    ``activation`` is one name or one a hidden layer; ``loss`` and ``optimizer`` are names, their
+    options go into ``loss_options`` and ``optimizer_options``.
+    """
+
+    def __init__(
+        self,
+        weights,
+        biases,
+        activation="relu",
+        loss="mse",
+        output_activation=None,
+        optimizer="sgd",
+        loss_options=None,
+        optimizer_options=None,
+    ):
+        self.weights = [np.array(w) for w in weights]
+        self.biases = [np.array(b) for b in biases]
+        self.dtype = self.weights[0].dtype
+        hidden = len(self.weights) - 1
+        self.activations = [activation] * hidden if isinstance(activation, str) else activation
+        assert len(self.activations) == hidden
+        self.loss, default = LOSSES[loss]
+        self.output_activation = output_activation or default
+        self.loss_options = loss_options or {}
+        self.optimizer, self.optimizer_options = optimizer, optimizer_options or {}
+        self.states = [initial_state(optimizer, p) for p in self.weights + self.biases]
+        self.steps = 0
+
+    def targets(self, y):
+        """Targets as (rows, outputs): integer labels become one-hot rows."""
+        y, outputs = np.asarray(y), len(self.biases[-1])
+        if self.loss is cross_entropy and y.ndim == 1:
+            return np.eye(outputs, dtype=self.dtype)[y]
+        return y.reshape(len(y), outputs).astype(self.dtype)
+
+    def forward(self, X):
+        """Pre-activations of every layer and inputs of every layer, for rows X."""
+        z, a = [], [np.asarray(X, self.dtype)]
+        for layer, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
+            z.append(a[-1] @ W + b)
+            if layer < len(self.activations):
+                a.append(ACTIVATIONS[self.activations[layer]][0](z[-1]))
+        return z, a
+
+    def predict(self, X):
+        return output(self.output_activation, self.forward(X)[0][-1])
+
+    def loss_and_gradients(self, X, y):
+        """Loss, gradients of the weights, gradients of the biases: one list entry a layer."""
+        z, a = self.forward(X)
+        value, delta = self.loss(
+            z[-1], self.targets(y), self.output_activation, **self.loss_options
+        )
+        dW, db = [], []
+        for layer in reversed(range(len(self.weights))):
+            dW.insert(0, a[layer].T @ delta)
+            db.insert(0, delta.sum(axis=0))
+            if layer > 0:
+                df = ACTIVATIONS[self.activations[layer - 1]][1]
+                delta = (delta @ self.weights[layer].T) * df(z[layer - 1])
+        return float(value), dW, db
+
+    def train_step(self, X, y):
+        """One update of every parameter; the loss before it."""
+        value, dW, db = self.loss_and_gradients(X, y)
+        self.steps += 1
+        rule = OPTIMIZERS[self.optimizer]
+        for p, g, state in zip(self.weights + self.biases, dW + db, self.states, strict=True):
+            p[:] = rule(p, g, state, self.steps, **self.optimizer_options)
+        return value
+
+    def fit(self, X, y, epochs=1, batch_size=32, order=None):
+        """Train on batches of rows in the given order, a last partial one with its own mean.
+
+        Returns the mean loss over the rows of each epoch, each batch before its update.
+        """
+        order, losses = np.arange(len(X)) if order is None else np.asarray(order), []
+        for _ in range(epochs):
+            total = 0.0
+            for start in range(0, len(order), batch_size):
+                rows = order[start : start + batch_size]
+                total += self.train_step(X[rows], y[rows]) * len(rows)
+            losses.append(total / len(order))
+        return losses
