@@ -83,6 +83,10 @@ def main() -> None:
         X_test, y_test = read_split(arguments.data, "t10k")
     except (OSError, ValueError) as error:
         parser.error(str(error))
+    # Inputs around zero train better; the test images must not take part in choosing the shift.
+    mean_image = X.mean(axis=0)
+    X -= mean_image
+    X_test -= mean_image
 
     net = fastbp.Network(
         LAYERS,

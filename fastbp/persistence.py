@@ -237,7 +237,7 @@ def _parse(file: io.BufferedReader) -> tuple[dict[str, npt.NDArray[Any]], dict[s
     """Read an open model file; every fault of its content is a ValueError."""
     size = os.fstat(file.fileno()).st_size - 8
     length = int.from_bytes(file.read(8), "little")
-    if size < 2:
+    if size < 0:
         raise ValueError(f"it is truncated: {size + 8} bytes")
     if length > _MAX_HEADER:
         raise ValueError(

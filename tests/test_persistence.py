@@ -87,6 +87,17 @@ def test_equal_content_gives_equal_bytes(file, tmp_path):
     assert (tmp_path / "m").read_bytes() == file.read_bytes()
 
 
+def test_every_array_is_aligned_in_the_file(tmp_path):
+    arrays = {name: np.ones(3, dtype) for name, dtype in zip("abcd", "bhfd", strict=True)}
+    for configuration in ({}, {"a": 1}, {"a": 12}, {"a": 123}):  # headers of several lengths
+        persistence.write(tmp_path / "m", arrays, configuration)
+        content = (tmp_path / "m").read_bytes()
+        start = 8 + int.from_bytes(content[:8], "little")
+        header = json.loads(content[8:start])
+        for name, array in arrays.items():
+            assert (start + header[name]["data_offsets"][0]) % array.itemsize == 0
+
+
 def test_the_safetensors_package_reads_the_file(file):
     same(safetensors.numpy.load_file(file), ARRAYS)
     with safetensors.safe_open(file, "np") as opened:

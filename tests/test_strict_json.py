@@ -105,5 +105,5 @@ def test_bombs_are_refused(start, repeated, message):
 
 
 def test_depth_is_counted_outside_strings_only():
-    value = {"a": "[" * 100, 'b"\\': '{"' * 100, "c": [[[]]] * 40}
+    value = {"a": "[" * 100, 'b"\\' + "[" * 100: '{"' * 100, "c": [[[]]] * 40}
     assert decode(encode(value)) == value

@@ -188,7 +188,7 @@ def assert_same_float32_curve(loss, optimizer, activation="tanh"):
     net = network([5, 17, 4], activation, loss, optimizer, dtype="float32")
     twin = Twin(net, activation, loss)
     X, y = data(32, 5, 4, loss.targets)
-    X, y = X.astype("float32"), y if y.dtype == int else y.astype("float32")
+    X, y = X.astype("float32"), y.astype("float32") if y.dtype == float else y
     want = twin.train(torch_optimizer(optimizer, twin.parameters()), X, y, steps=200)
     np.testing.assert_allclose([net.train_step(X, y) for _ in range(200)], want, rtol=1e-4)
 

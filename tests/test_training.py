@@ -93,7 +93,7 @@ SHAPES = [
 @pytest.mark.parametrize("batch_size", [1, 16, 37])
 @pytest.mark.parametrize("layers", SHAPES, ids=lambda layers: "-".join(map(str, layers)))
 def test_fit_of_every_shape(layers, batch_size):
-    net, ref = twins(layers, optimizer=Case("sgd", {"lr": 0.01, "momentum": 0.9}))
+    net, ref = twins(layers, optimizer=Case("sgd", {"lr": 1e-3, "momentum": 0.9}))
     fit(net, ref, *data(37, layers[0], layers[-1]), epochs=2, batch_size=batch_size)
     assert_same_parameters(net, ref, RTOL)
 
@@ -165,7 +165,7 @@ def test_float32_curve_with_every_loss(loss):
         [5, 17, 4], loss=loss, optimizer=GENTLE, dtype="float32", reference_dtype="float32"
     )
     X, y = data(32, 5, 4, loss.targets)
-    X, y = X.astype("float32"), y if y.dtype == int else y.astype("float32")
+    X, y = X.astype("float32"), y.astype("float32") if y.dtype == float else y
     fit(net, ref, X, y, epochs=200, batch_size=32, rtol=CURVE)
 
 

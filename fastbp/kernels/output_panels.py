@@ -88,15 +88,18 @@ def cross_entropy_labels(z, delta, targets, order, values, parameters, rows, n, 
         logits, row = advance(z, r * ld), advance(delta, r * ld)
         label = carray(advance(labels, index[r]), (1,))[0]
         total = row_sum(row, n)
-        log_total = log(total) + row_max(logits, n)
+        log_total, top = log(total), row_max(logits, n)
         _scale_row(row, scale / total, n, ld)
         slopes, z_row = carray(row, (n,)), carray(logits, (n,))
-        loss = float(log_total - z_row[label])
+        loss = float(log_total - (z_row[label] - top))
         if smoothing > 0:
             even = like(scale, smoothing / n)
             for j in range(n):
                 slopes[j] -= scale * even
-            mean = float(log_total) - float(row_sum(logits, n)) / n
+            below = 0.0
+            for j in range(n):
+                below += z_row[j] - top
+            mean = float(log_total) - below / n
             loss = (1 - smoothing) * loss + smoothing * mean
         slopes[label] -= scale * like(scale, 1 - smoothing)
         losses[r] = loss
@@ -117,14 +120,14 @@ def cross_entropy_probabilities(z, delta, targets, order, values, parameters, ro
     for r in range(rows):
         logits, row = advance(z, r * ld), advance(delta, r * ld)
         total = row_sum(row, n)
-        log_total = log(total) + row_max(logits, n)
+        log_total, top = log(total), row_max(logits, n)
         y = run(advance(pointer_to(targets, z), index[r] * n), n)
         slopes, z_row = run(row, n), run(logits, n)
         loss, mass = 0.0, like(first, 0.0)
         for j in range(n):
             t = keep * y[j] + even
             mass += t
-            loss += t * (log_total - z_row[j])
+            loss += t * (log_total - (z_row[j] - top))
         _scale_row(row, scale * mass / total, n, ld)
         for j in range(n):
             slopes[j] -= scale * (keep * y[j] + even)

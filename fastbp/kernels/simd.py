@@ -83,6 +83,15 @@ class Vector:
         """a * b + c, rounded once where the processor can, and never a call of a library."""
         return self._intrinsic("fmuladd", a, b, c)
 
+    def opaque(self, pointer):
+        """The same pointer, whose origin the optimizer does not see."""
+        kind = ir.FunctionType(I8.as_pointer(), [I8.as_pointer()])
+        function = cgutils.get_or_insert_function(
+            self.builder.module, kind, "llvm.launder.invariant.group.p0"
+        )
+        as_bytes = self.builder.bitcast(pointer, I8.as_pointer())
+        return self.builder.bitcast(self.builder.call(function, [as_bytes]), pointer.type)
+
     def maximum(self, a, b):
         """The larger lane, or NaN where one is NaN."""
         larger = self.builder.fcmp_unordered(">", a, b)  # true when either is NaN: keep a ...

@@ -52,6 +52,9 @@ def make_tile(rows, vectors):
                 offset = builder.mul(row_stride, I64(i))
                 return builder.gep(pointer, [builder.add(offset, I64(j * v.lanes))])
 
+            # One register for each row of A: seen as multiples of one stride, their addresses
+            # become a chain of additions, longer than the multiplications of a narrow tile.
+            a_rows = [v.opaque(builder.gep(a, [builder.mul(a_row, I64(i))])) for i in range(rows)]
             entry = builder.block
             sums = {cell: v.load(at(start, start_row, *cell)) for cell in cells}
             loop, done = (builder.append_basic_block(name) for name in ("k", "done"))
@@ -61,12 +64,11 @@ def make_tile(rows, vectors):
             k = builder.phi(I64)
             chains = {cell: builder.phi(v.type) for cell in cells}
             b_row = builder.gep(b, [builder.mul(k, b_k)])
-            a_column = builder.gep(a, [builder.mul(k, a_k)])
+            a_offset = builder.mul(k, a_k)
             row = [v.load(builder.gep(b_row, [I64(j * v.lanes)])) for j in range(vectors)]
             longer = {}
             for i in range(rows):
-                scalar = builder.load(builder.gep(a_column, [builder.mul(a_row, I64(i))]))
-                copies = v.broadcast(scalar)
+                copies = v.broadcast(builder.load(builder.gep(a_rows[i], [a_offset])))
                 for j in range(vectors):
                     longer[i, j] = v.fma(copies, row[j], chains[i, j])
             next_k = builder.add(k, I64(1))

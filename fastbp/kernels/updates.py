@@ -98,6 +98,7 @@ def _rmsprop(centered, momentum):
                 m = mean[i] + new * (slope - mean[i])
                 mean[i] = m
                 v = v - m * m
+                v = like(v, 0.0) if v < 0 else v  # below zero by rounding alone
             step = slope / (math.sqrt(v) + eps)
             if momentum:
                 step = keep_velocity * velocity[i] + step
