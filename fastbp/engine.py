@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.activations import Activation, FixedActivation
-from fastbp.kernels import gemm, movement, step, team, transpose
+from fastbp.kernels import ahead, gemm, movement, step, team, transpose
 from fastbp.kernels.jit import Kernel, address
 from fastbp.layout import Layout, Workspace, aligned_zeros, slab_rows
 from fastbp.losses import Loss
@@ -20,7 +20,8 @@ SLOWEST = 1e10  # operations a second that even a slow machine does, to bound a 
 BLINK = 0.05  # seconds: a call that may take longer must not keep a signal waiting
 THREAD_START = 5_000_000  # operations done in the time that starting a thread takes
 STEPS_A_CALL = 1 << 16  # bounds the memory of the coefficients of a call
-SCRATCH = 8192  # elements of a thread's gradient strip, with room for one of odd height
+SCRATCH = 12288  # elements of a thread's gradient strip: 16 rows of a layer of 600 columns and more
+STREAMING = 1 << 19  # bytes: what is larger is not in the L2 cache when it is needed
 
 
 class Rows(NamedTuple):
@@ -233,6 +234,7 @@ class Engine:
             self._row_losses = np.zeros(slab)
         if self._scratch.size < members * SCRATCH:
             self._scratch = aligned_zeros(members * SCRATCH, dtype)
+            self._queues = aligned_zeros(members * ahead.WORDS, np.dtype(np.int64))
         if training and slab < batch:
             self._flat_gradient()
         self._records = self._layers(self._workspace)  # the program holds their address alone
@@ -256,6 +258,13 @@ class Engine:
         program["row_losses"] = address(self._row_losses)
         program["slot_bytes"] = layout.parameters * dtype.itemsize
         program["scratch"] = address(self._scratch)
+        row_bytes = layout.widths[0] * dtype.itemsize
+        queues = self._queues.reshape(-1, ahead.WORDS)
+        queues[:, ahead.FEATURES] = address(data.features)
+        queues[:, ahead.ROW_BYTES] = row_bytes
+        queues[:, ahead.ROW_SHIFT] = (-(-row_bytes // 64) - 1).bit_length()
+        program["queues"], program["streaming"] = address(self._queues), STREAMING
+        program["slots"] = self.optimizer.slots
         program["scratch_bytes"] = SCRATCH * dtype.itemsize
         program["zeros"], program["ones"] = address(self._constants), address(self._constants[-64:])
         program["failed_epoch"] = -1

@@ -4,8 +4,9 @@ All three products of a layer are this one: `X @ W + b`, `delta @ W.T` with the 
 of W as B, and `X.T @ delta` by reading X along its columns.
 """
 
+from fastbp.kernels import ahead
 from fastbp.kernels.jit import INT, REAL, inline, kernel
-from fastbp.kernels.simd import advance, vector_bytes
+from fastbp.kernels.simd import address_of, advance, vector_bytes
 from fastbp.kernels.tile import make_tile, tile_shape
 
 ROWS, VECTORS = tile_shape()
@@ -19,30 +20,34 @@ def _make_column(vectors):
     tile_4, tile_2, tile_1 = (make_tile(rows, vectors) for rows in (4, 2, 1))
 
     @inline
-    def column(a, a_row, a_k, b, b_k, start, start_row, c, c_row, rows, depth):
+    def column(a, a_row, a_k, b, b_k, start, start_row, c, c_row, rows, depth, queue):
         i = 0
         while rows - i >= ROWS:
             tile_full(
                 advance(a, i * a_row), a_row, a_k, b, b_k,
-                advance(start, i * start_row), start_row, advance(c, i * c_row), c_row, depth,
+                advance(start, i * start_row), start_row, advance(c, i * c_row), c_row,
+                depth, ahead.take(queue, depth),
             )  # fmt: skip
             i += ROWS
         while rows - i >= 4:
             tile_4(
                 advance(a, i * a_row), a_row, a_k, b, b_k,
-                advance(start, i * start_row), start_row, advance(c, i * c_row), c_row, depth,
+                advance(start, i * start_row), start_row, advance(c, i * c_row), c_row,
+                depth, ahead.take(queue, depth),
             )  # fmt: skip
             i += 4
         if rows - i >= 2:
             tile_2(
                 advance(a, i * a_row), a_row, a_k, b, b_k,
-                advance(start, i * start_row), start_row, advance(c, i * c_row), c_row, depth,
+                advance(start, i * start_row), start_row, advance(c, i * c_row), c_row,
+                depth, ahead.take(queue, depth),
             )  # fmt: skip
             i += 2
         if rows - i >= 1:
             tile_1(
                 advance(a, i * a_row), a_row, a_k, b, b_k,
-                advance(start, i * start_row), start_row, advance(c, i * c_row), c_row, depth,
+                advance(start, i * start_row), start_row, advance(c, i * c_row), c_row,
+                depth, ahead.take(queue, depth),
             )  # fmt: skip
 
     return column
@@ -52,34 +57,52 @@ column_1, column_2, column_3 = (_make_column(vectors) for vectors in (1, 2, 3))
 
 
 @inline
-def _block(a, a_row, a_k, b, b_k, start, start_row, c, c_row, rows, columns, depth, lanes):
+def _block(
+    a, a_row, a_k, b, b_k, start, start_row, c, c_row, rows, columns, depth, itemsize, queue, stream
+):
+    lanes = REGISTER // itemsize
     j = 0
     while j < columns:
         left = (columns - j + lanes - 1) // lanes
-        bj, sj, cj = advance(b, j), advance(start, j), advance(c, j)
         if VECTORS == 3 and left >= 3 and left != 4:  # 4 is 2 + 2: a tile of 1 is slower
-            column_3(a, a_row, a_k, bj, b_k, sj, start_row, cj, c_row, rows, depth)
-            j += 3 * lanes
-        elif left >= 2:
-            column_2(a, a_row, a_k, bj, b_k, sj, start_row, cj, c_row, rows, depth)
-            j += 2 * lanes
+            vectors = 3
         else:
-            column_1(a, a_row, a_k, bj, b_k, sj, start_row, cj, c_row, rows, depth)
-            j += lanes
+            vectors = min(left, 2)
+        bj, sj, cj = advance(b, j), advance(start, j), advance(c, j)
+        j += vectors * lanes
+        if stream and j < columns:
+            ahead.clear(queue)
+            for line in range(VECTORS):
+                following = address_of(advance(b, j + line * lanes))
+                ahead.add(queue, following, 0, b_k * itemsize, depth)
+        if vectors == 3:
+            column_3(a, a_row, a_k, bj, b_k, sj, start_row, cj, c_row, rows, depth, queue)
+        elif vectors == 2:
+            column_2(a, a_row, a_k, bj, b_k, sj, start_row, cj, c_row, rows, depth, queue)
+        else:
+            column_1(a, a_row, a_k, bj, b_k, sj, start_row, cj, c_row, rows, depth, queue)
 
 
-@kernel(REAL, INT, INT, REAL, INT, REAL, INT, REAL, INT, INT, INT, INT, INT)
-def gemm(a, a_row, a_k, b, b_k, start, start_row, c, c_row, rows, columns, depth, itemsize):
+@kernel(REAL, INT, INT, REAL, INT, REAL, INT, REAL, INT, INT, INT, INT, INT, INT, INT)
+def gemm(
+    a, a_row, a_k, b, b_k, start, start_row, c, c_row, rows, columns, depth, itemsize, queue, stream
+):
     """c[rows, columns] = start + a[rows, depth] @ b[depth, columns]; overwrites c alone.
 
     Strides are in elements. `columns` counts up to whole vectors, so b, start and c are padded.
+    queue: see ahead.py; stream: 1 where b comes from memory and is to be prefetched by columns.
     """
-    lanes = REGISTER // itemsize
     blocks = max(1, (depth + K_BLOCK // 2) // K_BLOCK)
     for block in range(blocks):
         k0, k1 = depth * block // blocks, depth * (block + 1) // blocks
         ak, bk = advance(a, k0 * a_k), advance(b, k0 * b_k)
         if block == 0:
-            _block(ak, a_row, a_k, bk, b_k, start, start_row, c, c_row, rows, columns, k1, lanes)
+            _block(
+                ak, a_row, a_k, bk, b_k, start, start_row, c, c_row,
+                rows, columns, k1, itemsize, queue, stream,
+            )  # fmt: skip
         else:
-            _block(ak, a_row, a_k, bk, b_k, c, c_row, c, c_row, rows, columns, k1 - k0, lanes)
+            _block(
+                ak, a_row, a_k, bk, b_k, c, c_row, c, c_row,
+                rows, columns, k1 - k0, itemsize, queue, stream,
+            )  # fmt: skip

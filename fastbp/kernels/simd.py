@@ -235,18 +235,12 @@ def call(typingctx, address, arguments):
     return types.void(types.int64, types.UniTuple(types.int64, len(arguments))), lower
 
 
-@intrinsic
-def prefetch(typingctx, address):
-    """Ask for the cache line at an integer address, to be written soon; never faults."""
-
-    def lower(context, builder, signature, arguments):
-        kind = ir.FunctionType(ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        pointer = builder.inttoptr(arguments[0], I8.as_pointer())
-        builder.call(function, [pointer, I32(0), I32(2), I32(1)])
-        return context.get_dummy_value()
-
-    return types.void(types.int64), lower
+def prefetch(builder, address):
+    """Code that asks for the cache line at an integer address, into L2; it never faults."""
+    kind = ir.FunctionType(ir.VoidType(), [I8.as_pointer(), I32, I32, I32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    pointer = builder.inttoptr(address, I8.as_pointer())
+    builder.call(function, [pointer, I32(0), I32(2), I32(1)])
 
 
 def _word(builder, address):

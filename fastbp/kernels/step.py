@@ -15,12 +15,15 @@ import numba
 import numpy as np
 from numba import carray, types
 
+from fastbp.kernels import ahead
 from fastbp.kernels.jit import INT, inline, kernel
 from fastbp.kernels.simd import call, load_acquire, pointer_maker, row_sum, store_release
 from fastbp.kernels.team import STOP, STOP_SEEN, barrier, share
 
 GRAIN = 8  # rows that a thread takes at the least
-STRIP = 4096  # elements of a gradient strip: with its weights and slots it stays in the L1 cache
+STRIP = 8192  # elements of a gradient strip, which the L1 cache or nearly so can hold
+LEAST_STRIP = 16  # rows of a strip: whole cache lines of the activations and of the mirror
+CONTIGUOUS = 62  # the shift of a table that is one long row
 BLOCK = 480  # columns of a strip of a wide layer, so that its part of delta stays in the L2 cache
 
 
@@ -54,7 +57,9 @@ PROGRAM = _record(
     "gemm", "gather", "copy_rows", "transpose", "loss", "update",
     "loss_parameters", "row_losses", "epoch_losses",  # float64
     "coefficients", "coefficient_count",  # float64 (steps, count)
-    "slot_bytes", "scratch", "scratch_bytes", "ones", "zeros",
+    "slot_bytes", "slots", "scratch", "scratch_bytes", "ones", "zeros",
+    "queues",         # int64 (team, ahead.WORDS)
+    "streaming",      # bytes of W from which on it is prefetched
     "state", "snapshot", "state_bytes",   # snapshot 0: none is taken
     "predictions",    # (rows, outputs) without padding
     "step_counter",   # int64: thread 0 adds 1 for every step made
@@ -68,7 +73,12 @@ _words_at = pointer_maker(types.int64)
 
 
 @inline
-def _forward(p, layers, first, last, features, features_ld, training):
+def _streams(p, layer):
+    return layer.inputs * layer.ld_out * p.itemsize >= p.streaming
+
+
+@inline
+def _forward(p, layers, first, last, features, features_ld, queue, training):
     """Rows [first, last) of a slab through all layers; `features`: address of row `first`."""
     rows = last - first
     for number in range(p.layer_count):
@@ -78,7 +88,8 @@ def _forward(p, layers, first, last, features, features_ld, training):
         call(
             p.gemm,
             (features, features_ld, 1, layer.weights, layer.ld_out, bias, 0,
-             out, layer.ld_out, rows, layer.outputs, layer.inputs, p.itemsize),
+             out, layer.ld_out, rows, layer.outputs, layer.inputs, p.itemsize,
+             queue, _streams(p, layer)),
         )  # fmt: skip
         panel = layer.training_forward if training else layer.forward
         final = number == p.layer_count - 1
@@ -100,7 +111,7 @@ def _loss(p, layer, first, last, order, targets, values, batch):
 
 
 @inline
-def _backward(p, layers, first, last):
+def _backward(p, layers, first, last, queue):
     """Delta of rows [first, last) from the output layer back to the first."""
     rows = last - first
     for back in range(p.layer_count):
@@ -116,7 +127,8 @@ def _backward(p, layers, first, last):
             call(
                 p.gemm,
                 (layer.delta + offset, layer.ld_out, 1, layer.mirror, layer.ld_in, p.zeros, 0,
-                 below, layer.ld_in, rows, layer.inputs, layer.outputs, p.itemsize),
+                 below, layer.ld_in, rows, layer.inputs, layer.outputs, p.itemsize,
+                 queue, _streams(p, layer)),
             )  # fmt: skip
 
 
@@ -138,6 +150,28 @@ def _mirror(p, layer, row, rows, column, columns):
 
 
 @inline
+def _queue(p, me):
+    return p.queues + me * ahead.WORDS * 8
+
+
+@inline
+def _announce(p, layer, queue, row, rows, column, width):
+    """Prefetch what the update of a strip will touch while its gradient is computed."""
+    at = (row * layer.ld_out + column) * p.itemsize
+    lines = (width * p.itemsize + 63) // 64
+    for part in range(1 + p.slots):
+        start = layer.weights + part * p.slot_bytes + at
+        if width == layer.ld_out:
+            ahead.add(queue, start, CONTIGUOUS, 0, rows * lines)
+        else:  # rows of 32 lines: a strip of a wide layer has 30 for float32, 60 for float64
+            for half in range((lines + 31) // 32):
+                ahead.add(queue, start + 2048 * half, 5, layer.ld_out * p.itemsize, rows * 32)
+    if layer.mirror != 0:
+        mirror = layer.mirror + (column * layer.ld_in + row) * p.itemsize
+        ahead.add(queue, mirror, 0, layer.ld_in * p.itemsize, width)
+
+
+@inline
 def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
     """Thread `me`'s rows of one layer: gradient of a slab, and after the last slab the update.
 
@@ -148,8 +182,8 @@ def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
     updating = closing and p.updating
     first, last = share(layer.inputs, GRAIN, me, p.team)
     block = ld if ld <= BLOCK + BLOCK // 4 else BLOCK
-    height = max(GRAIN, STRIP // block // GRAIN * GRAIN)
-    scratch = p.scratch + me * p.scratch_bytes
+    height = max(LEAST_STRIP, STRIP // block // GRAIN * GRAIN)
+    scratch, queue = p.scratch + me * p.scratch_bytes, _queue(p, me)
     for column in range(0, ld, block):
         width = min(block, ld - column)
         columns = min(width, layer.outputs - column)
@@ -159,10 +193,13 @@ def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
             at = (row * ld + column) * size
             to, to_ld = (layer.gradient + at, ld) if keep else (scratch, width)
             start, start_ld = (p.zeros, 0) if opening else (to, to_ld)
+            ahead.clear(queue)
+            if updating and p.state_bytes >= p.streaming:
+                _announce(p, layer, queue, row, rows, column, width)
             call(
                 p.gemm,
                 (layer.below + row * size, 1, layer.ld_in, delta, ld, start, start_ld,
-                 to, to_ld, rows, columns, slab_rows, size),
+                 to, to_ld, rows, columns, slab_rows, size, queue, 0),
             )  # fmt: skip
             if updating:
                 if width == ld:
@@ -180,7 +217,7 @@ def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
             call(
                 p.gemm,
                 (p.ones, 0, 0, delta, ld, p.zeros if opening else to, 0,
-                 to, width, 1, columns, slab_rows, size),
+                 to, width, 1, columns, slab_rows, size, queue, 0),
             )  # fmt: skip
             if updating:
                 _update(p, layer.weights + at, to, width, coefficients)
@@ -192,12 +229,14 @@ def _wait(p):
 
 
 @inline
-def _batch(p, layers, me, order, batch, coefficients):
+def _batch(p, layers, me, order, batch, following, coefficients):
     """One batch: returns (mean loss, whether the step was made).
 
     A step is not made when the loss is not finite, or when the team was asked to stop.
+    following: how many rows of `order` come after this batch.
     """
-    total, done = 0.0, 0
+    total, done, queue = 0.0, 0, _queue(p, me)
+    ahead.clear(queue)
     while done < batch:
         slab = min(p.slab, batch - done)
         first, last = share(slab, GRAIN, me, p.team)
@@ -209,15 +248,18 @@ def _batch(p, layers, me, order, batch, coefficients):
                 (p.features, p.features_ld, rows_order, last - first,
                  below, layers[0].ld_in, layers[0].inputs),
             )  # fmt: skip
-            _forward(p, layers, first, last, below, layers[0].ld_in, True)
+            _forward(p, layers, first, last, below, layers[0].ld_in, queue, True)
             values = p.row_losses + 8 * first
             top = layers[p.layer_count - 1]
             _loss(p, top, first, last, rows_order, p.targets, values, batch)
-            _backward(p, layers, first, last)
+            _backward(p, layers, first, last, queue)
         _wait(p)
         # Every thread adds up all losses, in one order, and so comes to the same decision.
         total += row_sum(_float64s_at(p.row_losses), slab)
         opening, closing = done == 0, done + slab == batch
+        after = min(p.slab, batch - done - slab if not closing else min(batch, following))
+        first, last = share(after, GRAIN, me, p.team)
+        ahead.announce(queue, order + 8 * (done + slab + first), last - first)
         if closing and not math.isfinite(total):
             return total / batch, False
         for back in range(p.layer_count):
@@ -272,7 +314,8 @@ def train(program, me):
             batch = min(p.batch, p.rows - row)
             order = p.order + 8 * (epoch * p.rows + row)
             coefficients = p.coefficients + 8 * p.coefficient_count * done
-            loss, made = _batch(p, layers, me, order, batch, coefficients)
+            following = p.epochs * p.rows - epoch * p.rows - row - batch
+            loss, made = _batch(p, layers, me, order, batch, following, coefficients)
             if not made:
                 if me == 0 and not math.isfinite(loss):
                     p.failed_epoch, p.failed_step = epoch, row // p.batch
@@ -294,7 +337,7 @@ def differentiate(program, me):
     layers = carray(_layers_at(p.layers), (p.layer_count,))
     _refresh_mirrors(p, layers, me)
     _wait(p)
-    loss, _ = _batch(p, layers, me, p.order, p.rows, p.coefficients)
+    loss, _ = _batch(p, layers, me, p.order, p.rows, 0, p.coefficients)
     if me == 0:
         carray(_float64s_at(p.epoch_losses), (1,))[0] = loss
 
@@ -307,7 +350,9 @@ def predict(program, me):
     """
     p = carray(_program_at(program), (1,))[0]
     layers = carray(_layers_at(p.layers), (p.layer_count,))
-    top = layers[p.layer_count - 1]
+    top, queue = layers[p.layer_count - 1], _queue(p, me)
+    ahead.clear(queue)
+    ahead.announce(queue, 0, 0)
     for done in range(0, p.rows, p.slab):
         if load_acquire(p.shared + 8 * STOP) != 0:
             return
@@ -316,9 +361,9 @@ def predict(program, me):
             continue
         features = p.features + (done + first) * p.features_ld * p.itemsize
         if p.targets == 0:
-            _forward(p, layers, first, last, features, p.features_ld, False)
+            _forward(p, layers, first, last, features, p.features_ld, queue, False)
         else:
-            _forward(p, layers, first, last, features, p.features_ld, True)
+            _forward(p, layers, first, last, features, p.features_ld, queue, True)
             row = done + first
             values = p.row_losses + 8 * row
             _loss(p, top, first, last, p.order + 8 * row, p.targets, values, 1)

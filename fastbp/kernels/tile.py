@@ -5,6 +5,9 @@ A is read one scalar at a time with any strides, so a transposed A costs no copy
 touched by whole vectors along their rows. I is what the sums start from: a bias row (row stride
 0), C itself, or a row of zeros. Each element of C is one chain of fused multiply-adds in the
 order of k, whatever the tile, so the choice of tiles changes no bit.
+
+While it computes, a tile asks for one cache line a turn of k that will be needed later: line n of
+a table of rows, 2**shift lines to a row, rows `stride` bytes apart, n = first, first + 1, ...
 """
 
 import platform
@@ -13,7 +16,7 @@ from typing import NamedTuple
 from numba import types
 from numba.extending import intrinsic
 
-from fastbp.kernels.simd import I64, Vector, vector_bytes
+from fastbp.kernels.simd import I64, Vector, prefetch, vector_bytes
 
 
 class TileShape(NamedTuple):
@@ -34,16 +37,25 @@ def tile_shape() -> TileShape:
     return TileShape(4, 2)  # SSE: 8 + 2 + 1, and one for the product, of 16
 
 
+def prefetch_line(builder, k, table, shift, stride, first):
+    """Ask for line first + k of the table at an address."""
+    line = builder.add(first, k)
+    row = builder.ashr(line, shift)
+    column = builder.sub(line, builder.shl(row, shift))
+    offset = builder.add(builder.mul(row, stride), builder.shl(column, I64(6)))
+    prefetch(builder, builder.add(table, offset))
+
+
 def make_tile(rows, vectors):
     """A function for kernels that computes one tile; the contract stands above."""
 
     @intrinsic
-    def tile(typingctx, a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth):
+    def tile(typingctx, a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth, ahead):
         n = types.int64
-        signature = types.void(a, n, n, b, n, start, n, c, n, n)
+        signature = types.void(a, n, n, b, n, start, n, c, n, n, types.UniTuple(n, 4))
 
         def lower(context, builder, signature, arguments):
-            a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth = arguments
+            a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth, ahead = arguments
             itemsize = 4 if signature.args[0].dtype == types.float32 else 8
             v = Vector(builder, signature.args[0], vector_bytes() // itemsize)
             cells = [(i, j) for i in range(rows) for j in range(vectors)]
@@ -71,6 +83,8 @@ def make_tile(rows, vectors):
                 copies = v.broadcast(builder.load(builder.gep(a_rows[i], [a_offset])))
                 for j in range(vectors):
                     longer[i, j] = v.fma(copies, row[j], chains[i, j])
+            if vectors > 1:  # a narrow tile is bound by its loads as it is
+                prefetch_line(builder, k, *(builder.extract_value(ahead, i) for i in range(4)))
             next_k = builder.add(k, I64(1))
             k.add_incoming(I64(0), entry)
             k.add_incoming(next_k, loop)

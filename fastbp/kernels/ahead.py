@@ -1,0 +1,65 @@
+"""What to prefetch while products are computed: a queue of tables, consumed tile by tile.
+
+A table is rows of 2**shift cache lines, `stride` bytes apart. When the queue has run empty, the
+feature rows of the next batch follow one by one, where there are any.
+"""
+
+from numba import carray, types
+
+from fastbp.kernels.jit import inline
+from fastbp.kernels.simd import pointer_maker
+
+# int64 words of a queue: the table at hand, its first line that is still to come, how many tables
+# there are; then the rows of the next batch: the one at hand, how many, the address of their
+# numbers, of row 0, bytes from row to row and the shift; then the tables.
+TABLE, FIRST, TABLES, ROW, ROWS, NUMBERS, FEATURES, ROW_BYTES, ROW_SHIFT, START = range(10)
+FIELDS = 4  # of a table: address, shift, stride, lines
+MOST_TABLES = 8
+WORDS = START + FIELDS * MOST_TABLES
+
+_words_at = pointer_maker(types.int64)
+
+
+@inline
+def clear(queue):
+    """Forget all tables; queue: address of int64[WORDS]."""
+    words = carray(_words_at(queue), (WORDS,))
+    words[TABLE] = words[FIRST] = words[TABLES] = 0
+
+
+@inline
+def add(queue, address, shift, stride, lines):
+    """Put a table behind the others; those that find no room are not prefetched."""
+    words = carray(_words_at(queue), (WORDS,))
+    number = words[TABLES]
+    if number < MOST_TABLES:
+        at = START + FIELDS * number
+        words[at], words[at + 1], words[at + 2], words[at + 3] = address, shift, stride, lines
+        words[TABLES] = number + 1
+
+
+@inline
+def announce(queue, numbers, rows):
+    """The next batch's rows will be `rows` rows whose int64 numbers lie at an address."""
+    words = carray(_words_at(queue), (WORDS,))
+    words[ROW], words[ROWS], words[NUMBERS] = 0, rows, numbers
+
+
+@inline
+def take(queue, depth):
+    """(table, shift, stride, first) for a tile with `depth` turns of k."""
+    words = carray(_words_at(queue), (WORDS,))
+    number, first = words[TABLE], words[FIRST]
+    if number < words[TABLES]:
+        at = START + FIELDS * number
+        if first + depth < words[at + 3]:
+            words[FIRST] = first + depth
+        else:
+            words[TABLE], words[FIRST] = number + 1, 0
+        return words[at], words[at + 1], words[at + 2], first
+    row = words[ROW]
+    if row < words[ROWS]:
+        words[ROW] = row + 1
+        number = carray(_words_at(words[NUMBERS]), (words[ROWS],))[row]
+        return words[FEATURES] + number * words[ROW_BYTES], words[ROW_SHIFT], 0, 0
+    return queue, 0, 0, 0  # a line that is at hand already
