@@ -7,8 +7,12 @@ from numba import carray
 
 from fastbp.kernels.jit import REAL, inline, kernel
 from fastbp.kernels.panels import BACKWARD, FORWARD, LOSS, run
-from fastbp.kernels.simd import advance, pointer_to, row_max, row_sum
+from fastbp.kernels.simd import advance, pointer_to, row_max, row_sum, run_time, stack_array
+from fastbp.kernels.transpose import SIDE, transpose_square
 from fastbp.kernels.vecmath import exp, like, log
+
+GROUP = 16  # rows that narrow outputs are worked on together
+_group_stack, _lanes_stack = stack_array(GROUP * GROUP), stack_array(GROUP)
 
 
 @inline
@@ -26,7 +30,7 @@ def _exponentials(z, to, rows, n, ld):
 
 @inline
 def _scale_row(row, factor, n, ld):
-    values = run(row, ld)
+    values = carray(row, (ld,))
     for j in range(ld):
         values[j] *= factor
     for j in range(n, ld):
@@ -73,18 +77,12 @@ def exponential_backward(delta, operand, rows, n, ld):
             slopes[j] *= a[j]
 
 
-@kernel(*LOSS)
-def cross_entropy_labels(z, delta, targets, order, values, parameters, rows, n, ld, batch):
-    """Loss of logits z against class labels, int64 at `targets`; parameters[0]: smoothing s.
-
-    The target of class j is t = s / n, plus 1 - s for the label; the loss is sum(-t * log p).
-    """
-    index, losses = carray(order, (rows,)), carray(values, (rows,))
-    labels = pointer_to(targets, order)
-    smoothing = carray(parameters, (1,))[0]
-    scale = like(carray(z, (1,))[0], 1.0 / batch)
-    _exponentials(z, delta, rows, n, ld)
-    for r in range(rows):
+@inline
+def _labels_by_row(z, delta, labels, index, losses, first, rows, n, ld, scale, smoothing):
+    """Rows [first, rows) one by one."""
+    block, to = advance(z, first * ld), advance(delta, first * ld)
+    _exponentials(block, to, rows - first, n, ld)
+    for r in range(first, rows):
         logits, row = advance(z, r * ld), advance(delta, r * ld)
         label = carray(advance(labels, index[r]), (1,))[0]
         total = row_sum(row, n)
@@ -99,10 +97,73 @@ def cross_entropy_labels(z, delta, targets, order, values, parameters, rows, n, 
             below = 0.0
             for j in range(n):
                 below += z_row[j] - top
-            mean = float(log_total) - below / n
-            loss = (1 - smoothing) * loss + smoothing * mean
+            loss = (1 - smoothing) * loss + smoothing * (float(log_total) - below / n)
         slopes[label] -= scale * like(scale, 1 - smoothing)
         losses[r] = loss
+
+
+@inline
+def _transpose_group(x, x_row, to, to_row, rows, columns):
+    for r in range(0, rows, SIDE):
+        for c in range(0, columns, SIDE):
+            transpose_square(advance(x, r * x_row + c), x_row, advance(to, c * to_row + r), to_row)
+
+
+@inline
+def _labels_by_group(z, delta, labels, index, losses, first, lanes, n, ld, scale):
+    """GROUP rows at once, transposed so that each lane is a row: no sums across lanes."""
+    turned = _group_stack(z)
+    tops, totals = _lanes_stack(z), _lanes_stack(z)
+    _transpose_group(advance(z, first * ld), ld, turned, GROUP, GROUP, ld)
+    t = carray(turned, (n, GROUP))
+    top, total = carray(tops, (GROUP,)), carray(totals, (GROUP,))
+    for r in range(lanes):
+        top[r] = t[0, r]
+        total[r] = 0
+    for j in range(1, n):
+        for r in range(lanes):
+            top[r] = t[j, r] if not t[j, r] <= top[r] else top[r]  # NaN goes on
+    for r in range(lanes):
+        label = carray(advance(labels, index[first + r]), (1,))[0]
+        losses[first + r] = top[r] - t[label, r]
+    for j in range(n):
+        for r in range(lanes):
+            t[j, r] = exp(t[j, r] - top[r])
+            total[r] += t[j, r]
+    for r in range(lanes):
+        top[r] = log(total[r])
+        total[r] = scale / total[r]
+    for j in range(n):
+        for r in range(lanes):
+            t[j, r] *= total[r]
+    padding = carray(advance(turned, n * GROUP), (ld * GROUP - n * GROUP,))
+    for i in range(padding.size):
+        padding[i] = 0
+    _transpose_group(turned, GROUP, advance(delta, first * ld), ld, ld, GROUP)
+    for r in range(lanes):
+        label = carray(advance(labels, index[first + r]), (1,))[0]
+        carray(advance(delta, (first + r) * ld), (n,))[label] -= scale
+        losses[first + r] += top[r]
+
+
+@kernel(*LOSS)
+def cross_entropy_labels(z, delta, targets, order, values, parameters, rows, n, ld, batch):
+    """Loss of logits z against class labels, int64 at `targets`; parameters[0]: smoothing s.
+
+    The target of class j is t = s / n, plus 1 - s for the label; the loss is sum(-t * log p).
+    """
+    index, losses = carray(order, (rows,)), carray(values, (rows,))
+    labels = pointer_to(targets, order)
+    smoothing = carray(parameters, (1,))[0]
+    scale = like(carray(z, (1,))[0], 1.0 / batch)
+    first = 0
+    if ld <= GROUP and smoothing == 0:
+        lanes = run_time(GROUP)
+        while first + GROUP <= rows:
+            _labels_by_group(z, delta, labels, index, losses, first, lanes, n, ld, scale)
+            first += GROUP
+    if first < rows:
+        _labels_by_row(z, delta, labels, index, losses, first, rows, n, ld, scale, smoothing)
 
 
 @kernel(*LOSS)

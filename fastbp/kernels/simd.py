@@ -152,29 +152,46 @@ bits_of = _bitcast({types.float32: types.int32, types.float64: types.int64})
 from_bits = _bitcast({types.int32: types.float32, types.int64: types.float64})
 
 
+def _veiled(builder, value, name, no_alias):
+    """The value through a call that LLVM does not see through."""
+    function = builder.module.globals.get(name)
+    if function is None:
+        kind = ir.FunctionType(value.type, [value.type])
+        function = ir.Function(builder.module, kind, name)
+        function.linkage = "internal"
+        if no_alias:
+            function.return_value.add_attribute("noalias")
+        for attribute in ("noinline", "optnone", "nounwind"):
+            function.attributes.add(attribute)
+        ir.IRBuilder(function.append_basic_block()).ret(function.args[0])
+    return builder.call(function, [value])
+
+
 @intrinsic
 def restrict(typingctx, pointer):
     """The same pointer, which LLVM may take to reach memory that no other pointer reaches.
 
     Without it a loop over five arrays gets no vectors: LLVM gives up on checking all pairs for
-    overlap. A call whose result is `noalias` says so; `optnone` keeps it from being seen through.
+    overlap. A call whose result is `noalias` says so.
     """
 
     def lower(context, builder, signature, arguments):
-        kind = arguments[0].type
         name = f"fastbp.restrict.{signature.args[0].dtype}"
-        function = builder.module.globals.get(name)
-        if function is None:
-            function = ir.Function(builder.module, ir.FunctionType(kind, [kind]), name)
-            function.linkage = "internal"
-            function.return_value.add_attribute("noalias")
-            function.attributes.add("noinline")
-            function.attributes.add("optnone")
-            function.attributes.add("nounwind")
-            ir.IRBuilder(function.append_basic_block()).ret(function.args[0])
-        return builder.call(function, arguments)
+        return _veiled(builder, arguments[0], name, no_alias=True)
 
     return pointer(pointer), lower
+
+
+@intrinsic
+def run_time(typingctx, number):
+    """The same number, unknown to LLVM: it unrolls a loop of known length before it looks for
+    vectors, and then finds none.
+    """
+
+    def lower(context, builder, signature, arguments):
+        return _veiled(builder, arguments[0], "fastbp.run_time", no_alias=False)
+
+    return types.int64(types.int64), lower
 
 
 @intrinsic
@@ -241,6 +258,22 @@ def prefetch(builder, address):
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
     pointer = builder.inttoptr(address, I8.as_pointer())
     builder.call(function, [pointer, I32(0), I32(2), I32(1)])
+
+
+def stack_array(elements):
+    """A function for kernels: memory for so many elements of a pointer's type, while it runs."""
+
+    @intrinsic
+    def memory(typingctx, like):
+        def lower(context, builder, signature, arguments):
+            kind = ir.ArrayType(arguments[0].type.pointee, elements)
+            block = cgutils.alloca_once(builder, kind)
+            block.align = 64
+            return builder.bitcast(block, arguments[0].type)
+
+        return like(like), lower
+
+    return memory
 
 
 def _word(builder, address):
