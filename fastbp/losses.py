@@ -11,8 +11,12 @@ from typing import ClassVar
 from fastbp.kernels import output_panels
 from fastbp.kernels.jit import Kernel, inline
 from fastbp.kernels.panels import elementwise_loss_panel
+from fastbp.kernels.simd import fma
 from fastbp.kernels.vecmath import exp, like, sigmoid, softplus
 from fastbp.validation import real
+
+
+RATE_LIMIT = 60.0  # of a Poisson log rate: float32 has room for 1e4 such losses in a sum
 
 
 @inline
@@ -65,12 +69,15 @@ def _binary_cross_entropy_slope(z, y, p):
 
 @inline
 def _poisson(z, y, p):
-    return exp(z) - y * z
+    # Beyond the limit along the tangent, so that a log rate of 1e4 has a finite loss and slope.
+    inside = z if z < RATE_LIMIT else like(z, RATE_LIMIT)
+    rate = exp(inside)
+    return fma(rate, z - inside, rate) - y * z
 
 
 @inline
 def _poisson_slope(z, y, p):
-    return exp(z) - y
+    return exp(z if z < RATE_LIMIT else like(z, RATE_LIMIT)) - y
 
 
 @dataclass(frozen=True)
@@ -195,6 +202,7 @@ class Poisson(Loss):
     """Poisson loss of a rate ``a = exp(z)``, ``mean(a - y * log(a))`` over rows and outputs.
 
     `y` holds counts, at least 0. The constant ``log(y!)`` is left out, as by PyTorch's default.
+    Above a log rate of 60 (a rate of 1e26) the loss goes on along its tangent and stays finite.
     """
 
     name = "poisson"

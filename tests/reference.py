@@ -80,8 +80,13 @@ def binary_cross_entropy(z, y, output_activation="sigmoid"):
 
 
 def poisson(z, y, output_activation="exponential"):
-    """Mean over rows and outputs of exp(z) - y z: the negative log likelihood less log(y!)."""
-    return np.mean(np.exp(z) - y * z), (np.exp(z) - y) / z.size
+    """Mean over rows and outputs of exp(z) - y z: the negative log likelihood less log(y!).
+
+    Above z = 60 the exponential goes on along its tangent.
+    """
+    inside = np.minimum(z, 60)
+    rate = np.exp(inside)
+    return np.mean(rate * (1 + z - inside) - y * z), (rate - y) / z.size
 
 
 LOSSES = {  # name: (loss, output activation it goes with)

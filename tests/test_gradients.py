@@ -138,19 +138,20 @@ def test_gradients_are_the_callers_and_parameters_stay():
 @both_dtypes
 @every_loss
 def test_huge_logits(loss, dtype):
-    """Logits of +-1e4, the log rate of poisson -1e4 only: exp(1e4) is no floating-point number."""
+    """Logits of +-1e4; the rate of poisson is infinite then, its loss is not."""
     net, ref = twins([2, 3], loss=loss, dtype=dtype)
     X = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.5, 0.5]])
     W = np.array([[1e4, -1e4, 0.0], [-1e4, 0.0, 1e4]])
     for p in (net, ref):
-        p.weights[0][:] = np.minimum(W, 20) if loss.name == "poisson" else W
+        p.weights[0][:] = W
         p.biases[0][:] = 0
     _, y = data(4, 2, 3, loss.targets)
     value, gradients = net.loss_and_gradients(X, y)
     assert np.isfinite(value)
     assert all(np.isfinite(g).all() for g in gradients.weights + gradients.biases)
     assert_gradients(net, ref, X, y, RTOL[dtype])
-    assert np.isfinite(net.predict(X)).all()
+    if loss.name != "poisson":
+        assert np.isfinite(net.predict(X)).all()
 
 
 @both_dtypes

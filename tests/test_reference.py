@@ -131,9 +131,7 @@ def test_huge_pre_activations_stay_finite_and_keep_the_dtype(name, dtype):
 @pytest.mark.parametrize("name", LOSSES)
 def test_huge_logits_give_finite_losses(name, dtype):
     z = np.array([[-1e4, 1e4], [1e4, -1e4]], dtype)
-    value, delta = LOSSES[name][0](
-        np.minimum(z, 80) if name == "poisson" else z, np.eye(2, dtype=dtype)
-    )
+    value, delta = LOSSES[name][0](z, np.eye(2, dtype=dtype))
     assert np.isfinite(value)
     assert np.isfinite(delta).all()
     assert delta.dtype == dtype

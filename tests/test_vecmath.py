@@ -35,11 +35,8 @@ class Case(NamedTuple):
     double: Callable  # in float64, for arrays
     float32_ulp: float
     float64_ulp: float
-    intervals: tuple  # where float64 is tested: ends, with a sign of relation to zero
-
-
-def _sigmoid(x):
-    return np.where(x < 0, np.exp(x) / (1 + np.exp(x)), 1 / (1 + np.exp(-x)))
+    intervals: tuple  # where float64 is tested
+    domain: tuple = (-1e4, 1e4)  # where arbitrary precision is practical
 
 
 CASES = {
@@ -47,13 +44,17 @@ CASES = {
     for case in (
         Case("exp", mp.exp, np.exp, 1.2, 1.2, ((-746, 710), (-1, 1))),
         Case("expm1", mp.expm1, np.expm1, 2, 2, ((-40, 710), (-3, 3), (-0.01, 0.01))),
-        Case("log", mp.log, np.log, 1, 1, ((0, 1e300), (0, 1e-300), (0.5, 2), (0.99, 1.01))),
-        Case("log1p", mp.log1p, np.log1p, 1.5, 1.5, ((-1, 3), (3, 1e300), (-0.01, 0.01))),
+        Case(
+            "log", mp.log, np.log, 1, 1, ((0, 1e300), (0, 1e-300), (0.5, 2), (0.99, 1.01)), (0, INF)
+        ),
+        Case(
+            "log1p", mp.log1p, np.log1p, 1.5, 1.5, ((-1, 3), (3, 1e300), (-0.01, 0.01)), (-1, INF)
+        ),
         Case("tanh", mp.tanh, np.tanh, 3, 3, ((-20, 20), (-1, 1), (-0.01, 0.01))),
         Case(
             "sigmoid",
             lambda x: 1 / (1 + mp.exp(-x)),
-            _sigmoid,
+            lambda x: np.exp(np.minimum(x, 0)) / (1 + np.exp(-abs(x))),
             2,
             2,
             ((-746, 40), (-5, 5), (-0.01, 0.01)),
@@ -70,8 +71,8 @@ CASES = {
             "normal_pdf",
             mpmath.npdf,
             lambda x: np.exp(-x * x / 2) / math.sqrt(2 * math.pi),
-            2.5,
-            2.5,
+            1.2,
+            1.2,
             ((-39, 39), (-3, 3), (-0.01, 0.01)),
         ),
         Case(
@@ -125,7 +126,7 @@ def values(name, x):
 def edges(dtype):
     """Numbers at the ends of the range of a type, and small whole ones, of both signs."""
     limits = np.finfo(dtype)
-    sizes = [0, limits.tiny / 2, limits.tiny, limits.eps, 0.5, math.sqrt(0.5), 1, math.sqrt(2), 2, 3]
+    sizes = [0, limits.tiny / 2, limits.tiny, limits.eps, 0.5, 0.5**0.5, 1, 2**0.5, 2, 3]
     sizes = np.array(sizes, dtype)
     near = [np.nextafter(sizes, dtype(-INF)), sizes, np.nextafter(sizes, dtype(INF))]
     x = np.concatenate([*near, [limits.max]])
@@ -173,14 +174,11 @@ def test_float64_errors_are_within_the_bound(name):
         # Of all sizes down to 1e-300, too.
         x.append(low + (high - low) * 10.0 ** rng.uniform(-300, 0, 200))
     x = np.concatenate(x)
-    if name in ("log", "log1p"):
-        x = x[x > (-1 if name == "log1p" else 0)]
-    else:
-        x = x[abs(x) <= 1e4]  # exp(1e308) is beyond arbitrary precision
+    x = x[(case.domain[0] < x) & (x < case.domain[1])]
     with mp.workprec(160):
         exact = [case.exact(mpf(float(v))) for v in x]
-        error = np.array([float64_error(*pair) for pair in zip(values(name, x), exact, strict=True)])
-    worst = error.argmax()
+        error = [float64_error(y, e) for y, e in zip(values(name, x), exact, strict=True)]
+    worst = np.argmax(error)
     assert error[worst] <= case.float64_ulp, x[worst]
 
 
@@ -259,29 +257,29 @@ def test_a_loop_becomes_vector_code_and_calls_no_library(name, dtype):
     assert lanes
     assert min(lanes) * dtype().itemsize >= 16
     declared = re.findall(r"^declare .*@([\w.]+)\(", code, re.MULTILINE)
-    assert [f for f in declared if not f.startswith(("llvm.", "NRT_"))] == []
+    # Numba's wrapper for callers from Python needs the others.
+    assert [f for f in declared if not f.startswith(("llvm.", "NRT_", "Py"))] == []
 
 
 @pytest.mark.parametrize("kind", [types.float32, types.float64])
 @pytest.mark.parametrize("name", CASES)
 def test_the_type_of_the_argument_is_kept(name, kind):
     function = getattr(vecmath, name)
-    call = njit(lambda x: function(x))
+    call = njit(lambda x: function(x + x))
     call.compile((kind,))
     assert call.nopython_signatures[0].return_type == kind
 
 
-@pytest.mark.parametrize("kind", [types.float32, types.float64])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("constant", [1, 0.1])
-def test_like_gives_a_constant_the_type_of_its_first_argument(kind, constant):
+def test_like_gives_a_constant_the_type_of_its_first_argument(dtype, constant):
     call = njit(lambda x: vecmath.like(x, constant))
-    call.compile((kind,))
-    assert call.nopython_signatures[0].return_type == kind
-    assert call(np.dtype(str(kind)).type(7)) == np.dtype(str(kind)).type(constant)
+    assert call(dtype(7)) == dtype(constant)
+    assert call.nopython_signatures[0].return_type == numba.typeof(dtype(7))
 
 
 def test_other_types_are_refused_when_compiled_and_python_calls_always():
     with pytest.raises(TypingError, match="exp"):
-        njit(lambda x: vecmath.exp(x))(1)
+        njit(lambda x: vecmath.exp(x + 1))(1)
     with pytest.raises(NotImplementedError, match="exp can only be called from compiled code"):
         vecmath.exp(1.0)

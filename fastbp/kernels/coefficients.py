@@ -29,12 +29,12 @@ class Real(NamedTuple):
 
 
 class Exp(NamedTuple):
-    """exp and everything made of it: e^x = (2^m)^2 e^r, m = round(x / (2 ln 2))."""
+    """exp and everything made of it: e^x = 2^n e^r, n = round(x / ln 2)."""
 
-    half_log2_e: Any  # 1 / (2 ln 2)
-    round_biased: Any  # adding it leaves m, biased as an exponent, in the low bits of the sum
-    two_ln2_high: Any
-    two_ln2_low: Any
+    log2_e: Any
+    round_biased: Any  # adding it leaves n and twice an exponent's bias in the low bits of the sum
+    ln2_high: Any
+    ln2_low: Any
     lowest: Any  # e^x has underflowed to zero here ...
     highest: Any  # ... and overflowed to infinity here
     tanh_highest: Any  # tanh has been 1 for a while here
@@ -89,39 +89,36 @@ REAL = {
 
 
 EXP = {
-    # Within 2^-28.4 (relative to e^r - 1) for |r| < 0.725.
+    # Within 2^-25.4 (relative to e^r - 1) for |r| < 0.377.
     types.float32: _floats(
         np.float32,
         Exp(
-            half_log2_e=0.7213475204444817,
-            round_biased=1.5 * 2.0**23 + 127,
-            two_ln2_high=2 * 0.69314575,
-            two_ln2_low=2 * 1.4286068e-06,
+            log2_e=1.4426950408889634,
+            round_biased=1.5 * 2.0**23 + 2 * 127,
+            ln2_high=0.69314575,
+            ln2_low=1.4286068e-06,
             lowest=-104.0,
             highest=89.0,
             tanh_highest=9.1,
-            series=(
-                0.5, 0.16666673, 0.04166662, 0.0083325105, 0.0013890715, 0.00020119429,
-                2.4779332e-05,
-            ),
+            series=(0.49999997, 0.16666494, 0.041667406, 0.008372625, 0.0013881318),
         ),
     ),
-    # Within 2^-60.5 for |r| < 0.6935.
+    # Within 2^-55.6 for |r| < 0.34662.
     types.float64: _floats(
         np.float64,
         Exp(
-            half_log2_e=0.7213475204444817,
-            round_biased=1.5 * 2.0**52 + 1023,
-            two_ln2_high=2 * 0.6931471805598903,
-            two_ln2_low=2 * 5.497923018708371e-14,
+            log2_e=1.4426950408889634,
+            round_biased=1.5 * 2.0**52 + 2 * 1023,
+            ln2_high=0.6931471805598903,
+            ln2_low=5.497923018708371e-14,
             lowest=-746.0,
             highest=710.0,
             tanh_highest=19.1,
             series=(
-                0.5, 0.1666666666666666, 0.041666666666666824, 0.008333333333336428,
-                0.001388888888886251, 0.00019841269837069366, 2.4801587319902105e-05,
-                2.755732184023036e-06, 2.755731342856788e-07, 2.5051285735026977e-08,
-                2.0877499620065683e-09, 1.6186091997084554e-10, 1.1468732784863477e-11,
+                0.5000000000000006, 0.16666666666666588, 0.04166666666657673,
+                0.008333333333389566, 0.0013888888931573595, 0.00019841269718983058,
+                2.4801505262613583e-05, 2.7557407554112483e-06, 2.76260425739029e-07,
+                2.505377516325561e-08,
             ),
         ),
     ),

@@ -26,9 +26,9 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.ccallback import CFunc
 
 # Without nnan and ninf, which would remove the checks for NaN and infinity (numba #2919), and
-# without reassoc, which would make a sum depend on the width of the vectors.
+# without reassoc and arcp, with which bits would depend on the width of the vectors.
 FLAGS: dict[str, Any] = {
-    "fastmath": {"contract", "nsz", "arcp"},
+    "fastmath": {"contract", "nsz"},
     "error_model": "numpy",
     "nogil": True,
 }

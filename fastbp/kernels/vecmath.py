@@ -6,8 +6,8 @@ elements becomes vector code, and an element gets the same bits in a vector of a
 the scalar remainder of the loop. The method of each stands with it; `coefficients.py` holds the
 numbers and how they were found, and `tests/test_vecmath.py` the bound on each one's error.
 
-NaN gives NaN, infinities give the limits, overflow gives infinity. The sign of a zero is not
-kept. Results too small for a normal number lose bits or become zero; exp and log are right there.
+NaN gives NaN, infinities give the limits, overflow gives infinity. Denormal arguments and results
+are as right as others. The sign of a zero need not be kept.
 """
 
 from collections.abc import Callable
@@ -78,20 +78,23 @@ def _limited(k):
 
 @_function(EXP)
 def _exp_parts(k, e):
-    """_exp_parts(x, y) = (q, s) with exp(x + y) = (1 + q) s^2, for tiny y and limited x.
+    """_exp_parts(x, y) = (q, s, t) with exp(x + y) = (1 + q) s t, for tiny y and limited x.
 
-    Cody and Waite's reduction to r = x + y - 2 m ln 2. Two factors s = 2^m instead of one cover
-    results near overflow and denormal ones. What x - 2 m ln 2 loses joins the small terms.
+    Cody and Waite's (1980) reduction to r = x + y - n ln 2. Two factors s t = 2^n of about the same size
+    cover results near overflow and denormal ones. What x - n ln 2 loses joins the small terms.
     """
 
     def body(x, y):
-        biased = fma(x, e.half_log2_e, e.round_biased)
-        s = from_bits(k.integer(bits_of(biased) << k.mantissa_bits))
-        m = biased - e.round_biased
-        high = fma(m, -e.two_ln2_high, x)
-        low = fma(m, -e.two_ln2_low, y)
+        biased = fma(x, e.log2_e, e.round_biased)
+        n = biased - e.round_biased
+        exponent = bits_of(biased)
+        half = k.integer(k.integer(exponent >> 1) << k.mantissa_bits)
+        rest = k.integer(k.integer(exponent << k.mantissa_bits) - half)
+        high = fma(n, -e.ln2_high, x)
+        low = fma(n, -e.ln2_low, y)
         r = high + low
-        return high + fma(r * r, _polynomial(r, e.series), low), s
+        q = high + fma(r * r, _polynomial(r, e.series), low)
+        return q, from_bits(half), from_bits(rest)
 
     return body
 
@@ -101,19 +104,19 @@ def exp(k, e):
     """e^x. Results below the smallest normal number are denormal, rounded twice."""
 
     def body(x):
-        q, s = _exp_parts(_limited(x, e.lowest, e.highest), k.real(0))
-        return fma(q, s, s) * s
+        q, s, t = _exp_parts(_limited(x, e.lowest, e.highest), k.real(0))
+        return fma(q, s, s) * t
 
     return body
 
 
 @_function(EXP)
 def expm1(k, e):
-    """e^x - 1 = (q + 1 - 1 / s^2) s^2, as accurate near zero as elsewhere."""
+    """e^x - 1 = s (q t + t - 1 / s), as accurate near zero as elsewhere."""
 
     def body(x):
-        q, s = _exp_parts(_limited(x, e.lowest, e.highest), k.real(0))
-        return s * fma(q, s, s - from_bits(k.integer(k.two_ones - bits_of(s))))
+        q, s, t = _exp_parts(_limited(x, e.lowest, e.highest), k.real(0))
+        return s * fma(q, t, t - from_bits(k.integer(k.two_ones - bits_of(s))))
 
     return body
 
@@ -125,9 +128,9 @@ def tanh(k, e):
     def body(x):
         z = abs(x)
         z = e.tanh_highest if z > e.tanh_highest else z
-        q, s = _exp_parts(z + z, k.real(0))
-        square = s * s
-        expm1_2z = fma(q, square, square - k.real(1))
+        q, s, t = _exp_parts(z + z, k.real(0))
+        power = s * t
+        expm1_2z = fma(q, power, power - k.real(1))
         y = expm1_2z / (expm1_2z + k.real(2))
         return from_bits(k.integer(bits_of(y) | k.integer(bits_of(x) & k.sign)))
 
@@ -259,9 +262,9 @@ def normal_pdf(k, n):
         h = (z + n.round_square) - n.round_square  # few bits: h^2 is exact
         half = k.real(-0.5)
         rest = fma(half * (z - h), z + h, n.density_log_rest)
-        q, s = _exp_parts(half * h * h, rest)
+        q, s, t = _exp_parts(half * h * h, rest)
         scaled = n.density * s
-        return fma(q, scaled, scaled) * s
+        return fma(q, scaled, scaled) * t
 
     return body
 
