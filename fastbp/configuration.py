@@ -98,14 +98,14 @@ def arrays(parts: Configuration) -> dict[str, tuple[tuple[int, ...], np.dtype[An
     return expected
 
 
-def _dtype(value: DTypeLike) -> np.dtype[Any]:
+def _dtype(value: Any) -> np.dtype[Any]:
     try:
-        found = np.dtype(value) if value is not None else None
+        name = "None" if value is None else np.dtype(value).name
     except TypeError:
-        found = None
-    if found not in (np.dtype("float32"), np.dtype("float64")):
+        name = "unknown"
+    if name not in ("float32", "float64"):
         raise ValueError(f"dtype must be float32 or float64, got {shown(value)}")
-    return found.newbyteorder("=")
+    return np.dtype(name)
 
 
 def _named(value: Any, entries: Mapping[str, Any], kind: type, name: str) -> Any:
@@ -147,8 +147,7 @@ def _output(value: Any, loss: Loss) -> Activation | FixedActivation:
     chosen = _activation(value, "output_activation", tuple(ACTIVATIONS))
     if loss.on_logits and chosen is not natural:
         raise ValueError(
-            f"output_activation of loss {loss.name!r} must be {natural.name!r}, "
-            f"got {chosen.name!r}"
+            f"output_activation of loss {loss.name!r} must be {natural.name!r}, got {chosen.name!r}"
         )
     return chosen
 

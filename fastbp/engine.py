@@ -3,6 +3,7 @@
 Knows shapes, buffers and addresses; nothing of what a user may pass.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,7 +64,7 @@ class Engine:
     def __init__(
         self,
         layout: Layout,
-        activations: list[Activation | FixedActivation],
+        activations: Sequence[Activation | FixedActivation],
         loss: Loss,
         optimizer: Optimizer,
         threads: int | None,
@@ -117,7 +118,7 @@ class Engine:
         rows, most = order.shape[1], STEPS_A_CALL * batch
         if rows <= most:
             return self._train(data, order, batch, keep=True)
-        losses = []
+        losses: list[float] = []
         for epoch in order:
             before, total = self.step, 0.0
             for start in range(0, rows, most):
@@ -132,7 +133,7 @@ class Engine:
         return TrainingResult(np.array(losses), None)
 
     def train_step(self, data: Rows) -> float:
-        """One update on all rows; returns the loss before it, and makes none if it is not finite."""
+        """One update on all rows; returns the loss before it, NaN where no update was made."""
         order = np.arange(len(data.features))[None]
         result = self._train(data, order, order.size, keep=False)
         return float("nan") if result.failure is not None else float(result.losses[0])

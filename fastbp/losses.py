@@ -8,76 +8,11 @@ where the two apart would not.
 from dataclasses import dataclass
 from typing import ClassVar
 
+from fastbp.kernels import loss_rules as rules
 from fastbp.kernels import output_panels
-from fastbp.kernels.jit import Kernel, inline
+from fastbp.kernels.jit import Kernel
 from fastbp.kernels.panels import elementwise_loss_panel
-from fastbp.kernels.simd import fma
-from fastbp.kernels.vecmath import exp, like, sigmoid, softplus
 from fastbp.validation import real
-
-
-RATE_LIMIT = 60.0  # of a Poisson log rate: float32 has room for 1e4 such losses in a sum
-
-
-@inline
-def _mse(z, y, p):
-    return (z - y) * (z - y)
-
-
-@inline
-def _mse_slope(z, y, p):
-    return like(z, 2.0) * (z - y)
-
-
-@inline
-def _mae(z, y, p):
-    return abs(z - y)
-
-
-@inline
-def _mae_slope(z, y, p):
-    above = like(z, 1.0) if z > y else like(z, 0.0)
-    return like(z, -1.0) if z < y else above
-
-
-@inline
-def _huber(z, y, p):
-    distance = abs(z - y)
-    half = like(z, 0.5)
-    if distance <= p:
-        return half * distance * distance
-    return p * (distance - half * p)
-
-
-@inline
-def _huber_slope(z, y, p):
-    low = -p if z - y < -p else z - y
-    return p if low > p else low
-
-
-@inline
-def _binary_cross_entropy(z, y, p):
-    # -y log(s) - (1 - y) log(1 - s) with s = sigmoid(z), without ever forming s
-    positive = z if z > 0 else like(z, 0.0)
-    return positive - z * y + softplus(-abs(z))
-
-
-@inline
-def _binary_cross_entropy_slope(z, y, p):
-    return sigmoid(z) - y
-
-
-@inline
-def _poisson(z, y, p):
-    # Beyond the limit along the tangent, so that a log rate of 1e4 has a finite loss and slope.
-    inside = z if z < RATE_LIMIT else like(z, RATE_LIMIT)
-    rate = exp(inside)
-    return fma(rate, z - inside, rate) - y * z
-
-
-@inline
-def _poisson_slope(z, y, p):
-    return exp(z if z < RATE_LIMIT else like(z, RATE_LIMIT)) - y
 
 
 @dataclass(frozen=True)
@@ -117,7 +52,7 @@ class MSE(Loss):
     """Mean squared error, ``mean((a - y)**2)`` over rows and outputs."""
 
     name = "mse"
-    _kernel = elementwise_loss_panel("mse", _mse, _mse_slope)
+    _kernel = elementwise_loss_panel("mse", rules.mse, rules.mse_slope)
 
 
 @dataclass(frozen=True)
@@ -125,7 +60,7 @@ class MAE(Loss):
     """Mean absolute error, ``mean(abs(a - y))`` over rows and outputs; slope 0 where they meet."""
 
     name = "mae"
-    _kernel = elementwise_loss_panel("mae", _mae, _mae_slope)
+    _kernel = elementwise_loss_panel("mae", rules.mae, rules.mae_slope)
 
 
 @dataclass(frozen=True)
@@ -140,7 +75,7 @@ class Huber(Loss):
 
     delta: float = 1.0
     name = "huber"
-    _kernel = elementwise_loss_panel("huber", _huber, _huber_slope)
+    _kernel = elementwise_loss_panel("huber", rules.huber, rules.huber_slope)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "delta", real(self.delta, "delta", low=0, low_open=True))
@@ -193,7 +128,7 @@ class BinaryCrossEntropy(Loss):
     on_logits = True
     targets = "fractions"
     _kernel = elementwise_loss_panel(
-        "binary_cross_entropy", _binary_cross_entropy, _binary_cross_entropy_slope
+        "binary_cross_entropy", rules.binary_cross_entropy, rules.binary_cross_entropy_slope
     )
 
 
@@ -209,7 +144,7 @@ class Poisson(Loss):
     output_activation = "exponential"
     on_logits = True
     targets = "counts"
-    _kernel = elementwise_loss_panel("poisson", _poisson, _poisson_slope)
+    _kernel = elementwise_loss_panel("poisson", rules.poisson, rules.poisson_slope)
 
 
 LOSSES: dict[str, type[Loss]] = {

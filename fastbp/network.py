@@ -18,7 +18,7 @@ from fastbp.engine import Engine, Rows
 from fastbp.history import History
 from fastbp.losses import Loss
 from fastbp.optimizers import Optimizer
-from fastbp.validation import positive_int, shown
+from fastbp.validation import flag, positive_int, shown
 
 ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
 FLOPS_A_CALL = 1_000_000_000  # of several epochs: progress stays visible
@@ -88,18 +88,20 @@ class Network:
             None if threads is None else positive_int(threads, "threads"),
         )
         self._rng = np.random.default_rng(rng)
-        for layer, weights in enumerate(self.weights):
+        for weights, activation_name in zip(self.weights, self.activations, strict=True):
             weights[:] = initializers.initialize(
-                self._configuration.initializer, *weights.shape, self._rng, weights.dtype,
-                self._configuration.activations[layer].name,
-            )  # fmt: skip
+                self._configuration.initializer,
+                weights.shape[0],
+                weights.shape[1],
+                self._rng,
+                weights.dtype,
+                activation_name,
+            )
 
     def _build(self, parts: Configuration, threads: int | None) -> None:
         self._configuration = parts
         self._lock = threading.RLock()
-        self._engine = Engine(
-            parts.layout, parts.activations, parts.loss, parts.optimizer, threads
-        )
+        self._engine = Engine(parts.layout, parts.activations, parts.loss, parts.optimizer, threads)
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -193,10 +195,10 @@ class Network:
             rows = self._rows(X, y)
             epochs = positive_int(epochs, "epochs")
             batch = data.batch_size(batch_size, len(rows.features))
-            _flag(shuffle, "shuffle")
+            flag(shuffle, "shuffle")
             validation = self._validation(validation_data)
             if progress is not None:
-                _flag(progress, "progress")
+                flag(progress, "progress")
             history = History()
             with _progress_bar(progress, epochs) as advance:
                 while history.epochs < epochs:
@@ -470,7 +472,7 @@ def load(
     arrays, described = persistence.read(path)
     try:
         steps = described.pop("steps", None)
-        if isinstance(steps, bool) or not isinstance(steps, int) or not 0 <= steps < 1 << 62:
+        if type(steps) is not int or not 0 <= steps < 1 << 62:
             raise ValueError(f"steps must be a count, got {shown(steps)}")
         parts = configuration.parse(described)
         persistence.expect(arrays, configuration.arrays(parts))
@@ -488,7 +490,8 @@ def load(
 @contextmanager
 def _progress_bar(progress: bool | None, epochs: int) -> Iterator[Callable[[History], None]]:
     """A function that shows how far a history has come, or one that does nothing."""
-    if progress or (progress is None and sys.stderr is not None and sys.stderr.isatty()):
+    terminal = getattr(sys.stderr, "isatty", bool)()  # pythonw has no stderr
+    if terminal if progress is None else progress:
         from tqdm.auto import tqdm  # takes longer to import than a small network to train
 
         with tqdm(total=epochs, unit="epoch", file=sys.stderr) as bar:
@@ -501,11 +504,6 @@ def _progress_bar(progress: bool | None, epochs: int) -> Iterator[Callable[[Hist
             yield advance
     else:
         yield lambda history: None
-
-
-def _flag(value: Any, name: str) -> None:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {shown(value)}")
 
 
 def _bytes(count: int) -> str:

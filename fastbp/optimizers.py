@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastbp.kernels import updates
 from fastbp.kernels.jit import Kernel
-from fastbp.validation import real
+from fastbp.validation import flag, real
 
 Floats = NDArray[np.float64]
 
@@ -39,8 +39,7 @@ class Optimizer:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type in (bool, "bool"):
-                if not isinstance(value, bool):
-                    raise TypeError(f"{field.name} must be True or False, got {value!r}")
+                value = flag(value, field.name)
             elif field.name in FRACTIONS:
                 value = real(value, field.name, low=0, high=1, high_open=True)
             else:
@@ -114,9 +113,8 @@ class SGD(Optimizer):
 
     @property
     def panel(self) -> Kernel:  # noqa: D102
-        if self.momentum == 0:
-            return updates.sgd
-        return updates.nesterov if self.nesterov else updates.momentum
+        chosen: Kernel = updates.nesterov if self.nesterov else updates.momentum
+        return chosen if self.momentum > 0 else updates.sgd
 
     def coefficients(self, steps: Floats) -> Floats:  # noqa: D102
         if self.momentum == 0:
@@ -157,7 +155,8 @@ class Adam(Optimizer):
 
     @property
     def panel(self) -> Kernel:  # noqa: D102
-        return updates.amsgrad if self.amsgrad else updates.adam
+        chosen: Kernel = updates.amsgrad if self.amsgrad else updates.adam
+        return chosen
 
     def coefficients(self, steps: Floats) -> Floats:  # noqa: D102
         decoupled = self.lr * self.weight_decay if self._decoupled else 0.0
@@ -218,7 +217,8 @@ class RMSprop(Optimizer):
 
     @property
     def panel(self) -> Kernel:  # noqa: D102
-        return updates.rmsprop[self.centered, self.momentum > 0]
+        chosen: Kernel = updates.rmsprop[self.centered, self.momentum > 0]
+        return chosen
 
     def coefficients(self, steps: Floats) -> Floats:  # noqa: D102
         return _columns(steps, self.lr, self.rho, 1 - self.rho, self.eps, self.momentum)
@@ -308,6 +308,5 @@ class Nadam(Optimizer):
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
-    optimizer.name: optimizer
-    for optimizer in (SGD, Adam, AdamW, RMSprop, Adagrad, Nadam)
+    optimizer.name: optimizer for optimizer in (SGD, Adam, AdamW, RMSprop, Adagrad, Nadam)
 }

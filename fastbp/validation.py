@@ -48,6 +48,19 @@ def positive_int(value: Any, name: str) -> int:
     return number
 
 
+def flag(value: Any, name: str) -> bool:
+    """Return `value` where it is True or False.
+
+    Raises
+    ------
+    TypeError
+        `value` is no boolean: 1, "yes" and None are not accepted.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
+
+
 def widths(layers: Any, name: str = "layers") -> tuple[int, ...]:
     """Return the layer widths, input first, as a tuple of Python ints.
 

@@ -5,7 +5,7 @@ The contracts stand in panels.py. These write only the n columns that count, and
 
 from numba import carray
 
-from fastbp.kernels.jit import REAL, inline, kernel
+from fastbp.kernels.jit import inline, kernel
 from fastbp.kernels.panels import BACKWARD, FORWARD, LOSS, run
 from fastbp.kernels.simd import advance, pointer_to, row_max, row_sum, run_time, stack_array
 from fastbp.kernels.transpose import SIDE, transpose_square
@@ -49,7 +49,7 @@ def softmax(a, d, rows, n, ld):
 
 @kernel(*BACKWARD)
 def softmax_backward(delta, operand, rows, n, ld):
-    """delta[r] = a * (delta[r] - sum(delta[r] * a)) with a = operand[r]: the Jacobian of softmax."""
+    """delta[r] = a * (delta[r] - sum(delta[r] * a)) with a = operand[r]: softmax's Jacobian."""
     for r in range(rows):
         slopes, a = run(advance(delta, r * ld), n), run(advance(operand, r * ld), n)
         mean = like(slopes[0], 0.0)

@@ -5,6 +5,7 @@ Every thread of a team runs the same kernel (single program, multiple data) with
 
 import ctypes
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ ARRIVED, GENERATION, STOP, STOP_SEEN, WORDS = 0, 8, 16, 24, 32
 LINE = 64
 SPINS = 4000  # about 40 us, then the core is offered to whoever else wants it
 
-if os.name == "nt":
+if sys.platform == "win32":
     _yield = ctypes.WinDLL("kernel32").SwitchToThread
 else:
     _yield = ctypes.CDLL(None).sched_yield
@@ -111,7 +112,7 @@ def run_team(
         while thread.is_alive():
             try:
                 thread.join(0.05)
-            except BaseException as raised:
+            except BaseException as raised:  # noqa: BLE001 - raised again below
                 # Memory that the kernel writes must outlive it: stop it first, then go.
                 interruption = interruption or raised
                 shared[STOP] = 1

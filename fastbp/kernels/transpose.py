@@ -47,8 +47,6 @@ def transpose(x, x_row, to, to_row, rows, columns):
     whole_rows, whole_columns = rows // SIDE * SIDE, columns // SIDE * SIDE
     for c in range(0, whole_columns, SIDE):
         for r in range(0, whole_rows, SIDE):
-            transpose_square(
-                advance(x, r * x_row + c), x_row, advance(to, c * to_row + r), to_row
-            )
+            transpose_square(advance(x, r * x_row + c), x_row, advance(to, c * to_row + r), to_row)
     _transpose_edge(x, x_row, to, to_row, whole_rows, rows, 0, columns)
     _transpose_edge(x, x_row, to, to_row, 0, whole_rows, whole_columns, columns)
