@@ -1,4 +1,4 @@
-"""The networks, batches and data that the suite measures."""
+"""The networks, batches and data that the benchmarks train."""
 
 from dataclasses import dataclass
 
@@ -9,33 +9,48 @@ import fastbp
 
 @dataclass(frozen=True)
 class Workload:
-    """A classifier and how it is trained: relu layers, cross-entropy, Adam."""
+    """A network and how it is trained."""
 
     layers: tuple[int, ...]
     batch_size: int
     steps: int  # an epoch's; long enough that one epoch takes some ten milliseconds
+    activation: str = "relu"
+    loss: str = "cross_entropy"
+    optimizer: str = "adam"
+
+    @property
+    def flops(self):
+        """Floating-point operations of a step: its matrix products alone."""
+        pairs = list(zip(self.layers[:-1], self.layers[1:], strict=True))
+        products = [2 * self.batch_size * inputs * outputs for inputs, outputs in pairs]
+        return 3 * sum(products) - products[0]  # the first layer hands no delta down
 
     def data(self):
-        """Return X (rows, features), float32, and the labels that a random linear map gives it."""
+        """Return X (rows, features) and targets that a random linear map gives it, float32."""
         rng = np.random.default_rng(0)
         X = rng.standard_normal((self.steps * self.batch_size, self.layers[0]), dtype=np.float32)
         scores = X @ rng.standard_normal((self.layers[0], self.layers[-1]), dtype=np.float32)
-        return X, scores.argmax(axis=1)
+        return X, scores.argmax(axis=1) if self.loss == "cross_entropy" else np.tanh(scores)
 
     def network(self, threads=1):
         """Return the untrained network, the same one each time."""
         return fastbp.Network(
             list(self.layers),
-            activation="relu",
-            loss="cross_entropy",
-            optimizer=fastbp.Adam(1e-3),
+            activation=self.activation,
+            loss=self.loss,
+            optimizer=self.optimizer,
             rng=0,
             threads=threads,
         )
 
 
 WORKLOADS = {
-    "rl": Workload((8, 64, 64, 4), batch_size=64, steps=512),
-    "digits": Workload((64, 100, 10), batch_size=200, steps=128),
-    "mnist": Workload((784, 128, 10), batch_size=128, steps=64),
+    "tiny": Workload((2, 8, 1), 16, 4096, "tanh", "mse", "sgd"),
+    "expm": Workload((4, 32, 16, 4), 10_000, 16, "tanh", "mse"),
+    "rl": Workload((8, 64, 64, 4), 64, 512),
+    "digits": Workload((64, 100, 10), 200, 128),
+    "kann": Workload((784, 64, 10), 64, 128, optimizer="rmsprop"),
+    "mnist": Workload((784, 128, 10), 128, 64),
+    "mlp512": Workload((784, 512, 512, 10), 128, 16),
+    "wide": Workload((1024, 2048, 2048, 1024), 256, 3),
 }

@@ -80,8 +80,9 @@ def _limited(k):
 def _exp_parts(k, e):
     """_exp_parts(x, y) = (q, s, t) with exp(x + y) = (1 + q) s t, for tiny y and limited x.
 
-    Cody and Waite's (1980) reduction to r = x + y - n ln 2. Two factors s t = 2^n of about the same size
-    cover results near overflow and denormal ones. What x - n ln 2 loses joins the small terms.
+    The reduction of Cody and Waite (1980) to r = x + y - n ln 2. Two factors s t = 2^n of about
+    the same size cover results near overflow and denormal ones. What x - n ln 2 loses joins the
+    small terms.
     """
 
     def body(x, y):
