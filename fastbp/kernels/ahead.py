@@ -1,7 +1,8 @@
 """What to prefetch while products are computed: a queue of tables, consumed tile by tile.
 
-A table is rows of 2**shift cache lines, `stride` bytes apart. When the queue has run empty, the
-feature rows of the next batch follow one by one, where there are any.
+A table is rows of 2**shift cache lines, `stride` bytes apart. A tile asks for the next line every
+2**slow turns of its loop: too many requests at once would hold up its own loads. When the queue
+has run empty, the feature rows of the next batch follow one by one, where there are any.
 """
 
 from numba import carray, types
@@ -10,9 +11,9 @@ from fastbp.kernels.jit import inline
 from fastbp.kernels.simd import pointer_maker
 
 # int64 words of a queue: the table at hand, its first line that is still to come, how many tables
-# there are; then the rows of the next batch: the one at hand, how many, the address of their
+# there are, and slow; then the rows of the next batch: the one at hand, how many, the address of their
 # numbers, of row 0, bytes from row to row and the shift; then the tables.
-TABLE, FIRST, TABLES, ROW, ROWS, NUMBERS, FEATURES, ROW_BYTES, ROW_SHIFT, START = range(10)
+TABLE, FIRST, TABLES, SLOW, ROW, ROWS, NUMBERS, FEATURES, ROW_BYTES, ROW_SHIFT, START = range(11)
 FIELDS = 4  # of a table: address, shift, stride, lines
 MOST_TABLES = 8
 WORDS = START + FIELDS * MOST_TABLES
@@ -24,7 +25,7 @@ _words_at = pointer_maker(types.int64)
 def clear(queue):
     """Forget all tables; queue: address of int64[WORDS]."""
     words = carray(_words_at(queue), (WORDS,))
-    words[TABLE] = words[FIRST] = words[TABLES] = 0
+    words[TABLE] = words[FIRST] = words[TABLES] = words[SLOW] = 0
 
 
 @inline
@@ -39,6 +40,19 @@ def add(queue, address, shift, stride, lines):
 
 
 @inline
+def spread(queue, turns):
+    """Ask as slowly as `turns` turns of tiles allow for all lines of the tables."""
+    words = carray(_words_at(queue), (WORDS,))
+    lines = 0
+    for number in range(words[TABLES]):
+        lines += words[START + FIELDS * number + 3]
+    slow = 0
+    while lines << (slow + 1) <= turns:
+        slow += 1
+    words[SLOW] = slow if lines > 0 else 0
+
+
+@inline
 def announce(queue, numbers, rows):
     """The next batch's rows will be `rows` rows whose int64 numbers lie at an address."""
     words = carray(_words_at(queue), (WORDS,))
@@ -47,19 +61,20 @@ def announce(queue, numbers, rows):
 
 @inline
 def take(queue, depth):
-    """(table, shift, stride, first) for a tile with `depth` turns of k."""
+    """(table, shift, stride, first, slow) for a tile with `depth` turns."""
     words = carray(_words_at(queue), (WORDS,))
-    number, first = words[TABLE], words[FIRST]
+    number, first, slow = words[TABLE], words[FIRST], words[SLOW]
     if number < words[TABLES]:
         at = START + FIELDS * number
-        if first + depth < words[at + 3]:
-            words[FIRST] = first + depth
+        following = first + max(depth >> slow, 1)
+        if following < words[at + 3]:
+            words[FIRST] = following
         else:
             words[TABLE], words[FIRST] = number + 1, 0
-        return words[at], words[at + 1], words[at + 2], first
+        return words[at], words[at + 1], words[at + 2], first, slow
     row = words[ROW]
     if row < words[ROWS]:
         words[ROW] = row + 1
         number = carray(_words_at(words[NUMBERS]), (words[ROWS],))[row]
-        return words[FEATURES] + number * words[ROW_BYTES], words[ROW_SHIFT], 0, 0
-    return queue, 0, 0, 0  # a line that is at hand already
+        return words[FEATURES] + number * words[ROW_BYTES], words[ROW_SHIFT], 0, 0, 0
+    return queue, 0, 0, 0, 0  # a line that is at hand already

@@ -11,7 +11,7 @@ from fastbp.kernels.tile import make_tile, tile_shape
 
 ROWS, VECTORS = tile_shape()
 REGISTER = vector_bytes()
-K_BLOCK = 512  # rows of B at a time: what a tile reads of A and B stays in the L2 cache
+K_BLOCK = 1024  # rows of B at a time: what a tile reads of A and B stays in the L2 cache
 
 
 def _make_column(vectors):
@@ -54,6 +54,8 @@ def _make_column(vectors):
 
 
 column_1, column_2, column_3 = (_make_column(vectors) for vectors in (1, 2, 3))
+WIDE = 6  # registers of a tile of one row: enough chains of additions to hide their latency
+tile_wide = make_tile(1, WIDE)
 
 
 @inline
@@ -64,6 +66,13 @@ def _block(
     j = 0
     while j < columns:
         left = (columns - j + lanes - 1) // lanes
+        if rows == 1 and left >= WIDE:
+            tile_wide(
+                a, a_row, a_k, advance(b, j), b_k, advance(start, j), start_row,
+                advance(c, j), c_row, depth, ahead.take(queue, depth),
+            )  # fmt: skip
+            j += WIDE * lanes
+            continue
         if VECTORS == 3 and left >= 3 and left != 4:  # 4 is 2 + 2: a tile of 1 is slower
             vectors = 3
         else:
@@ -75,6 +84,7 @@ def _block(
             for line in range(VECTORS):
                 following = address_of(advance(b, j + line * lanes))
                 ahead.add(queue, following, 0, b_k * itemsize, depth)
+            ahead.spread(queue, rows // ROWS * depth)
         if vectors == 3:
             column_3(a, a_row, a_k, bj, b_k, sj, start_row, cj, c_row, rows, depth, queue)
         elif vectors == 2:

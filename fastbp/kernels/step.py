@@ -16,6 +16,7 @@ import numpy as np
 from numba import carray, types
 
 from fastbp.kernels import ahead
+from fastbp.kernels.gemm import REGISTER, ROWS, VECTORS
 from fastbp.kernels.jit import INT, inline, kernel
 from fastbp.kernels.simd import call, load_acquire, pointer_maker, row_sum, store_release
 from fastbp.kernels.team import STOP, STOP_SEEN, barrier, share
@@ -23,6 +24,7 @@ from fastbp.kernels.team import STOP, STOP_SEEN, barrier, share
 GRAIN = 8  # rows that a thread takes at the least
 STRIP = 8192  # elements of a gradient strip, which the L1 cache or nearly so can hold
 LEAST_STRIP = 16  # rows of a strip: whole cache lines of the activations and of the mirror
+TILE_BYTES = ROWS * VECTORS * REGISTER  # of the result that a tile computes
 CONTIGUOUS = 62  # the shift of a table that is one long row
 BLOCK = 480  # columns of a strip of a wide layer, so that its part of delta stays in the L2 cache
 
@@ -155,8 +157,10 @@ def _queue(p, me):
 
 
 @inline
-def _announce(p, layer, queue, row, rows, column, width):
+def _announce(p, layer, queue, row, rows, column, width, slab_rows):
     """Prefetch what the update of a strip will touch while its gradient is computed."""
+    following = layer.below + (row + rows) * p.itemsize  # activations of the strip after it
+    ahead.add(queue, following, 0, layer.ld_in * p.itemsize, slab_rows)
     at = (row * layer.ld_out + column) * p.itemsize
     lines = (width * p.itemsize + 63) // 64
     for part in range(1 + p.slots):
@@ -169,6 +173,7 @@ def _announce(p, layer, queue, row, rows, column, width):
     if layer.mirror != 0:
         mirror = layer.mirror + (column * layer.ld_in + row) * p.itemsize
         ahead.add(queue, mirror, 0, layer.ld_in * p.itemsize, width)
+    ahead.spread(queue, rows * width * p.itemsize // TILE_BYTES * slab_rows)
 
 
 @inline
@@ -195,7 +200,7 @@ def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
             start, start_ld = (p.zeros, 0) if opening else (to, to_ld)
             ahead.clear(queue)
             if updating and p.state_bytes >= p.streaming:
-                _announce(p, layer, queue, row, rows, column, width)
+                _announce(p, layer, queue, row, rows, column, width, slab_rows)
             call(
                 p.gemm,
                 (layer.below + row * size, 1, layer.ld_in, delta, ld, start, start_ld,

@@ -6,8 +6,8 @@ touched by whole vectors along their rows. I is what the sums start from: a bias
 0), C itself, or a row of zeros. Each element of C is one chain of fused multiply-adds in the
 order of k, whatever the tile, so the choice of tiles changes no bit.
 
-While it computes, a tile asks for one cache line a turn of k that will be needed later: line n of
-a table of rows, 2**shift lines to a row, rows `stride` bytes apart, n = first, first + 1, ...
+While it computes, a tile asks for cache lines that will be needed later: in turn k for line
+n = first + (k >> slow) of a table of rows, 2**shift lines to a row, rows `stride` bytes apart.
 """
 
 import platform
@@ -37,9 +37,9 @@ def tile_shape() -> TileShape:
     return TileShape(4, 2)  # SSE: 8 + 2 + 1, and one for the product, of 16
 
 
-def prefetch_line(builder, k, table, shift, stride, first):
-    """Ask for line first + k of the table at an address."""
-    line = builder.add(first, k)
+def prefetch_line(builder, k, table, shift, stride, first, slow):
+    """Ask for line first + (k >> slow) of the table at an address."""
+    line = builder.add(first, builder.ashr(k, slow))
     row = builder.ashr(line, shift)
     column = builder.sub(line, builder.shl(row, shift))
     offset = builder.add(builder.mul(row, stride), builder.shl(column, I64(6)))
@@ -52,7 +52,7 @@ def make_tile(rows, vectors):
     @intrinsic
     def tile(typingctx, a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth, ahead):
         n = types.int64
-        signature = types.void(a, n, n, b, n, start, n, c, n, n, types.UniTuple(n, 4))
+        signature = types.void(a, n, n, b, n, start, n, c, n, n, types.UniTuple(n, 5))
 
         def lower(context, builder, signature, arguments):
             a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth, ahead = arguments
@@ -84,7 +84,7 @@ def make_tile(rows, vectors):
                 for j in range(vectors):
                     longer[i, j] = v.fma(copies, row[j], chains[i, j])
             if vectors > 1:  # a narrow tile is bound by its loads as it is
-                prefetch_line(builder, k, *(builder.extract_value(ahead, i) for i in range(4)))
+                prefetch_line(builder, k, *(builder.extract_value(ahead, i) for i in range(5)))
             next_k = builder.add(k, I64(1))
             k.add_incoming(I64(0), entry)
             k.add_incoming(next_k, loop)
