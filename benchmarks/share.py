@@ -56,7 +56,9 @@ def main():
         f"{fastbp.__version__}, numba {numba.__version__}, {arguments.threads} threads, "
         f"{time.strftime('%Y-%m-%d')}"
     )
-    print(f"{'workload':9} {'us a step':>10} {'median':>10} {'GFLOP/s':>8} {'peak':>6} {'share':>6}")
+    print(
+        f"{'workload':9} {'us a step':>10} {'median':>10} {'GFLOP/s':>8} {'peak':>6} {'share':>6}"
+    )
     for name in arguments.only:
         workload = WORKLOADS[name]
         before = fma_peak()

@@ -156,7 +156,6 @@ class Engine:
         program["batch"], program["rows"], program["epochs"] = batch, rows, epochs
         program["order"] = address(order)
         program["updating"] = 1
-        program["update"] = self.optimizer.panel.address(self.layout.dtype)
         program["coefficients"] = address(coefficients)
         program["coefficient_count"] = coefficients.shape[1]
         program["epoch_losses"] = address(losses)
@@ -248,6 +247,7 @@ class Engine:
         program["on_logits"] = self.loss.on_logits
         program["gemm"] = gemm.gemm.address(dtype)
         if training:
+            program["update"] = self.optimizer.panel.address(dtype)
             program["gather"] = movement.gather.address(dtype)
             program["transpose"] = transpose.transpose.address(dtype)
         else:
