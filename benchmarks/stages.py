@@ -180,7 +180,9 @@ def _cycles_now():
     return int(_now[0])
 
 
-ORDER = "gather forward activation loss derivative delta gradient update mirror".split()
+ORDER = [
+    "gather", "forward", "activation", "loss", "derivative", "delta", "gradient", "update", "mirror"
+]  # fmt: skip
 
 
 def main():

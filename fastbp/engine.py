@@ -125,6 +125,7 @@ class Engine:
                 part = np.ascontiguousarray(epoch[None, start : start + most])
                 result = self._train(data, part, batch, keep=start == 0)
                 if result.failure is not None:
+                    self.state[:] = self._snapshot  # of the epoch's beginning, not the part's
                     self.step = before
                     failure = (len(losses), start // batch + result.failure[1])
                     return TrainingResult(np.array(losses), failure)
@@ -134,7 +135,7 @@ class Engine:
 
     def train_step(self, data: Rows) -> float:
         """One update on all rows; returns the loss before it, NaN where no update was made."""
-        order = np.arange(len(data.features))[None]
+        order = np.arange(len(data.features), dtype=np.int64)[None]
         result = self._train(data, order, order.size, keep=False)
         return float("nan") if result.failure is not None else float(result.losses[0])
 
@@ -180,7 +181,7 @@ class Engine:
     def differentiate(self, data: Rows) -> tuple[float, NDArray[Any]]:
         """The mean loss of one batch and its gradient, flat in the layout's order."""
         rows = len(data.features)
-        gradient, loss, order = self._flat_gradient(), np.zeros(1), np.arange(rows)
+        gradient, loss, order = self._flat_gradient(), np.zeros(1), np.arange(rows, dtype=np.int64)
         work = rows * self.layout.row_flops
         members = self._members(rows, work)
         program = self._program(data, rows, members, training=True)
@@ -194,7 +195,7 @@ class Engine:
         rows = len(data.features)
         outputs = np.empty((rows, self.layout.widths[-1]), self.layout.dtype)
         losses = np.empty(rows) if data.targets is not None else None
-        order = np.arange(rows) if losses is not None else None
+        order = np.arange(rows, dtype=np.int64) if losses is not None else None
         work = rows * self.layout.row_flops // 3
         members = self._members(rows, work)
         program = self._program(data, rows, members, training=False)
@@ -261,6 +262,7 @@ class Engine:
         program["scratch"] = address(self._scratch)
         row_bytes = layout.widths[0] * dtype.itemsize
         queues = self._queues.reshape(-1, ahead.WORDS)
+        queues[:] = 0  # a call that ended early leaves row numbers whose memory may be gone
         queues[:, ahead.FEATURES] = address(data.features)
         queues[:, ahead.ROW_BYTES] = row_bytes
         queues[:, ahead.ROW_SHIFT] = (-(-row_bytes // 64) - 1).bit_length()

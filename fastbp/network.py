@@ -222,7 +222,7 @@ class Network:
             flops = count * self._configuration.layout.row_flops
             together = max(1, min(ORDER_A_CALL // count, FLOPS_A_CALL // flops))
         together = min(together, epochs - history.epochs)
-        order = np.tile(np.arange(count), (together, 1))
+        order = np.tile(np.arange(count, dtype=np.int64), (together, 1))
         if shuffle:
             for epoch in order:
                 self._rng.shuffle(epoch)

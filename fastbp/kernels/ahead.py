@@ -11,8 +11,8 @@ from fastbp.kernels.jit import inline
 from fastbp.kernels.simd import pointer_maker
 
 # int64 words of a queue: the table at hand, its first line that is still to come, how many tables
-# there are, and slow; then the rows of the next batch: the one at hand, how many, the address of their
-# numbers, of row 0, bytes from row to row and the shift; then the tables.
+# there are, and slow; then the rows of the next batch: the one at hand, how many, the address of
+# their numbers, of row 0, bytes from row to row and the shift; then the tables.
 TABLE, FIRST, TABLES, SLOW, ROW, ROWS, NUMBERS, FEATURES, ROW_BYTES, ROW_SHIFT, START = range(11)
 FIELDS = 4  # of a table: address, shift, stride, lines
 MOST_TABLES = 8
@@ -47,9 +47,9 @@ def spread(queue, turns):
     for number in range(words[TABLES]):
         lines += words[START + FIELDS * number + 3]
     slow = 0
-    while lines << (slow + 1) <= turns:
+    while 0 < lines << (slow + 1) <= turns:
         slow += 1
-    words[SLOW] = slow if lines > 0 else 0
+    words[SLOW] = slow
 
 
 @inline

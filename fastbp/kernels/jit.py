@@ -12,7 +12,11 @@ of fastbp's sources, and a kernel's key inside it is its name and its element ty
 import functools
 import hashlib
 import os
+import pickle
+import shutil
+import sys
 import tempfile
+import time
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, c_int64
 from pathlib import Path
@@ -22,8 +26,9 @@ import numba
 import numpy as np
 import platformdirs
 from numba import types
-from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.ccallback import CFunc
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
 
 # Without nnan and ninf, which would remove the checks for NaN and infinity (numba #2919), and
 # without reassoc and arcp, with which bits would depend on the width of the vectors.
@@ -37,12 +42,13 @@ FLAGS: dict[str, Any] = {
 inline = numba.njit(**FLAGS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 SOURCES = Path(__file__).resolve().parents[1]
+UNUSED_SECONDS = 30 * 24 * 3600
 
 
 @functools.cache
 def source_hash() -> str:
     """The hash of all of fastbp's sources and of the compiler's version."""
-    digest = hashlib.sha256(f"{numba.__version__} {np.__version__}".encode())
+    digest = hashlib.sha256(f"{sys.version_info[:2]} {numba.__version__} {np.__version__}".encode())
     for path in sorted(SOURCES.rglob("*.py")):
         digest.update(str(path.relative_to(SOURCES)).encode())
         digest.update(path.read_bytes())
@@ -56,59 +62,62 @@ def cache_folder() -> Path | None:
     The environment variable ``FASTBP_CACHE_DIR`` names another parent folder.
     """
     parent = os.environ.get("FASTBP_CACHE_DIR") or platformdirs.user_cache_dir("fastbp", False)
-    folder = Path(parent) / source_hash()
+    folder = Path(parent) / f"kernels-{source_hash()}"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _forget_others(folder)
         # The cache holds machine code that will be run: nobody else may own or write it.
         if hasattr(os, "getuid"):
             status = folder.stat()
-            if status.st_uid != os.getuid():
+            if status.st_uid != os.getuid() or status.st_mode & 0o022:
                 return None
-            if status.st_mode & 0o077:
-                folder.chmod(0o700)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        os.utime(folder)
     except OSError:
         return None
     return folder
 
 
-class _Locator:
-    """Tells Numba where a kernel's files lie and what they are called."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        self._name, self._folder = name, folder
-
-    def ensure_cache_path(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-    def get_cache_path(self) -> str:
-        return str(self._folder)
-
-    def get_source_stamp(self) -> str:
-        return source_hash()
-
-    def get_disambiguator(self) -> str:
-        return self._name
+def _forget_others(folder: Path) -> None:
+    """Remove the folders of other versions that have not been used for a month."""
+    for other in folder.parent.glob("kernels-" + "[0-9a-f]" * 20):
+        if other != folder and other.stat().st_mtime < time.time() - UNUSED_SECONDS:
+            shutil.rmtree(other, ignore_errors=True)
 
 
-class _KernelCache(FunctionCache):
-    """Numba's function cache under a key of our own, so that closures hit it too."""
+class _KernelFile:
+    """A compiled kernel on disk behind the hash of its bytes: what CFunc takes for its cache.
 
-    def __init__(self, function: Callable[..., Any], name: str, folder: Path) -> None:
-        self._kernel_name = name
-        locator = _Locator(name, folder)
+    A file that is missing, damaged or cannot be written costs a compilation and nothing else.
+    """
 
-        class Implementation(CompileResultCacheImpl):
-            def __init__(self, py_func: Callable[..., Any]) -> None:
-                self._locator = locator
-                self._filename_base = self.get_filename_base("kernel", "")
+    def __init__(self, folder: Path, name: str) -> None:
+        target = CFunc._targetdescr.target_context.codegen().magic_tuple()
+        processor = hashlib.sha256(repr(target).encode()).hexdigest()[:12]
+        self._path = folder / f"{name}.{processor}"
 
-        self._impl_class = Implementation
-        super().__init__(function)
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        target_context.refresh()
+        try:
+            content = self._path.read_bytes()
+        except OSError:
+            return None
+        digest, data = content[:32], content[32:]
+        if hashlib.sha256(data).digest() != digest:
+            return None
+        return CompileResult._rebuild(target_context, *pickle.loads(data))
 
-    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
-        return sig, codegen.magic_tuple(), self._kernel_name
+    def save_overload(self, sig: Any, result: Any) -> None:
+        data = dumps(result._reduce())
+        temporary = None
+        try:
+            with tempfile.NamedTemporaryFile(dir=self._path.parent, delete=False) as file:
+                temporary = file.name
+                file.write(hashlib.sha256(data).digest() + data)
+            os.replace(temporary, self._path)
+        except OSError:
+            if temporary is not None:
+                Path(temporary).unlink(missing_ok=True)
 
 
 REAL = object()  # in a kernel's signature: a pointer to elements of its dtype
@@ -156,7 +165,7 @@ class Kernel:
             compiled = CFunc(self.function, (arguments, types.void), {}, FLAGS)
             folder = cache_folder() if self.cached else None
             if folder is not None:
-                compiled._cache = _KernelCache(self.function, f"{self.name}.{dtype}", folder)
+                compiled._cache = _KernelFile(folder, f"{self.name}.{dtype}")
             compiled.compile()
             self._compiled[dtype] = compiled
         return self._compiled[dtype]

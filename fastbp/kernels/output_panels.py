@@ -3,6 +3,7 @@
 The contracts stand in panels.py. These write only the n columns that count, and zeros behind.
 """
 
+import numpy as np
 from numba import carray
 
 from fastbp.kernels.jit import inline, kernel
@@ -78,6 +79,15 @@ def exponential_backward(delta, operand, rows, n, ld):
 
 
 @inline
+def _sum_in_order(row, n):
+    values = carray(row, (n,))
+    total = like(values[0], 0.0)
+    for j in range(n):
+        total += values[j]
+    return total
+
+
+@inline
 def _labels_by_row(z, delta, labels, index, losses, first, rows, n, ld, scale, smoothing):
     """Rows [first, rows) one by one."""
     block, to = advance(z, first * ld), advance(delta, first * ld)
@@ -85,11 +95,12 @@ def _labels_by_row(z, delta, labels, index, losses, first, rows, n, ld, scale, s
     for r in range(first, rows):
         logits, row = advance(z, r * ld), advance(delta, r * ld)
         label = carray(advance(labels, index[r]), (1,))[0]
-        total = row_sum(row, n)
+        # Narrow rows in the order of the groups: which rows these are depends on the team.
+        total = _sum_in_order(row, n) if ld <= GROUP else row_sum(row, n)
         log_total, top = log(total), row_max(logits, n)
         _scale_row(row, scale / total, n, ld)
         slopes, z_row = carray(row, (n,)), carray(logits, (n,))
-        loss = float(log_total - (z_row[label] - top))
+        loss = np.float64(top - z_row[label]) + np.float64(log_total)
         if smoothing > 0:
             even = like(scale, smoothing / n)
             for j in range(n):

@@ -98,23 +98,39 @@ def run_team(
     and is raised again when the team has come to its end.
     """
     shared[:] = 0
+    ready, cancelled = threading.Event(), threading.Event()
+
+    def member(me: int) -> None:
+        ready.wait()
+        if not cancelled.is_set():  # a member that is missing would be waited for at the barrier
+            kernel(program, me)
+
     first = 0 if interruptible else 1
     threads = [
-        threading.Thread(target=kernel, args=(program, me), daemon=True)
-        for me in range(first, team)
+        threading.Thread(target=member, args=(me,), daemon=True) for me in range(first, team)
     ]
-    for thread in threads:
-        thread.start()
-    if not interruptible:
-        kernel(program, 0)
+    try:
+        for thread in threads:
+            thread.start()
+    except BaseException:
+        cancelled.set()
+        ready.set()
+        raise
     interruption: BaseException | None = None
-    for thread in threads:
-        while thread.is_alive():
-            try:
-                thread.join(0.05)
-            except BaseException as raised:  # noqa: BLE001 - raised again below
-                # Memory that the kernel writes must outlive it: stop it first, then go.
-                interruption = interruption or raised
-                shared[STOP] = 1
+    working = not interruptible
+    # Memory that the kernel writes must outlive it: whatever is raised, wait for the others.
+    while True:
+        try:
+            ready.set()
+            if working:
+                working = False
+                kernel(program, 0)
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.05)
+            break
+        except BaseException as raised:  # noqa: BLE001 - raised again below
+            interruption = interruption or raised
+            shared[STOP] = 1
     if interruption is not None:
         raise interruption
