@@ -265,7 +265,7 @@ class Engine:
         queues[:] = 0  # a call that ended early leaves row numbers whose memory may be gone
         queues[:, ahead.FEATURES] = address(data.features)
         queues[:, ahead.ROW_BYTES] = row_bytes
-        queues[:, ahead.ROW_SHIFT] = (-(-row_bytes // 64) - 1).bit_length()
+        queues[:, ahead.ROW_LINES] = -(-row_bytes // 64)
         program["queues"], program["streaming"] = address(self._queues), STREAMING
         program["slots"] = self.optimizer.slots
         program["scratch_bytes"] = SCRATCH * dtype.itemsize

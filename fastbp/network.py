@@ -21,7 +21,7 @@ from fastbp.optimizers import Optimizer
 from fastbp.validation import flag, positive_int, shown
 
 ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
-FLOPS_A_CALL = 1_000_000_000  # of several epochs: progress stays visible
+FLOPS_A_CALL = 10_000_000_000  # of several epochs: progress stays visible
 
 
 class Gradients(NamedTuple):

@@ -25,7 +25,6 @@ GRAIN = 8  # rows that a thread takes at the least
 STRIP = 8192  # elements of a gradient strip, which the L1 cache or nearly so can hold
 LEAST_STRIP = 16  # rows of a strip: whole cache lines of the activations and of the mirror
 TILE_BYTES = ROWS * VECTORS * REGISTER  # of the result that a tile computes
-CONTIGUOUS = 62  # the shift of a table that is one long row
 BLOCK = 480  # columns of a strip of a wide layer, so that its part of delta stays in the L2 cache
 
 
@@ -166,7 +165,7 @@ def _announce(p, layer, queue, row, rows, column, width, slab_rows):
     for part in range(1 + p.slots):
         start = layer.weights + part * p.slot_bytes + at
         if width == layer.ld_out:
-            ahead.add(queue, start, CONTIGUOUS, 0, rows * lines)
+            ahead.add(queue, start, ahead.CONTIGUOUS, 0, rows * lines)
         else:  # rows of 32 lines: a strip of a wide layer has 30 for float32, 60 for float64
             for half in range((lines + 31) // 32):
                 ahead.add(queue, start + 2048 * half, 5, layer.ld_out * p.itemsize, rows * 32)

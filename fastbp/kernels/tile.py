@@ -6,8 +6,8 @@ touched by whole vectors along their rows. I is what the sums start from: a bias
 0), C itself, or a row of zeros. Each element of C is one chain of fused multiply-adds in the
 order of k, whatever the tile, so the choice of tiles changes no bit.
 
-While it computes, a tile asks for cache lines that will be needed later: in turn k for line
-n = first + (k >> slow) of a table of rows, 2**shift lines to a row, rows `stride` bytes apart.
+While it computes, a tile asks for cache lines that will be needed later: in turn k < turns for
+line n = first + (k >> slow) of a table of rows, 2**shift lines to a row, rows `stride` bytes apart.
 """
 
 import platform
@@ -52,7 +52,7 @@ def make_tile(rows, vectors):
     @intrinsic
     def tile(typingctx, a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth, ahead):
         n = types.int64
-        signature = types.void(a, n, n, b, n, start, n, c, n, n, types.UniTuple(n, 5))
+        signature = types.void(a, n, n, b, n, start, n, c, n, n, types.UniTuple(n, 6))
 
         def lower(context, builder, signature, arguments):
             a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth, ahead = arguments
@@ -84,20 +84,23 @@ def make_tile(rows, vectors):
                 for j in range(vectors):
                     longer[i, j] = v.fma(copies, row[j], chains[i, j])
             if vectors > 1:  # a narrow tile is bound by its loads as it is
-                prefetch_line(builder, k, *(builder.extract_value(ahead, i) for i in range(5)))
+                *table, turns = (builder.extract_value(ahead, i) for i in range(6))
+                with builder.if_then(builder.icmp_signed("<", k, turns)):
+                    prefetch_line(builder, k, *table)
             next_k = builder.add(k, I64(1))
+            turned = builder.block
             k.add_incoming(I64(0), entry)
-            k.add_incoming(next_k, loop)
+            k.add_incoming(next_k, turned)
             for cell in cells:
                 chains[cell].add_incoming(sums[cell], entry)
-                chains[cell].add_incoming(longer[cell], loop)
+                chains[cell].add_incoming(longer[cell], turned)
             builder.cbranch(builder.icmp_signed("<", next_k, depth), loop, done)
 
             builder.position_at_end(done)
             totals = {cell: builder.phi(v.type) for cell in cells}
             for cell in cells:
                 totals[cell].add_incoming(sums[cell], entry)
-                totals[cell].add_incoming(longer[cell], loop)
+                totals[cell].add_incoming(longer[cell], turned)
             for cell in cells:
                 v.store(totals[cell], at(c, c_row, *cell))
             return context.get_dummy_value()

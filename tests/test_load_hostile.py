@@ -1,0 +1,199 @@
+"""Files that are whole, with a checksum that fits, but say what no network has said."""
+
+import copy
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fastbp
+from fastbp import persistence
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """The arrays and the configuration of a file that loads."""
+    path = tmp_path_factory.mktemp("model") / "m"
+    net = fastbp.Network([3, 4, 2], "tanh", fastbp.losses.Huber(0.5), rng=0)
+    net.train_step(np.ones((2, 3)), np.ones((2, 2)))
+    net.save(path)
+    fastbp.load(path)
+    return persistence.read(path)
+
+
+def refused(path, arrays, configuration, megabytes=20):
+    """The file is refused with a ValueError that names it, and little is allocated."""
+    persistence.write(path, arrays, configuration)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="cannot load") as caught:
+            fastbp.load(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < megabytes * 1e6, f"{peak / 1e6:.0f} MB"
+    assert len(str(caught.value)) < 2000
+    return str(caught.value)
+
+
+def edited(configuration, path, value):
+    """The configuration with the entry at `path` replaced, or dropped where `value` is `...`."""
+    configuration = copy.deepcopy(configuration)
+    at = configuration
+    for key in path[:-1]:
+        at = at[key]
+    if value is ...:
+        del at[path[-1]]
+    else:
+        at[path[-1]] = value
+    return configuration
+
+
+HUGE = 10**9
+EDITS = [
+    (["layers"], [HUGE, HUGE, HUGE]),
+    (["layers"], [3, 10**100, 2]),
+    (["layers"], [3, 5, 2]),
+    (["layers"], [3, 2]),
+    (["layers"], [3, -4, 2]),
+    (["layers"], [3, 4.0, 2]),
+    (["layers"], [3, True, 2]),
+    (["layers"], []),
+    (["layers"], "342"),
+    (["layers"], {"3": 4}),
+    (["layers"], None),
+    (["layers"], ...),
+    (["dtype"], "float64"),
+    (["dtype"], "float16"),
+    (["dtype"], "object"),
+    (["dtype"], None),
+    (["dtype"], 4),
+    (["dtype"], [["a", "f4"]]),
+    (["dtype"], {"names": ["a"], "formats": ["f4"], "offsets": [10**30]}),
+    (["dtype"], {"a": 1}),
+    (["dtype"], "1000000000f4"),
+    (["dtype"], ...),
+    (["activations"], ["tanh"]),
+    (["activations"], ["tanh", "tanh", "identity"]),
+    (["activations"], ["softmax", "identity"]),
+    (["activations"], ["os.system", "identity"]),
+    (["activations"], [None, "identity"]),
+    (["activations"], [["tanh"], "identity"]),
+    (["activations"], "tanh"),
+    (["activations"], []),
+    (["activations"], ...),
+    (["loss"], "huber"),
+    (["loss"], {"delta": 0.5}),
+    (["loss"], {"name": "hubris", "delta": 0.5}),
+    (["loss"], {"name": ["huber"], "delta": 0.5}),
+    (["loss"], {"name": "huber", "delta": -1.0}),
+    (["loss"], {"name": "huber", "delta": "0.5"}),
+    (["loss"], {"name": "huber", "delta": 0.5, "more": 1}),
+    (["loss"], {"name": "mse", "delta": 0.5}),
+    (["loss"], {"name": "cross_entropy", "label_smoothing": 0.0}),
+    (["loss"], None),
+    (["loss"], ...),
+    (["optimizer"], "adam"),
+    (["optimizer"], {"name": "sgd"}),
+    (["optimizer", "name"], "adamax"),
+    (["optimizer", "name"], "rmsprop"),
+    (["optimizer", "name"], ...),
+    (["optimizer", "lr"], -1.0),
+    (["optimizer", "lr"], None),
+    (["optimizer", "lr"], "1e-3"),
+    (["optimizer", "beta1"], 1.0),
+    (["optimizer", "amsgrad"], 1),
+    (["optimizer", "amsgrad"], True),
+    (["optimizer", "__class__"], "x"),
+    (["optimizer", "self"], 1),
+    (["initializer"], "hee"),
+    (["initializer"], None),
+    (["initializer"], True),
+    (["initializer"], {"name": "zeros"}),
+    (["initializer"], ...),
+    (["steps"], -1),
+    (["steps"], 1.0),
+    (["steps"], True),
+    (["steps"], "1"),
+    (["steps"], None),
+    (["steps"], 1 << 62),
+    (["steps"], 10**100),
+    (["steps"], ...),
+    (["more"], 1),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), EDITS, ids=str)
+def test_configurations(path, value, model, tmp_path):
+    arrays, configuration = model
+    refused(tmp_path / "m", arrays, edited(configuration, path, value))
+
+
+def test_arrays(model, tmp_path):
+    arrays, configuration = model
+    one = arrays["weights.0"]
+    for change in (
+        {"more": one},
+        {"slot3.weights.0": one},
+        {"weights.0": one.T},
+        {"weights.0": one.reshape(12)},
+        {"weights.0": one.astype("f8")},
+        {"weights.0": one.astype("i4")},
+        {"weights.0": one[:2]},
+        {"biases.1": np.array(1, "f4")},
+    ):
+        refused(tmp_path / "m", arrays | change, configuration)
+    for name in arrays:
+        rest = {other: array for other, array in arrays.items() if other != name}
+        refused(tmp_path / "m", rest, configuration)
+
+
+def test_a_small_file_cannot_ask_for_a_million_layers(model, tmp_path):
+    """The arrays' names alone would take a gigabyte."""
+    arrays, configuration = model
+    layers = 200_000
+    deep = configuration | {"layers": [1] * (layers + 1), "activations": ["selu"] * layers}
+    refused(tmp_path / "m", arrays, deep, megabytes=150)  # the file's own JSON takes most of it
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 10**20)
+    | st.floats(-1e300, 1e300)
+    | st.text("as0f"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("as0f"), inner, max_size=3),
+    max_leaves=6,
+)
+PLACES = [
+    ["layers"], ["layers", 1], ["dtype"], ["activations"], ["activations", 0], ["loss"],
+    ["loss", "name"], ["loss", "delta"], ["optimizer"], ["optimizer", "name"], ["optimizer", "eps"],
+    ["optimizer", "amsgrad"], ["initializer"], ["steps"],
+]  # fmt: skip
+
+
+@settings(deadline=None, max_examples=150)
+@given(place=st.sampled_from(PLACES), value=JSON)
+def test_any_edit_is_refused_with_a_value_error_or_harmless(place, value, model, tmp_path_factory):
+    arrays, configuration = model
+    path = tmp_path_factory.getbasetemp() / "edited"
+    persistence.write(path, arrays, edited(configuration, place, value))
+    try:
+        net = fastbp.load(path)
+    except ValueError as error:
+        assert str(error).startswith("cannot load")  # noqa: PT017 - not every edit is refused
+        return
+    assert net.layers == (3, 4, 2)
+    assert np.isfinite(net.predict(np.ones((2, 3)))).all()
+
+
+def test_a_step_count_at_the_limit_trains_on(model, tmp_path):
+    arrays, configuration = model
+    for optimizer in ({"name": "adam"}, {"name": "nadam", "beta1": 0.999}):
+        late = configuration | {"steps": (1 << 62) - 1, "optimizer": optimizer}
+        persistence.write(tmp_path / "m", arrays, late)
+        net = fastbp.load(tmp_path / "m")
+        assert np.isfinite(net.train_step(np.ones((2, 3)), np.ones((2, 2))))
+        assert net.steps == 1 << 62
