@@ -348,35 +348,36 @@ def differentiate(program, me):
 
 @kernel(INT, INT)
 def predict(program, me):
-    """Overwrites `predictions`, and row_losses where there are targets; thread by thread.
+    """Overwrites `predictions`, and row_losses where there are targets; no thread waits.
 
-    Ends early when STOP is set.
+    Each thread takes its share of all rows through its own part of the slab, piece by piece, and
+    ends early when STOP is set.
     """
     p = carray(_program_at(program), (1,))[0]
     layers = carray(_layers_at(p.layers), (p.layer_count,))
     top, queue = layers[p.layer_count - 1], _queue(p, me)
-    ahead.clear(queue)
-    ahead.announce(queue, 0, 0)
-    for done in range(0, p.rows, p.slab):
+    active = min(p.team, p.slab // GRAIN)
+    if me >= active:
+        return
+    piece = p.slab // active // GRAIN * GRAIN
+    at = me * piece  # where this thread's part of the slab begins
+    out = top.output + at * top.ld_out * p.itemsize
+    first, last = share(p.rows, GRAIN, me, active)
+    for row in range(first, last, piece):
         if load_acquire(p.shared + 8 * STOP) != 0:
             return
-        first, last = share(min(p.slab, p.rows - done), GRAIN, me, p.team)
-        if last == first:
-            continue
-        features = p.features + (done + first) * p.features_ld * p.itemsize
-        if p.targets == 0:
-            _forward(p, layers, first, last, features, p.features_ld, queue, False)
-        else:
-            _forward(p, layers, first, last, features, p.features_ld, queue, True)
-            row = done + first
+        rows = min(piece, last - row)
+        features = p.features + row * p.features_ld * p.itemsize
+        training = p.targets != 0  # the loss may want the outputs before their activation
+        ahead.clear(queue)
+        _forward(p, layers, at, at + rows, features, p.features_ld, queue, training)
+        if training:
             values = p.row_losses + 8 * row
-            _loss(p, top, first, last, p.order + 8 * row, p.targets, values, 1)
+            _loss(p, top, at, at + rows, p.order + 8 * row, p.targets, values, 1)
             if p.on_logits and top.forward != 0:
-                out = top.output + first * top.ld_out * p.itemsize
-                call(top.forward, (out, 0, last - first, top.outputs, top.ld_out))
+                call(top.forward, (out, 0, rows, top.outputs, top.ld_out))
         call(
             p.copy_rows,
-            (top.output + first * top.ld_out * p.itemsize, top.ld_out,
-             p.predictions + (done + first) * top.outputs * p.itemsize, top.outputs,
-             last - first, top.outputs),
+            (out, top.ld_out, p.predictions + row * top.outputs * p.itemsize, top.outputs,
+             rows, top.outputs),
         )  # fmt: skip
