@@ -15,6 +15,7 @@ from fastbp.kernels.jit import Kernel, address
 from fastbp.layout import Layout, Workspace, aligned_zeros, slab_rows
 from fastbp.losses import Loss
 from fastbp.optimizers import Optimizer
+from fastbp.rows import Rows
 
 FLOPS_A_THREAD = 600_000  # of one step: less does not pay for another thread at the barriers
 SLOWEST = 1e10  # operations a second that even a slow machine does, to bound a call's duration
@@ -23,18 +24,6 @@ THREAD_START = 5_000_000  # operations done in the time that starting a thread t
 STEPS_A_CALL = 1 << 16  # bounds the memory of the coefficients of a call
 SCRATCH = 12288  # elements of a thread's gradient strip: 16 rows of a layer of 600 columns and more
 STREAMING = 1 << 19  # bytes: what is larger is not in the L2 cache when it is needed
-
-
-class Rows(NamedTuple):
-    """Checked data: (rows, features), and targets as the loss's panel reads them, or None."""
-
-    features: NDArray[Any]
-    targets: NDArray[Any] | None
-
-    @property
-    def labels(self) -> bool:
-        """Whether the targets are integer class labels."""
-        return self.targets is not None and self.targets.ndim == 1
 
 
 class TrainingResult(NamedTuple):

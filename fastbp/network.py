@@ -2,10 +2,8 @@
 
 import copy
 import os
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,10 +12,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastbp import configuration, data, initializers, persistence
 from fastbp.activations import Activation
 from fastbp.configuration import Configuration
-from fastbp.engine import Engine, Rows
+from fastbp.engine import Engine
 from fastbp.history import History
 from fastbp.losses import Loss
 from fastbp.optimizers import Optimizer
+from fastbp.progress import progress_bar
+from fastbp.rows import Rows, accuracy, checked_rows
 from fastbp.validation import flag, positive_int, shown
 
 ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
@@ -200,7 +200,7 @@ class Network:
             if progress is not None:
                 flag(progress, "progress")
             history = History()
-            with _progress_bar(progress, epochs) as advance:
+            with progress_bar(progress, epochs) as advance:
                 while history.epochs < epochs:
                     self._some_epochs(rows, epochs, batch, shuffle, validation, history)
                     advance(history)
@@ -379,20 +379,7 @@ class Network:
         )
 
     def _rows(self, X: ArrayLike, y: ArrayLike | None = None, prefix: str = "") -> Rows:
-        """Checked data."""
-        layout = self._configuration.layout
-        features = data.features(X, layout.widths[0], layout.dtype, f"{prefix}X")
-        if y is None:
-            return Rows(features, None)
-        count, outputs, name = len(features), layout.widths[-1], f"{prefix}y"
-        if self.loss.targets == "labels":
-            targets = data.class_targets(y, count, outputs, layout.dtype, name)
-        else:
-            low, high = {"fractions": (0, 1), "counts": (0, None)}.get(
-                self.loss.targets, (None, None)
-            )
-            targets = data.targets(y, count, outputs, layout.dtype, name, low, high)
-        return Rows(features, targets)
+        return checked_rows(self._configuration, X, y, prefix)
 
     def _validation(self, pair: tuple[ArrayLike, ArrayLike] | None) -> Rows | None:
         if pair is None:
@@ -403,15 +390,10 @@ class Network:
 
     def _evaluate(self, rows: Rows) -> dict[str, float]:
         outputs, losses = self._engine.predict(rows)
-        assert losses is not None and rows.targets is not None
+        assert losses is not None
         found = {"loss": float(losses.mean())}
-        if rows.labels:
-            found["accuracy"] = float((outputs.argmax(axis=1) == rows.targets).mean())
-        elif self.loss.targets == "fractions":
-            classes = rows.targets == 1
-            if (classes | (rows.targets == 0)).all():
-                found["accuracy"] = float(((outputs > 0.5) == classes).mean())
-        return found
+        correct = accuracy(rows, outputs, self.loss)
+        return found if correct is None else {**found, "accuracy": correct}
 
     def __repr__(self) -> str:
         layout = self._configuration.layout
@@ -485,25 +467,6 @@ def load(
     for name, view in network._arrays().items():
         view[:] = arrays[name]
     return network
-
-
-@contextmanager
-def _progress_bar(progress: bool | None, epochs: int) -> Iterator[Callable[[History], None]]:
-    """A function that shows how far a history has come, or one that does nothing."""
-    terminal = getattr(sys.stderr, "isatty", bool)()  # pythonw has no stderr
-    if terminal if progress is None else progress:
-        from tqdm.auto import tqdm  # takes longer to import than a small network to train
-
-        with tqdm(total=epochs, unit="epoch", file=sys.stderr) as bar:
-
-            def advance(history: History) -> None:
-                last = {name: f"{values[-1]:.4g}" for name, values in history.items()}
-                bar.set_postfix(last, refresh=False)
-                bar.update(history.epochs - bar.n)
-
-            yield advance
-    else:
-        yield lambda history: None
 
 
 def _bytes(count: int) -> str:

@@ -164,7 +164,7 @@ def prefetch_queue(tables, rows, slow=0):
     words = np.zeros(ahead.WORDS, np.int64)
     words[ahead.TABLES], words[ahead.SLOW], words[ahead.ROWS] = tables, slow, rows
     words[ahead.NUMBERS] = numbers.__array_interface__["data"][0]
-    words[ahead.FEATURES], words[ahead.ROW_BYTES], words[ahead.ROW_SHIFT] = 1 << 62, 4096, 3
+    words[ahead.FEATURES], words[ahead.ROW_BYTES], words[ahead.ROW_LINES] = 1 << 62, 4096, 3
     for table in range(tables):
         words[ahead.START + 4 * table :][:4] = (1 << 50) + table, 2, 1 << 20, 100 + table
     return words, numbers

@@ -14,48 +14,44 @@ REGISTER = vector_bytes()
 K_BLOCK = 1024  # rows of B at a time: what a tile reads of A and B stays in the L2 cache
 
 
+def _at_row(tile):
+    """A function for kernels: a tile that begins at row i."""
+
+    @inline
+    def at_row(i, a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth, queue):
+        tile(
+            advance(a, i * a_row), a_row, a_k, b, b_k, advance(start, i * start_row), start_row,
+            advance(c, i * c_row), c_row, depth, ahead.take(queue, depth),
+        )  # fmt: skip
+
+    return at_row
+
+
 def _make_column(vectors):
     """A function for kernels: one column of tiles, `vectors` registers wide, all M rows."""
-    tile_full = make_tile(ROWS, vectors)
-    tile_4, tile_2, tile_1 = (make_tile(rows, vectors) for rows in (4, 2, 1))
+    full, four, two, one = (_at_row(make_tile(rows, vectors)) for rows in (ROWS, 4, 2, 1))
 
     @inline
     def column(a, a_row, a_k, b, b_k, start, start_row, c, c_row, rows, depth, queue):
         i = 0
         while rows - i >= ROWS:
-            tile_full(
-                advance(a, i * a_row), a_row, a_k, b, b_k,
-                advance(start, i * start_row), start_row, advance(c, i * c_row), c_row,
-                depth, ahead.take(queue, depth),
-            )  # fmt: skip
+            full(i, a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth, queue)
             i += ROWS
         while rows - i >= 4:
-            tile_4(
-                advance(a, i * a_row), a_row, a_k, b, b_k,
-                advance(start, i * start_row), start_row, advance(c, i * c_row), c_row,
-                depth, ahead.take(queue, depth),
-            )  # fmt: skip
+            four(i, a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth, queue)
             i += 4
         if rows - i >= 2:
-            tile_2(
-                advance(a, i * a_row), a_row, a_k, b, b_k,
-                advance(start, i * start_row), start_row, advance(c, i * c_row), c_row,
-                depth, ahead.take(queue, depth),
-            )  # fmt: skip
+            two(i, a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth, queue)
             i += 2
         if rows - i >= 1:
-            tile_1(
-                advance(a, i * a_row), a_row, a_k, b, b_k,
-                advance(start, i * start_row), start_row, advance(c, i * c_row), c_row,
-                depth, ahead.take(queue, depth),
-            )  # fmt: skip
+            one(i, a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth, queue)
 
     return column
 
 
 column_1, column_2, column_3 = (_make_column(vectors) for vectors in (1, 2, 3))
 WIDE = 6  # registers of a tile of one row: enough chains of additions to hide their latency
-tile_wide = make_tile(1, WIDE)
+wide = _at_row(make_tile(1, WIDE))
 
 
 @inline
@@ -67,10 +63,8 @@ def _block(
     while j < columns:
         left = (columns - j + lanes - 1) // lanes
         if rows == 1 and left >= WIDE:
-            tile_wide(
-                a, a_row, a_k, advance(b, j), b_k, advance(start, j), start_row,
-                advance(c, j), c_row, depth, ahead.take(queue, depth),
-            )  # fmt: skip
+            bj, sj, cj = advance(b, j), advance(start, j), advance(c, j)
+            wide(0, a, a_row, a_k, bj, b_k, sj, start_row, cj, c_row, depth, queue)
             j += WIDE * lanes
             continue
         if VECTORS == 3 and left >= 3 and left != 4:  # 4 is 2 + 2: a tile of 1 is slower

@@ -9,6 +9,7 @@ leaves it serving old machine code (numba #1833). Here a cache folder is named a
 of fastbp's sources, and a kernel's key inside it is its name and its element type.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -81,8 +82,9 @@ def cache_folder() -> Path | None:
 def _forget_others(folder: Path) -> None:
     """Remove the folders of other versions that have not been used for a month."""
     for other in folder.parent.glob("kernels-" + "[0-9a-f]" * 20):
-        if other != folder and other.stat().st_mtime < time.time() - UNUSED_SECONDS:
-            shutil.rmtree(other, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process may be removing it too
+            if other != folder and other.stat().st_mtime < time.time() - UNUSED_SECONDS:
+                shutil.rmtree(other, ignore_errors=True)
 
 
 class _KernelFile:

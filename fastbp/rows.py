@@ -1,0 +1,50 @@
+"""The rows that a network is trained or measured on: checked features and targets."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastbp import data
+from fastbp.configuration import Configuration
+from fastbp.losses import Loss
+
+# The least and the greatest target of losses that have such.
+BOUNDS: dict[str, tuple[float | None, float | None]] = {"fractions": (0, 1), "counts": (0, None)}
+
+
+class Rows(NamedTuple):
+    """Checked data: (rows, features), and targets as the loss's panel reads them, or None."""
+
+    features: NDArray[Any]
+    targets: NDArray[Any] | None
+
+    @property
+    def labels(self) -> bool:
+        """Whether the targets are integer class labels."""
+        return self.targets is not None and self.targets.ndim == 1
+
+
+def checked_rows(parts: Configuration, X: ArrayLike, y: ArrayLike | None, prefix: str) -> Rows:
+    """Check what a user passed as X and y; errors call them by `prefix` and these letters."""
+    layout, loss = parts.layout, parts.loss
+    features = data.features(X, layout.widths[0], layout.dtype, f"{prefix}X")
+    if y is None:
+        return Rows(features, None)
+    count, outputs, name = len(features), layout.widths[-1], f"{prefix}y"
+    if loss.targets == "labels":
+        return Rows(features, data.class_targets(y, count, outputs, layout.dtype, name))
+    low, high = BOUNDS.get(loss.targets, (None, None))
+    return Rows(features, data.targets(y, count, outputs, layout.dtype, name, low, high))
+
+
+def accuracy(rows: Rows, outputs: NDArray[Any], loss: Loss) -> float | None:
+    """The share of right classes, or None where the targets are no classes."""
+    targets = rows.targets
+    if targets is None:
+        return None
+    if rows.labels:
+        return float((outputs.argmax(axis=1) == targets).mean())
+    if loss.targets == "fractions" and np.isin(targets, (0, 1)).all():
+        return float(((outputs > 0.5) == (targets == 1)).mean())
+    return None
