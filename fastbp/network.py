@@ -17,7 +17,7 @@ from fastbp.history import History
 from fastbp.losses import Loss
 from fastbp.optimizers import Optimizer
 from fastbp.progress import progress_bar
-from fastbp.rows import Rows, accuracy, checked_rows
+from fastbp.rows import Rows, accuracy, with_targets, without_targets
 from fastbp.validation import flag, positive_int, shown
 
 ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
@@ -259,7 +259,7 @@ class Network:
             An `X` that cannot be used.
         """
         with self._lock:
-            return self._engine.predict(self._rows(X))[0]
+            return self._engine.predict(without_targets(self._configuration, X))[0]
 
     def evaluate(self, X: ArrayLike, y: ArrayLike) -> dict[str, float]:
         """The mean loss, and the accuracy where the targets are classes.
@@ -378,8 +378,8 @@ class Network:
             tuple(layout.biases(flat, number) for number in numbers),
         )
 
-    def _rows(self, X: ArrayLike, y: ArrayLike | None = None, prefix: str = "") -> Rows:
-        return checked_rows(self._configuration, X, y, prefix)
+    def _rows(self, X: ArrayLike, y: ArrayLike, prefix: str = "") -> Rows:
+        return with_targets(self._configuration, X, y, prefix)
 
     def _validation(self, pair: tuple[ArrayLike, ArrayLike] | None) -> Rows | None:
         if pair is None:

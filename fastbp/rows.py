@@ -25,12 +25,15 @@ class Rows(NamedTuple):
         return self.targets is not None and self.targets.ndim == 1
 
 
-def checked_rows(parts: Configuration, X: ArrayLike, y: ArrayLike | None, prefix: str) -> Rows:
+def without_targets(parts: Configuration, X: ArrayLike) -> Rows:
+    """Check what a user passed as X."""
+    return Rows(data.features(X, parts.layout.widths[0], parts.layout.dtype), None)
+
+
+def with_targets(parts: Configuration, X: ArrayLike, y: ArrayLike, prefix: str = "") -> Rows:
     """Check what a user passed as X and y; errors call them by `prefix` and these letters."""
     layout, loss = parts.layout, parts.loss
     features = data.features(X, layout.widths[0], layout.dtype, f"{prefix}X")
-    if y is None:
-        return Rows(features, None)
     count, outputs, name = len(features), layout.widths[-1], f"{prefix}y"
     if loss.targets == "labels":
         return Rows(features, data.class_targets(y, count, outputs, layout.dtype, name))

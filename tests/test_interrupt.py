@@ -170,9 +170,9 @@ for n in (net, twin):
 messages = []
 
 def use(*_):
-    for call in (lambda: net.predict(X[:100]), lambda: net.save(sys.argv[2]), lambda: net.fit(X, y)):
+    for method, *given in ((net.predict, X[:100]), (net.save, sys.argv[2]), (net.fit, X, y)):
         try:
-            call()
+            method(*given)
         except RuntimeError as error:
             messages.append(str(error))
 
