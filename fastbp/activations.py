@@ -20,6 +20,7 @@ from fastbp.kernels.panels import (
     forward_with_derivative_panel,
     multiply,
 )
+from fastbp.validation import shown
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,13 @@ class Activation:
     from_output: bool = False
     _built_in: bool = field(default=False, repr=False, compare=False)
     output_only: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TypeError(f"name must be a string, got {shown(self.name)}")
+        for name in ("f", "df"):
+            if not callable(getattr(self, name)):
+                raise TypeError(f"{name} must be a function, got {shown(getattr(self, name))}")
 
     @cached_property
     def _scalars(self) -> tuple[Any, Any]:

@@ -86,6 +86,16 @@ def parse(described: Mapping[str, Any]) -> Configuration:
     )
 
 
+def expect_count(parts: Configuration, count: int) -> None:
+    """Raise ValueError unless a model file of the parts has so many arrays.
+
+    Before their names are made: the widths of a small file may ask for a million.
+    """
+    expected = 2 * parts.layout.layers * (1 + parts.optimizer.slots)
+    if count != expected:
+        raise ValueError(f"the configuration wants {expected} arrays, the file holds {count}")
+
+
 def arrays(parts: Configuration) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Name, shape and dtype of every array of a model file, from the widths alone."""
     expected = {}
@@ -101,7 +111,7 @@ def arrays(parts: Configuration) -> dict[str, tuple[tuple[int, ...], np.dtype[An
 def _dtype(value: Any) -> np.dtype[Any]:
     try:
         name = "None" if value is None else np.dtype(value).name
-    except TypeError:
+    except (TypeError, ValueError, OverflowError, KeyError):
         name = "unknown"
     if name not in ("float32", "float64"):
         raise ValueError(f"dtype must be float32 or float64, got {shown(value)}")

@@ -20,6 +20,7 @@ from fastbp.rows import Rows
 FLOPS_A_THREAD = 600_000  # of one step: less does not pay for another thread at the barriers
 SLOWEST = 1e10  # operations a second that even a slow machine does, to bound a call's duration
 BLINK = 0.05  # seconds: a call that may take longer must not keep a signal waiting
+STEP_FLOPS = 20_000  # operations that the slowest machine does in what a step takes around them
 THREAD_START = 5_000_000  # operations done in the time that starting a thread takes
 STEPS_A_CALL = 1 << 16  # bounds the memory of the coefficients of a call
 SCRATCH = 12288  # elements of a thread's gradient strip: 16 rows of a layer of 600 columns and more
@@ -140,7 +141,7 @@ class Engine:
         losses = np.full(epochs, np.nan)
         if self._snapshot is None:
             self._snapshot = np.empty_like(self.state)
-        work = epochs * rows * self.layout.row_flops
+        work = epochs * (rows * self.layout.row_flops + steps * STEP_FLOPS)
         members = self._members(batch, work)
         program = self._program(data, batch, members, training=True)
         program["batch"], program["rows"], program["epochs"] = batch, rows, epochs
@@ -220,11 +221,13 @@ class Engine:
         slab = slab_rows(layout, batch)
         if self._workspace is None or self._workspace.rows < slab:
             sloped = [not activation.from_output for activation in self.activations]
-            self._workspace = Workspace(layout, slab, sloped)
-            self._row_losses = np.zeros(slab)
+            # The size that is asked for comes last: an interrupt leaves both new or neither in use.
+            self._row_losses, self._workspace = np.zeros(slab), Workspace(layout, slab, sloped)
         if self._scratch.size < members * SCRATCH:
-            self._scratch = aligned_zeros(members * SCRATCH, dtype)
-            self._queues = aligned_zeros(members * ahead.WORDS, np.dtype(np.int64))
+            self._queues, self._scratch = (
+                aligned_zeros(members * ahead.WORDS, np.dtype(np.int64)),
+                aligned_zeros(members * SCRATCH, dtype),
+            )
         if training and slab < batch:
             self._flat_gradient()
         self._records = self._layers(self._workspace)  # the program holds their address alone

@@ -5,6 +5,7 @@ order; the gradient buffer has that order too. Within it a layer is a block of (
 W above its biases, and rows are padded to whole vectors.
 """
 
+import itertools
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,7 +63,7 @@ class Layout:
     def parameter_offsets(self) -> tuple[int, ...]:
         """Where each layer's block begins, and at the end where the last one ends."""
         sizes = [(self.widths[i] + 1) * self.strides[i + 1] for i in range(self.layers)]
-        return tuple(sum(sizes[:i]) for i in range(self.layers + 1))
+        return tuple(itertools.accumulate(sizes, initial=0))
 
     @cached_property
     def parameters(self) -> int:

@@ -18,7 +18,7 @@ from fastbp.losses import Loss
 from fastbp.optimizers import Optimizer
 from fastbp.progress import progress_bar
 from fastbp.rows import Rows, accuracy, with_targets, without_targets
-from fastbp.validation import flag, positive_int, shown
+from fastbp.validation import flag, generator, positive_int, shown
 
 ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
 FLOPS_A_CALL = 10_000_000_000  # of several epochs: progress stays visible
@@ -87,7 +87,7 @@ class Network:
             ),
             None if threads is None else positive_int(threads, "threads"),
         )
-        self._rng = np.random.default_rng(rng)
+        self._rng = generator(rng)
         for weights, activation_name in zip(self.weights, self.activations, strict=True):
             weights[:] = initializers.initialize(
                 self._configuration.initializer,
@@ -100,8 +100,18 @@ class Network:
 
     def _build(self, parts: Configuration, threads: int | None) -> None:
         self._configuration = parts
-        self._lock = threading.RLock()
+        self._lock: Any = threading.RLock()
         self._engine = Engine(parts.layout, parts.activations, parts.loss, parts.optimizer, threads)
+
+    @property
+    def _turn(self) -> Any:
+        """The lock that every call holds; for other threads to wait, not for its own to use."""
+        if self._lock._is_owned():
+            raise RuntimeError(
+                "the network is at work: a signal handler or an initializer cannot use it in the "
+                "midst of a call of the same thread"
+            )
+        return self._lock
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -191,7 +201,7 @@ class Network:
         KeyboardInterrupt
             Ctrl-C: after a whole update, the network is usable.
         """
-        with self._lock:
+        with self._turn, np.errstate(all="ignore"):
             rows = self._rows(X, y)
             epochs = positive_int(epochs, "epochs")
             batch = data.batch_size(batch_size, len(rows.features))
@@ -258,7 +268,7 @@ class Network:
         TypeError, ValueError
             An `X` that cannot be used.
         """
-        with self._lock:
+        with self._turn, np.errstate(all="ignore"):
             return self._engine.predict(without_targets(self._configuration, X))[0]
 
     def evaluate(self, X: ArrayLike, y: ArrayLike) -> dict[str, float]:
@@ -280,7 +290,7 @@ class Network:
         TypeError, ValueError
             An argument that cannot be used.
         """
-        with self._lock:
+        with self._turn, np.errstate(all="ignore"):
             return self._evaluate(self._rows(X, y))
 
     def train_step(self, X: ArrayLike, y: ArrayLike) -> float:
@@ -303,7 +313,7 @@ class Network:
         FloatingPointError
             The loss is NaN or infinite; nothing has changed.
         """
-        with self._lock:
+        with self._turn, np.errstate(all="ignore"):
             loss = self._engine.train_step(self._rows(X, y))
         if not np.isfinite(loss):
             raise FloatingPointError("the loss is not finite; no update was made")
@@ -328,9 +338,13 @@ class Network:
         ------
         TypeError, ValueError
             An argument that cannot be used.
+        FloatingPointError
+            The loss is NaN or infinite.
         """
-        with self._lock:
+        with self._turn, np.errstate(all="ignore"):
             loss, flat = self._engine.differentiate(self._rows(X, y))
+            if not np.isfinite(loss):
+                raise FloatingPointError(f"the loss is not finite ({loss}); it has no gradient")
             weights, biases = self._views(flat)
             return loss, Gradients(
                 tuple(view.copy() for view in weights), tuple(view.copy() for view in biases)
@@ -353,7 +367,7 @@ class Network:
         OSError
             The file cannot be written; an old one is still whole.
         """
-        with self._lock:
+        with self._turn, np.errstate(all="ignore"):
             described = configuration.describe(self._configuration)
             persistence.write(path, self._arrays(), {**described, "steps": self.steps})
 
@@ -379,7 +393,11 @@ class Network:
         )
 
     def _rows(self, X: ArrayLike, y: ArrayLike, prefix: str = "") -> Rows:
-        return with_targets(self._configuration, X, y, prefix)
+        rows = with_targets(self._configuration, X, y, prefix)
+        if not any(np.may_share_memory(part, self._engine.state) for part in rows):
+            return rows
+        # The network's own weights as data: training must not change what it reads.
+        return copy.deepcopy(rows)
 
     def _validation(self, pair: tuple[ArrayLike, ArrayLike] | None) -> Rows | None:
         if pair is None:
@@ -408,7 +426,7 @@ class Network:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        with self._lock:
+        with self._turn, np.errstate(all="ignore"):
             return {
                 "configuration": self._configuration,
                 "threads": self._engine.threads,
@@ -450,19 +468,20 @@ def load(
         The file is missing or cannot be read.
     """
     threads = None if threads is None else positive_int(threads, "threads")
-    generator = np.random.default_rng(rng)
+    drawn = generator(rng)
     arrays, described = persistence.read(path)
     try:
         steps = described.pop("steps", None)
         if type(steps) is not int or not 0 <= steps < 1 << 62:
             raise ValueError(f"steps must be a count, got {shown(steps)}")
         parts = configuration.parse(described)
+        configuration.expect_count(parts, len(arrays))
         persistence.expect(arrays, configuration.arrays(parts))
     except (TypeError, ValueError) as error:
         raise ValueError(f"cannot load {os.fsdecode(path)!r}: {error}") from error
     network = Network.__new__(Network)
     network._build(parts, threads)
-    network._rng = generator
+    network._rng = drawn
     network._engine.step = steps
     for name, view in network._arrays().items():
         view[:] = arrays[name]

@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastbp import strict_json
+from fastbp.validation import path_text
 
 __all__ = ["expect", "read", "write"]
 
@@ -87,7 +88,7 @@ def write(
         for a read-only file at `path`), the disk is full. On Windows also: another process has
         the file open.
     """
-    path = os.fsdecode(path)
+    path = path_text(path)
     stored = {name: _storable(name, array) for name, array in arrays.items()}
     # Widest elements first, so that every array is aligned in the file.
     order = sorted(stored, key=lambda name: (-stored[name].itemsize, name))
@@ -142,7 +143,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, npt.NDArray[Any]], dic
     OSError
         The file is missing (FileNotFoundError), a directory or not readable.
     """
-    path = os.fsdecode(path)
+    path = path_text(path)
     with open(path, "rb") as file:
         try:
             return _parse(file)

@@ -10,8 +10,8 @@ from fastbp.history import History
 @contextmanager
 def progress_bar(progress: bool | None, epochs: int) -> Iterator[Callable[[History], None]]:
     """A function that shows how far a history has come, or one that does nothing."""
-    terminal = getattr(sys.stderr, "isatty", bool)()  # pythonw has no stderr
-    if terminal if progress is None else progress:
+    there = sys.stderr is not None  # pythonw has none
+    if there and (sys.stderr.isatty() if progress is None else progress):
         from tqdm.auto import tqdm  # takes longer to import than a small network to train
 
         with tqdm(total=epochs, unit="epoch", file=sys.stderr) as bar:

@@ -4,6 +4,7 @@ import difflib
 import math
 import numbers
 import operator
+import os
 import reprlib
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
@@ -59,6 +60,34 @@ def flag(value: Any, name: str) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, got {shown(value)}")
     return bool(value)
+
+
+def generator(rng: Any) -> np.random.Generator:
+    """Return the random generator that `rng` stands for.
+
+    Parameters
+    ----------
+    rng : int, numpy.random.Generator or None
+        A seed, a generator, which is used as it is, or None for a seed of the system's.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `rng` is none of these.
+    """
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"rng must be a seed of at least 0, a numpy.random.Generator or None; got {shown(rng)}"
+        ) from error
+
+
+def path_text(path: Any) -> str:
+    """Return a path as text; raises TypeError where `path` is neither text nor path-like."""
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise TypeError(f"path must be a string or path-like, got {shown(path)}")
+    return os.fsdecode(path)
 
 
 def widths(layers: Any, name: str = "layers") -> tuple[int, ...]:

@@ -3,6 +3,8 @@
 Every thread of a team runs the same kernel (single program, multiple data) with its own number.
 """
 
+import _thread
+import contextlib
 import ctypes
 import os
 import sys
@@ -93,44 +95,76 @@ def run_team(
 ) -> None:
     """Run ``kernel(program, me)`` on `team` threads and return when all have.
 
-    With `interruptible`, the calling thread only waits, so that a signal's Python handler runs at
-    once; an exception that it raises sets the STOP word, which the kernel heeds between steps,
-    and is raised again when the team has come to its end.
+    With `interruptible` or a team of several, the calling thread only waits, so that a signal's
+    Python handler runs at once; an exception that it raises sets the STOP word, which the kernel
+    heeds between steps, and is raised again when the team has come to its end.
     """
     shared[:] = 0
+    if team == 1 and not interruptible:
+        kernel(program, 0)
+        return
+    # Handlers run in the main thread alone, between any two of its instructions. So all that must
+    # not be torn apart is done by another thread, and whoever takes the ticket first decides
+    # whether that one begins at all.
+    ticket: list[bool] = [True]
+    outcome: list[BaseException | None] = []  # one entry when the team has come to its end
+    finished = _thread.allocate_lock()
+    finished.acquire()
+
+    def conduct() -> None:
+        with contextlib.suppress(IndexError):
+            ticket.pop()
+            try:
+                _run_members(kernel, program, team)
+                outcome.append(None)
+            except BaseException as error:  # noqa: BLE001 - raised by the caller's thread
+                outcome.append(error)
+            finished.release()
+
+    interruption: BaseException | None = None
+    begun = False
+    while True:
+        try:
+            if not begun:
+                begun = True
+                _thread.start_new_thread(conduct, ())
+            while not outcome:  # the lock alone may be taken just before a handler raises
+                finished.acquire(timeout=0.05)
+            break
+        except BaseException as raised:
+            # Memory that the kernel writes must outlive it: stop it first, then go.
+            interruption = interruption or raised
+            shared[STOP] = 1
+            if ticket:
+                with contextlib.suppress(IndexError):
+                    ticket.pop()
+                    raise
+    failure = interruption or outcome[0]
+    if failure is not None:
+        raise failure
+
+
+def _run_members(kernel: Callable[[int, int], None], program: int, team: int) -> None:
+    """Start all members but the first, which runs here, and wait for them."""
     ready, cancelled = threading.Event(), threading.Event()
+    # Not Thread.join: it would enter this thread, which threading knows nothing of, in its lists.
+    left = threading.Semaphore(0)
 
     def member(me: int) -> None:
         ready.wait()
         if not cancelled.is_set():  # a member that is missing would be waited for at the barrier
             kernel(program, me)
+        left.release()
 
-    first = 0 if interruptible else 1
-    threads = [
-        threading.Thread(target=member, args=(me,), daemon=True) for me in range(first, team)
-    ]
+    threads = [threading.Thread(target=member, args=(me,), daemon=True) for me in range(1, team)]
     try:
         for thread in threads:
             thread.start()
     except BaseException:
         cancelled.set()
-        ready.set()
         raise
-    interruption: BaseException | None = None
-    working = not interruptible
-    # Memory that the kernel writes must outlive it: whatever is raised, wait for the others.
-    while True:
-        try:
-            ready.set()
-            if working:
-                working = False
-                kernel(program, 0)
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.05)
-            break
-        except BaseException as raised:  # noqa: BLE001 - raised again below
-            interruption = interruption or raised
-            shared[STOP] = 1
-    if interruption is not None:
-        raise interruption
+    finally:
+        ready.set()
+    kernel(program, 0)
+    for _ in threads:
+        left.acquire()
