@@ -4,13 +4,17 @@ import os
 import signal
 import time
 
+import numpy as np
 import pytest
 from process import finish, run, start
+
+import fastbp
+from fastbp import engine
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 
 FIT = """
-import sys, time
+import signal, sys, time
 import numpy as np
 import fastbp
 from contents import assert_same, learned
@@ -27,9 +31,19 @@ def network():
 network().fit(X[:32], y[:32], progress=False)
 network().train_step(X[:batch], y[:batch])
 net = network()
+fitting = True
+
+def stop(*_):
+    if fitting:  # a second signal may come when fit has ended already
+        raise KeyboardInterrupt
+
+signal.signal(signal.SIGINT, stop)
 print("ready", flush=True)
 try:
-    net.fit(X, y, epochs=10**9, batch_size=batch, shuffle=False, progress=False)
+    try:
+        net.fit(X, y, epochs=10**9, batch_size=batch, shuffle=False, progress=False)
+    finally:
+        fitting = False
 except KeyboardInterrupt:
     print(time.monotonic(), flush=True)
 steps = net.steps
@@ -81,6 +95,20 @@ def test_ctrl_c_ends_fit_after_a_whole_step(shape, delay, threads, tmp_path):
 def test_ctrl_c_twice_is_no_worse(tmp_path):
     latency, _ = interrupt(tmp_path, FIT, *LONG, 2, delays=[0.3, 0.002])
     assert latency < 10
+
+
+def test_a_call_of_many_tiny_steps_leaves_the_main_thread_to_signals(monkeypatch):
+    """Few operations, much time: 2 million steps of 49 layers of one unit."""
+    calls = []
+
+    def instead(kernel, program, members, shared, interruptible):
+        calls.append(interruptible)
+
+    monkeypatch.setattr(engine.team, "run_team", instead)
+    rows = np.zeros((1000, 1))
+    fastbp.Network([1] * 50).fit(rows, rows, epochs=2000, batch_size=1, progress=False)
+    layers_a_call = 2_000_000 * 49 / len(calls)  # each takes some 0.2 us
+    assert all(calls) or layers_a_call < 500_000
 
 
 def test_ctrl_c_ends_predict(tmp_path):

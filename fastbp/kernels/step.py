@@ -19,7 +19,7 @@ from fastbp.kernels import ahead
 from fastbp.kernels.gemm import REGISTER, ROWS, VECTORS
 from fastbp.kernels.jit import INT, inline, kernel
 from fastbp.kernels.simd import call, load_acquire, pointer_maker, row_sum, store_release
-from fastbp.kernels.team import STOP, STOP_SEEN, barrier, share
+from fastbp.kernels.team import STOP, STOP_EARLY, STOP_SEEN, barrier, share
 
 GRAIN = 8  # rows that a thread takes at the least
 STRIP = 8192  # elements of a gradient strip, which the L1 cache or nearly so can hold
@@ -79,10 +79,17 @@ def _streams(p, layer):
 
 
 @inline
+def _stopped(p):
+    return load_acquire(p.shared + 8 * STOP) != 0
+
+
+@inline
 def _forward(p, layers, first, last, features, features_ld, queue, training):
     """Rows [first, last) of a slab through all layers; `features`: address of row `first`."""
     rows = last - first
     for number in range(p.layer_count):
+        if _stopped(p):
+            return
         layer = layers[number]
         out = layer.output + first * layer.ld_out * p.itemsize
         bias = layer.weights + layer.inputs * layer.ld_out * p.itemsize
@@ -116,6 +123,8 @@ def _backward(p, layers, first, last, queue):
     """Delta of rows [first, last) from the output layer back to the first."""
     rows = last - first
     for back in range(p.layer_count):
+        if _stopped(p):
+            return
         layer = layers[p.layer_count - 1 - back]
         offset = first * layer.ld_out * p.itemsize
         if layer.backward != 0 and not (back == 0 and p.on_logits):
@@ -257,7 +266,13 @@ def _batch(p, layers, me, order, batch, following, coefficients):
             top = layers[p.layer_count - 1]
             _loss(p, top, first, last, rows_order, p.targets, values, batch)
             _backward(p, layers, first, last, queue)
+            # Who was stopped on the way says so. The word is written before this barrier alone and
+            # read behind it alone, so that all members see the same.
+            if _stopped(p):
+                store_release(p.shared + 8 * STOP_EARLY, 1)
         _wait(p)
+        if load_acquire(p.shared + 8 * STOP_EARLY) != 0:
+            return 0.0, False
         # Every thread adds up all losses, in one order, and so comes to the same decision.
         total += row_sum(_float64s_at(p.row_losses), slab)
         opening, closing = done == 0, done + slab == batch
@@ -364,7 +379,7 @@ def predict(program, me):
     out = top.output + at * top.ld_out * p.itemsize
     first, last = share(p.rows, GRAIN, me, active)
     for row in range(first, last, piece):
-        if load_acquire(p.shared + 8 * STOP) != 0:
+        if _stopped(p):
             return
         rows = min(piece, last - row)
         features = p.features + row * p.features_ld * p.itemsize
