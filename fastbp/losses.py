@@ -80,7 +80,7 @@ class Huber(Loss):
     def __post_init__(self) -> None:
         object.__setattr__(self, "delta", real(self.delta, "delta", low=0, low_open=True))
 
-    def parameter(self) -> float:  # noqa: D102
+    def parameter(self) -> float:
         return self.delta
 
 
@@ -107,12 +107,12 @@ class CrossEntropy(Loss):
         smoothing = real(self.label_smoothing, "label_smoothing", low=0, high=1, high_open=True)
         object.__setattr__(self, "label_smoothing", smoothing)
 
-    def panel(self, labels: bool = False) -> Kernel:  # noqa: D102
+    def panel(self, labels: bool = False) -> Kernel:
         if labels:
             return output_panels.cross_entropy_labels
         return output_panels.cross_entropy_probabilities
 
-    def parameter(self) -> float:  # noqa: D102
+    def parameter(self) -> float:
         return self.label_smoothing
 
 

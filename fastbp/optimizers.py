@@ -108,15 +108,15 @@ class SGD(Optimizer):
             raise ValueError("nesterov=True needs a momentum above 0, got momentum=0.0")
 
     @property
-    def slots(self) -> int:  # noqa: D102
+    def slots(self) -> int:
         return int(self.momentum > 0)
 
     @property
-    def panel(self) -> Kernel:  # noqa: D102
+    def panel(self) -> Kernel:
         chosen: Kernel = updates.nesterov if self.nesterov else updates.momentum
         return chosen if self.momentum > 0 else updates.sgd
 
-    def coefficients(self, steps: Floats) -> Floats:  # noqa: D102
+    def coefficients(self, steps: Floats) -> Floats:
         if self.momentum == 0:
             return _columns(steps, self.lr, self.weight_decay)
         return _columns(steps, self.lr, self.weight_decay, self.momentum)
@@ -150,15 +150,15 @@ class Adam(Optimizer):
     _decoupled: ClassVar[bool] = False
 
     @property
-    def slots(self) -> int:  # noqa: D102
+    def slots(self) -> int:
         return 2 + self.amsgrad
 
     @property
-    def panel(self) -> Kernel:  # noqa: D102
+    def panel(self) -> Kernel:
         chosen: Kernel = updates.amsgrad if self.amsgrad else updates.adam
         return chosen
 
-    def coefficients(self, steps: Floats) -> Floats:  # noqa: D102
+    def coefficients(self, steps: Floats) -> Floats:
         decoupled = self.lr * self.weight_decay if self._decoupled else 0.0
         return _columns(
             steps,
@@ -212,15 +212,15 @@ class RMSprop(Optimizer):
     name = "rmsprop"
 
     @property
-    def slots(self) -> int:  # noqa: D102
+    def slots(self) -> int:
         return 1 + self.centered + (self.momentum > 0)
 
     @property
-    def panel(self) -> Kernel:  # noqa: D102
+    def panel(self) -> Kernel:
         chosen: Kernel = updates.rmsprop[self.centered, self.momentum > 0]
         return chosen
 
-    def coefficients(self, steps: Floats) -> Floats:  # noqa: D102
+    def coefficients(self, steps: Floats) -> Floats:
         return _columns(steps, self.lr, self.rho, 1 - self.rho, self.eps, self.momentum)
 
 
@@ -241,14 +241,14 @@ class Adagrad(Optimizer):
     name = "adagrad"
 
     @property
-    def slots(self) -> int:  # noqa: D102
+    def slots(self) -> int:
         return 1
 
     @property
-    def panel(self) -> Kernel:  # noqa: D102
+    def panel(self) -> Kernel:
         return updates.adagrad
 
-    def coefficients(self, steps: Floats) -> Floats:  # noqa: D102
+    def coefficients(self, steps: Floats) -> Floats:
         return _columns(steps, self.lr, self.eps)
 
 
@@ -276,17 +276,17 @@ class Nadam(Optimizer):
     name = "nadam"
 
     @property
-    def slots(self) -> int:  # noqa: D102
+    def slots(self) -> int:
         return 2
 
     @property
-    def panel(self) -> Kernel:  # noqa: D102
+    def panel(self) -> Kernel:
         return updates.nadam
 
     def _momentum(self, steps: Floats) -> Floats:
         return np.asarray(self.beta1 * (1 - 0.5 * 0.96 ** (steps * self.momentum_decay)))
 
-    def coefficients(self, steps: Floats) -> Floats:  # noqa: D102
+    def coefficients(self, steps: Floats) -> Floats:
         if len(steps) == 0:
             return _columns(steps, *[0.0] * 7)
         # The product of all momenta so far: over the steps before this call, then one by one.
