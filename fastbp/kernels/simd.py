@@ -106,33 +106,19 @@ class Vector:
         return self.builder.call(function, arguments)
 
 
-def _scalar_intrinsic(name, arity):
-    """An LLVM intrinsic of `arity` equal floating-point arguments as a function for kernels."""
+@intrinsic
+def fma(typingctx, x, y, z):
+    """x * y + z, rounded once where the processor can."""
 
     def lower(context, builder, signature, arguments):
-        kind = context.get_value_type(signature.return_type)
+        kind = arguments[0].type
         suffix = "f32" if signature.return_type == types.float32 else "f64"
         function = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(kind, [kind] * arity), f"llvm.{name}.{suffix}"
+            builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fmuladd.{suffix}"
         )
         return builder.call(function, arguments)
 
-    if arity == 1:
-
-        @intrinsic
-        def function(typingctx, x):
-            return x(x), lower
-    else:
-
-        @intrinsic
-        def function(typingctx, x, y, z):
-            return x(x, x, x), lower
-
-    return function
-
-
-round_even = _scalar_intrinsic("rint", 1)  # to the nearest whole number, ties to even
-fma = _scalar_intrinsic("fmuladd", 3)  # x * y + z
+    return x(x, x, x), lower
 
 
 def _bitcast(pairs):
