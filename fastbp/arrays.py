@@ -1,5 +1,6 @@
 """Brings one array from outside into the form the kernels read: real, finite, contiguous."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from fastbp.validation import shown
 
 # Elements a block of the search for NaN and infinity: few calls, and a scratch that stays in cache.
 _BLOCK = 1 << 17
+# Elements that are converted at a time where they are not needed all at once.
+_PIECE = 1 << 20
 
 _STRINGS = "; np.unique(..., return_inverse=True)[1] numbers the names of classes"
 _HINTS = {
@@ -45,6 +48,8 @@ def numeric(value: ArrayLike, name: str) -> NDArray[Any]:
     ValueError
         Ragged lists.
     """
+    if type(value) is np.ndarray and value.dtype.kind in "biuf":
+        return value
     if isinstance(value, np.ma.MaskedArray) or (
         isinstance(value, list | tuple)
         and any(isinstance(part, np.ma.MaskedArray) for part in value)
@@ -84,14 +89,43 @@ def contiguous(source: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     ndarray of `dtype`, of the shape of `source`
         `source` itself where it is one, read-only or not; otherwise a new array.
     """
-    flags = source.flags
-    if source.dtype == dtype and flags.c_contiguous and flags.aligned:
+    if _is_ready(source, dtype):
         return source
     with np.errstate(over="ignore", invalid="ignore"):
         return source.astype(dtype, order="C")
 
 
-def finite(source: NDArray[Any], dtype: DTypeLike, name: str) -> NDArray[Any]:
+def _is_ready(source: NDArray[Any], dtype: DTypeLike) -> bool:
+    flags = source.flags
+    return source.dtype == dtype and flags.c_contiguous and flags.aligned
+
+
+def copy_to(target: NDArray[Any], source: NDArray[Any]) -> None:
+    """Overwrite `target` with `source`; as with `contiguous`, too large values become infinite."""
+    if source.dtype == target.dtype:
+        target[...] = source
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        target[...] = source
+
+
+def pieces(source: NDArray[Any], dtype: DTypeLike) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Go through the rows of a table as `contiguous` returns them, in bounded memory.
+
+    Yields
+    ------
+    first : int
+        The number of the piece's first row.
+    piece : ndarray of `dtype`
+        All rows where that takes no copy.
+    """
+    rows, width = source.shape
+    count = rows if _is_ready(source, dtype) else max(1, _PIECE // width)
+    for first in range(0, rows, count):
+        yield first, contiguous(source[first : first + count], dtype)
+
+
+def finite(source: NDArray[Any], dtype: DTypeLike, name: str, first_row: int = 0) -> NDArray[Any]:
     """Return what `contiguous` does, having checked that every value of it is finite.
 
     Parameters
@@ -102,6 +136,8 @@ def finite(source: NDArray[Any], dtype: DTypeLike, name: str) -> NDArray[Any]:
         float32 or float64.
     name : str
         What the caller calls the argument, for the message.
+    first_row : int
+        The number of the first row, for the message.
 
     Returns
     -------
@@ -125,14 +161,16 @@ def finite(source: NDArray[Any], dtype: DTypeLike, name: str) -> NDArray[Any]:
                 index = start + first
                 overflows = np.isfinite(source[np.unravel_index(index, source.shape)])
                 cause = f", which is too large for {array.dtype}" if overflows else ""
-                raise ValueError(
-                    f"{name} holds {located(source, index)}{cause}; every value must be finite"
-                )
+                found = located(source, index, first_row) + cause
+                raise ValueError(f"{name} holds {found}; every value must be finite")
     return array
 
 
-def located(source: NDArray[Any], index: int) -> str:
-    """Say which value lies at the flat `index` of an array of rank 1 or 2, and where that is."""
-    place = np.unravel_index(index, source.shape)
-    where = ", ".join(f"{axis} {i}" for axis, i in zip(("row", "column"), place, strict=False))
+def located(source: NDArray[Any], index: int, first_row: int = 0) -> str:
+    """Say which value lies at the flat `index` of an array of rank 1 or 2, and where that is.
+
+    Its rows are numbered from `first_row`.
+    """
+    row, *column = place = np.unravel_index(index, source.shape)
+    where = ", ".join([f"row {row + first_row}", *(f"column {i}" for i in column)])
     return f"{source[place]} at {where}"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastbp import configuration, data, initializers, persistence
+from fastbp import configuration, data, initializers, persistence, prediction
 from fastbp.activations import Activation
 from fastbp.configuration import Configuration
 from fastbp.engine import Engine
@@ -17,7 +17,7 @@ from fastbp.history import History
 from fastbp.losses import Loss
 from fastbp.optimizers import Optimizer
 from fastbp.progress import progress_bar
-from fastbp.rows import Rows, accuracy, with_targets, without_targets
+from fastbp.rows import Rows, accuracy, with_targets
 from fastbp.validation import flag, generator, positive_int, shown
 
 ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
@@ -101,7 +101,7 @@ class Network:
     def _build(self, parts: Configuration, threads: int | None) -> None:
         self._configuration = parts
         self._lock: Any = threading.RLock()
-        self._engine = Engine(parts.layout, parts.activations, parts.loss, parts.optimizer, threads)
+        self._engine = Engine(parts, threads)
 
     @property
     def _turn(self) -> Any:
@@ -268,8 +268,9 @@ class Network:
         TypeError, ValueError
             An `X` that cannot be used.
         """
-        with self._turn, np.errstate(all="ignore"):
-            return self._engine.predict(without_targets(self._configuration, X))[0]
+        with self._turn:
+            source = data.table(X, self._configuration.layout.widths[0])
+            return prediction.predict(self._engine, source, "X")
 
     def evaluate(self, X: ArrayLike, y: ArrayLike) -> dict[str, float]:
         """The mean loss, and the accuracy where the targets are classes.
@@ -407,8 +408,7 @@ class Network:
         return self._rows(*pair, prefix="validation_data ")
 
     def _evaluate(self, rows: Rows) -> dict[str, float]:
-        outputs, losses = self._engine.predict(rows)
-        assert losses is not None
+        outputs, losses = self._engine.evaluate(rows)
         found = {"loss": float(losses.mean())}
         correct = accuracy(rows, outputs, self.loss)
         return found if correct is None else {**found, "accuracy": correct}
