@@ -1,6 +1,5 @@
 """Brings one array from outside into the form the kernels read: real, finite, contiguous."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,6 @@ from fastbp.validation import shown
 
 # Elements a block of the search for NaN and infinity: few calls, and a scratch that stays in cache.
 _BLOCK = 1 << 17
-# Elements that are converted at a time where they are not needed all at once.
-_PIECE = 1 << 20
 
 _STRINGS = "; np.unique(..., return_inverse=True)[1] numbers the names of classes"
 _HINTS = {
@@ -79,6 +76,12 @@ def numeric(value: ArrayLike, name: str) -> NDArray[Any]:
     return array
 
 
+def is_ready(source: NDArray[Any], dtype: DTypeLike) -> bool:
+    """Whether `contiguous` returns `source` itself."""
+    flags = source.flags
+    return source.dtype == dtype and flags.c_contiguous and flags.aligned
+
+
 def contiguous(source: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     """Return `source` as a C-contiguous, aligned, native-endian array of `dtype`.
 
@@ -89,40 +92,10 @@ def contiguous(source: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     ndarray of `dtype`, of the shape of `source`
         `source` itself where it is one, read-only or not; otherwise a new array.
     """
-    if _is_ready(source, dtype):
+    if is_ready(source, dtype):
         return source
     with np.errstate(over="ignore", invalid="ignore"):
         return source.astype(dtype, order="C")
-
-
-def _is_ready(source: NDArray[Any], dtype: DTypeLike) -> bool:
-    flags = source.flags
-    return source.dtype == dtype and flags.c_contiguous and flags.aligned
-
-
-def copy_to(target: NDArray[Any], source: NDArray[Any]) -> None:
-    """Overwrite `target` with `source`; as with `contiguous`, too large values become infinite."""
-    if source.dtype == target.dtype:
-        target[...] = source
-        return
-    with np.errstate(over="ignore", invalid="ignore"):
-        target[...] = source
-
-
-def pieces(source: NDArray[Any], dtype: DTypeLike) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Go through the rows of a table as `contiguous` returns them, in bounded memory.
-
-    Yields
-    ------
-    first : int
-        The number of the piece's first row.
-    piece : ndarray of `dtype`
-        All rows where that takes no copy.
-    """
-    rows, width = source.shape
-    count = rows if _is_ready(source, dtype) else max(1, _PIECE // width)
-    for first in range(0, rows, count):
-        yield first, contiguous(source[first : first + count], dtype)
 
 
 def finite(source: NDArray[Any], dtype: DTypeLike, name: str, first_row: int = 0) -> NDArray[Any]:
@@ -150,20 +123,25 @@ def finite(source: NDArray[Any], dtype: DTypeLike, name: str, first_row: int = 0
         A value is NaN or infinite, or becomes infinite in `dtype`; the message names the first.
     """
     array = contiguous(source, dtype)
-    if source.dtype.kind == "f":  # no integer is out of the range of float32
-        flat = array.reshape(-1)
-        scratch = np.empty(min(flat.size, _BLOCK), dtype=np.bool_)
-        for start in range(0, flat.size, _BLOCK):
-            block = flat[start : start + _BLOCK]
-            is_finite = np.isfinite(block, out=scratch[: block.size])
-            first = int(is_finite.argmin())  # quicker than all(), and tells the place
-            if not is_finite[first]:
-                index = start + first
-                overflows = np.isfinite(source[np.unravel_index(index, source.shape)])
-                cause = f", which is too large for {array.dtype}" if overflows else ""
-                found = located(source, index, first_row) + cause
-                raise ValueError(f"{name} holds {found}; every value must be finite")
-    return array
+    # No integer is out of the range of float32.
+    index = _first_not_finite(array.reshape(-1)) if source.dtype.kind == "f" else None
+    if index is None:
+        return array
+    overflows = np.isfinite(source[np.unravel_index(index, source.shape)])
+    cause = f", which is too large for {array.dtype}" if overflows else ""
+    found = located(source, index, first_row) + cause
+    raise ValueError(f"{name} holds {found}; every value must be finite")
+
+
+def _first_not_finite(flat: NDArray[Any]) -> int | None:
+    scratch = np.empty(_BLOCK, np.bool_) if flat.size > _BLOCK else None
+    for start in range(0, flat.size, _BLOCK):
+        block = flat[start : start + _BLOCK]
+        is_finite = np.isfinite(block, out=None if scratch is None else scratch[: block.size])
+        first = is_finite.argmin()  # quicker than all(), and tells the place
+        if not is_finite[first]:
+            return start + int(first)
+    return None
 
 
 def located(source: NDArray[Any], index: int, first_row: int = 0) -> str:

@@ -115,9 +115,10 @@ def labels(y: ArrayLike, rows: int, classes: int, name: str = "y") -> NDArray[np
     wrong = array.view(np.uint64) >= classes
     if source.dtype.kind == "f":
         wrong |= array != source
-    if wrong.any():
+    first = wrong.argmax()  # quicker than any()
+    if wrong[first]:
         raise ValueError(
-            f"{name} holds {located(source, int(wrong.argmax()))}; the labels of {classes} "
+            f"{name} holds {located(source, int(first))}; the labels of {classes} "
             f"classes are the whole numbers from 0 to {classes - 1}"
         )
     return array

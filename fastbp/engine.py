@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp import plans
-from fastbp.arrays import copy_to
 from fastbp.configuration import Configuration
 from fastbp.kernels import step, team
 from fastbp.kernels.jit import Kernel, address
 from fastbp.layout import slab_rows
-from fastbp.memory import Few, Memory
+from fastbp.memory import Memory
 from fastbp.records import Plan, Program
 from fastbp.rows import Rows
 from fastbp.schedule import Schedule
@@ -25,8 +24,6 @@ BLINK = 0.05  # seconds: a call that may take longer must not keep a signal wait
 STEP_FLOPS = 20_000  # operations that the slowest machine does in what a step takes around them
 THREAD_START = 5_000_000  # operations done in the time that starting a thread takes
 STEPS_A_CALL = 1 << 16  # bounds the memory of the coefficients of a call
-FEW = 16  # rows
-FEW_ELEMENTS = 4096  # that are copied in the time in which NumPy tells an array's address
 
 _numbers = np.arange(1024, dtype=np.int64)  # the order of a batch that is taken as it is
 _numbers_at = address(_numbers)
@@ -53,8 +50,6 @@ class Engine:
     ----------
     state : ndarray
         Parameters and optimizer slots, flat.
-    few : int
-        The most rows that `predict_few` takes.
     """
 
     def __init__(self, parts: Configuration, threads: int | None) -> None:
@@ -62,8 +57,6 @@ class Engine:
         self._memory = Memory(parts)
         self.state = self._memory.state
         self._schedule = Schedule(parts.optimizer)
-        widest = max(self.layout.widths[0], self.layout.widths[-1])
-        self.few = min(FEW, FEW_ELEMENTS // widest)
 
     @property
     def step(self) -> int:
@@ -211,21 +204,6 @@ class Engine:
         """
         rows, width = features.shape
         return self._forward(rows, address(features), width, address(outputs))
-
-    def predict_few(self, features: NDArray[Any]) -> NDArray[Any] | None:
-        """The outputs of at most `few` rows; None if a feature is not finite.
-
-        The rows, of any real dtype, are copied to memory whose address is known, and so are the
-        outputs: to ask NumPy for the address of an array takes longer.
-        """
-        memory = self._memory
-        if memory.few is None:
-            memory.few = Few(self.layout, self.few)
-        few, rows = memory.few, len(features)
-        copy_to(few.features[:rows], features)
-        if self._forward(rows, few.features_at, self.layout.widths[0], few.outputs_at):
-            return few.outputs[:rows].copy()
-        return None
 
     def _forward(
         self,

@@ -7,21 +7,11 @@ from numpy.typing import NDArray
 
 from fastbp.configuration import Configuration
 from fastbp.kernels import ahead, team
-from fastbp.kernels.jit import address
-from fastbp.layout import Layout, Workspace, aligned_zeros
+from fastbp.layout import Workspace, aligned_zeros
 from fastbp.records import Plan
 
 SCRATCH = 12288  # elements of a thread's gradient strip: 16 rows of a layer of 600 columns and more
 WORD = np.dtype(np.int64)
-
-
-class Few:
-    """Contiguous memory for a few rows of features and outputs, whose addresses are known."""
-
-    def __init__(self, layout: Layout, rows: int) -> None:
-        self.features = np.empty((rows, layout.widths[0]), layout.dtype)
-        self.outputs = np.empty((rows, layout.widths[-1]), layout.dtype)
-        self.features_at, self.outputs_at = address(self.features), address(self.outputs)
 
 
 class Memory:
@@ -42,8 +32,6 @@ class Memory:
         Flat; made when first needed.
     workspace : Workspace or None
         Likewise.
-    few : Few or None
-        Likewise.
     plans : dict
         By what kind of call they are for. They are dropped before any array is replaced.
     """
@@ -57,7 +45,6 @@ class Memory:
         self.gradient: NDArray[Any] | None = None
         self.snapshot: NDArray[Any] | None = None
         self.workspace: Workspace | None = None
-        self.few: Few | None = None
         self.plans: dict[tuple[bool, bool | None], Plan] = {}
         self.shared = aligned_zeros(team.WORDS, WORD)
         self.zeros = aligned_zeros(2 * max(layout.strides), layout.dtype)

@@ -1,6 +1,7 @@
 """Network: a dense network, checked at its boundary, and the loop over its epochs."""
 
 import copy
+import math
 import os
 import threading
 from collections.abc import Sequence
@@ -201,7 +202,7 @@ class Network:
         KeyboardInterrupt
             Ctrl-C: after a whole update, the network is usable.
         """
-        with self._turn, np.errstate(all="ignore"):
+        with self._turn:
             rows = self._rows(X, y)
             epochs = positive_int(epochs, "epochs")
             batch = data.batch_size(batch_size, len(rows.features))
@@ -291,7 +292,7 @@ class Network:
         TypeError, ValueError
             An argument that cannot be used.
         """
-        with self._turn, np.errstate(all="ignore"):
+        with self._turn:
             return self._evaluate(self._rows(X, y))
 
     def train_step(self, X: ArrayLike, y: ArrayLike) -> float:
@@ -314,9 +315,9 @@ class Network:
         FloatingPointError
             The loss is NaN or infinite; nothing has changed.
         """
-        with self._turn, np.errstate(all="ignore"):
+        with self._turn:
             loss = self._engine.train_step(self._rows(X, y))
-        if not np.isfinite(loss):
+        if not math.isfinite(loss):
             raise FloatingPointError("the loss is not finite; no update was made")
         return loss
 
@@ -342,9 +343,9 @@ class Network:
         FloatingPointError
             The loss is NaN or infinite.
         """
-        with self._turn, np.errstate(all="ignore"):
+        with self._turn:
             loss, flat = self._engine.differentiate(self._rows(X, y))
-            if not np.isfinite(loss):
+            if not math.isfinite(loss):
                 raise FloatingPointError(f"the loss is not finite ({loss}); it has no gradient")
             weights, biases = self._views(flat)
             return loss, Gradients(
@@ -368,7 +369,7 @@ class Network:
         OSError
             The file cannot be written; an old one is still whole.
         """
-        with self._turn, np.errstate(all="ignore"):
+        with self._turn:
             described = configuration.describe(self._configuration)
             persistence.write(path, self._arrays(), {**described, "steps": self.steps})
 
@@ -395,10 +396,11 @@ class Network:
 
     def _rows(self, X: ArrayLike, y: ArrayLike, prefix: str = "") -> Rows:
         rows = with_targets(self._configuration, X, y, prefix)
-        if not any(np.may_share_memory(part, self._engine.state) for part in rows):
-            return rows
-        # The network's own weights as data: training must not change what it reads.
-        return copy.deepcopy(rows)
+        state = self._engine.state
+        if np.may_share_memory(rows.features, state) or np.may_share_memory(rows.targets, state):
+            # The network's own weights as data: training must not change what it reads.
+            return copy.deepcopy(rows)
+        return rows
 
     def _validation(self, pair: tuple[ArrayLike, ArrayLike] | None) -> Rows | None:
         if pair is None:
@@ -409,8 +411,9 @@ class Network:
 
     def _evaluate(self, rows: Rows) -> dict[str, float]:
         outputs, losses = self._engine.evaluate(rows)
-        found = {"loss": float(losses.mean())}
-        correct = accuracy(rows, outputs, self.loss)
+        with np.errstate(all="ignore"):
+            found = {"loss": float(losses.mean())}
+            correct = accuracy(rows, outputs, self.loss)
         return found if correct is None else {**found, "accuracy": correct}
 
     def __repr__(self) -> str:
@@ -426,7 +429,7 @@ class Network:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        with self._turn, np.errstate(all="ignore"):
+        with self._turn:
             return {
                 "configuration": self._configuration,
                 "threads": self._engine.threads,
