@@ -55,8 +55,9 @@ class Network:
     rng : int, numpy.random.Generator or None
         Seeds the initial weights and the shuffling, as ``numpy.random.default_rng`` takes it.
     threads : int, optional
-        Threads to train and predict with; None for as many as help this shape, and never more
-        than the cores that the process may use. The numbers do not depend on it.
+        Threads to train with, and to predict with where there are rows enough; None for as many
+        as help this shape, and never more than the cores that the process may use. The numbers do
+        not depend on it.
 
     Examples
     --------
@@ -233,7 +234,8 @@ class Network:
             flops = count * self._configuration.layout.row_flops
             together = max(1, min(ORDER_A_CALL // count, FLOPS_A_CALL // flops))
         together = min(together, epochs - history.epochs)
-        order = np.tile(np.arange(count, dtype=np.int64), (together, 1))
+        order = np.empty((together, count), np.int64)
+        order[:] = np.arange(count)
         if shuffle:
             for epoch in order:
                 self._rng.shuffle(epoch)
