@@ -1,5 +1,6 @@
 """Tests of how many cores a process may use: its affinity mask and its control group's quota."""
 
+import functools
 import os
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def test_cores_of_a_version_2_control_group(limit, cores, machine):
 def test_cores_of_a_version_1_control_group(quota, cores, machine):
     machine(**{"cpu/cpu.cfs_quota_us": quota, "cpu/cpu.cfs_period_us": "100000\n"})
     assert team.available_cores() == cores
+
+
+def test_the_quota_is_read_once(machine, monkeypatch):
+    monkeypatch.setattr(team, "_cgroup_quota", functools.cache(team._cgroup_quota))
+    for limit in ("200000 100000", "300000 100000"):
+        machine(**{"cpu.max": limit})
+        assert team.available_cores() == 2
 
 
 def test_cores_without_a_control_group(machine):

@@ -120,6 +120,28 @@ def test_a_users_own_function_stays_out_of_the_cache(tmp_path, monkeypatch):
     assert kernel_files(tmp_path) == []
 
 
+# ---- calls and addresses -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("release", [True, False])
+def test_a_call_with_and_without_the_lock_of_the_interpreter(release):
+    a = np.array([-1.0, 2.5])
+    ACTIVATIONS["relu"].forward.call("float64", release)(jit.address(a), 0, 1, 2, 2)
+    assert a.tolist() == [0, 2.5]
+
+
+def test_the_address_of_any_array():
+    array = np.arange(24.0).reshape(4, 6)
+    frozen = array.copy()
+    frozen.flags.writeable = False
+    for given in (
+        array, array[1:], array[:, 2:], array[::-1], array.T, frozen, frozen[2], np.empty(0),
+        np.empty((3, 0)), np.array(1.5), np.zeros(3, ">f4"), np.zeros(2, bool),
+        np.zeros(2, "f4,f4"), np.zeros(3, np.float16),
+    ):  # fmt: skip
+        assert jit.address(given) == given.ctypes.data
+
+
 # ---- damage -------------------------------------------------------------------------------------
 
 
