@@ -181,7 +181,7 @@ def _cycles_now():
 
 
 ORDER = [
-    "gather", "forward", "activation", "loss", "derivative", "delta", "gradient", "update", "mirror"
+    "gemm", "gather", "forward", "activation", "loss", "derivative", "delta", "gradient", "update", "mirror"
 ]  # fmt: skip
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.activations import Activation, FixedActivation
-from fastbp.kernels import ahead, gemm, movement, step, team, transpose
+from fastbp.kernels import ahead, gemm, movement, step, team, transpose, updates
 from fastbp.kernels.jit import Kernel, address
-from fastbp.layout import Layout, Workspace, aligned_zeros, slab_rows
+from fastbp.layout import PARTS, Layout, Workspace, aligned_zeros, cut_batch, slab_rows
 from fastbp.losses import Loss
 from fastbp.optimizers import Optimizer
 from fastbp.rows import Rows
@@ -63,12 +63,14 @@ class Engine:
         self.loss, self.optimizer, self.threads = loss, optimizer, threads
         self.state = aligned_zeros((1 + optimizer.slots) * layout.parameters, layout.dtype)
         self._steps = np.zeros(1, np.int64)  # made so far; the kernel counts
-        self._gradient: NDArray[Any] | None = None
+        self._gradients: NDArray[Any] | None = None
         self._snapshot: NDArray[Any] | None = None
         self._workspace: Workspace | None = None
         self._shared = aligned_zeros(team.WORDS, np.dtype(np.int64))
-        self._constants = aligned_zeros(2 * max(layout.strides) + 64, layout.dtype)
+        zeros = max(2 * max(layout.strides), step.FOLD * step.FOLDED)
+        self._constants = aligned_zeros(zeros + 64, layout.dtype)
         self._constants[-64:] = 1
+        self._part_losses = np.zeros(PARTS[-1])
         self._loss_parameters = np.array([loss.parameter()])
         self._scratch = aligned_zeros(0, layout.dtype)
 
@@ -84,7 +86,7 @@ class Engine:
     @property
     def nbytes(self) -> int:
         """Bytes that the network holds at the moment."""
-        held = [self.state, self._gradient, self._snapshot, self._scratch]
+        held = [self.state, self._gradients, self._snapshot, self._scratch]
         arrays = sum(array.nbytes for array in held if array is not None)
         return arrays + (self._workspace.nbytes if self._workspace else 0)
 
@@ -171,14 +173,15 @@ class Engine:
     def differentiate(self, data: Rows) -> tuple[float, NDArray[Any]]:
         """The mean loss of one batch and its gradient, flat in the layout's order."""
         rows = len(data.features)
-        gradient, loss, order = self._flat_gradient(), np.zeros(1), np.arange(rows, dtype=np.int64)
+        self._flat_gradients(1)
+        loss, order = np.zeros(1), np.arange(rows, dtype=np.int64)
         work = rows * self.layout.row_flops
         members = self._members(rows, work)
         program = self._program(data, rows, members, training=True)
         program["batch"] = program["rows"] = rows
         program["order"], program["epoch_losses"] = address(order), address(loss)
         self._run(step.differentiate, program, members, work)
-        return float(loss[0]), gradient
+        return float(loss[0]), self._flat_gradients(1)[0]
 
     def predict(self, data: Rows) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
         """The outputs of all rows, and the loss of each where `data` has targets."""
@@ -206,10 +209,12 @@ class Engine:
         pays = batch * self.layout.row_flops // FLOPS_A_THREAD
         return max(1, min(pays, useful, team.available_cores()))
 
-    def _flat_gradient(self) -> NDArray[Any]:
-        if self._gradient is None:
-            self._gradient = aligned_zeros(self.layout.parameters, self.layout.dtype)
-        return self._gradient
+    def _flat_gradients(self, parts: int) -> NDArray[Any]:
+        """Room for this many gradients; the first holds their sum after a step."""
+        size = self.layout.parameters
+        if self._gradients is None or len(self._gradients) < parts:
+            self._gradients = aligned_zeros(parts * size, self.layout.dtype).reshape(parts, size)
+        return self._gradients
 
     def _run(self, kernel: Kernel, program: NDArray[Any], members: int, work: int) -> None:
         interruptible = work > SLOWEST * BLINK
@@ -218,29 +223,33 @@ class Engine:
     def _program(self, data: Rows, batch: int, members: int, training: bool) -> NDArray[Any]:
         """The record of a call, but for what only one of the kernels reads."""
         layout, dtype = self.layout, self.layout.dtype
-        slab = slab_rows(layout, batch)
-        if self._workspace is None or self._workspace.rows < slab:
+        slab, parts = cut_batch(layout, batch) if training else (slab_rows(layout, batch), 0)
+        rows = slab * members if parts else slab
+        if self._workspace is None or self._workspace.rows < rows:
             sloped = [not activation.from_output for activation in self.activations]
             # The size that is asked for comes last: an interrupt leaves both new or neither in use.
-            self._row_losses, self._workspace = np.zeros(slab), Workspace(layout, slab, sloped)
+            self._row_losses, self._workspace = np.zeros(rows), Workspace(layout, rows, sloped)
         if self._scratch.size < members * SCRATCH:
             self._queues, self._scratch = (
                 aligned_zeros(members * ahead.WORDS, np.dtype(np.int64)),
                 aligned_zeros(members * SCRATCH, dtype),
             )
         if training and slab < batch:
-            self._flat_gradient()
+            self._flat_gradients(max(1, parts))
         self._records = self._layers(self._workspace)  # the program holds their address alone
         program = np.zeros(1, step.PROGRAM)
         program["layers"], program["layer_count"] = address(self._records), layout.layers
         program["itemsize"], program["team"] = dtype.itemsize, members
         program["shared"], program["yield_address"] = address(self._shared), team.YIELD_ADDRESS
-        program["slab"] = slab
+        program["slab"], program["parts"] = slab, parts
+        program["part_bytes"] = layout.parameters * dtype.itemsize
+        program["part_losses"] = address(self._part_losses)
         program["features"], program["features_ld"] = address(data.features), layout.widths[0]
         program["on_logits"] = self.loss.on_logits
         program["gemm"] = gemm.gemm.address(dtype)
         if training:
             program["update"] = self.optimizer.panel.address(dtype)
+            program["add_parts"] = updates.add_parts.address(dtype)
             program["gather"] = movement.gather.address(dtype)
             program["transpose"] = transpose.transpose.address(dtype)
         else:
@@ -270,7 +279,7 @@ class Engine:
         layout = self.layout
         records = np.zeros(layout.layers, step.LAYER)
         base = address(self.state)
-        gradient = address(self._gradient) if self._gradient is not None else 0
+        gradient = address(self._gradients) if self._gradients is not None else 0
         for i, (record, activation) in enumerate(zip(records, self.activations, strict=True)):
             offset = layout.parameter_offsets[i] * layout.dtype.itemsize
             record["inputs"], record["outputs"] = layout.widths[i : i + 2]

@@ -25,6 +25,7 @@ GRAIN = 8  # rows that a thread takes at the least
 STRIP = 8192  # elements of a gradient strip, which the L1 cache or nearly so can hold
 LEAST_STRIP = 16  # rows of a strip: whole cache lines of the activations and of the mirror
 TILE_BYTES = ROWS * VECTORS * REGISTER  # of the result that a tile computes
+FOLD, FOLDED = 8, 128  # rows of delta that are summed side by side, where they are that short
 BLOCK = 480  # columns of a strip of a wide layer, so that its part of delta stays in the L2 cache
 
 
@@ -50,12 +51,14 @@ LAYER = _record(
 # One call of a kernel: the batch loop's bounds, the data, and the kernels that it calls.
 PROGRAM = _record(
     "layers", "layer_count", "itemsize", "team", "shared", "yield_address",
-    "slab",           # rows that the activations have room for
+    "slab",           # rows that the activations have room for; of each thread where there are parts
+    "parts",          # of a long batch, each worked on by one thread; 0: the team shares every slab
+    "part_bytes", "part_losses",  # from a part's gradient to the next one's; float64 (parts,)
     "batch", "rows", "epochs",
     "features", "features_ld", "targets", "order",  # order: int64 (epochs * rows)
     "updating",       # 1: phase 2 updates; 0: it leaves the gradient in the flat buffer
     "on_logits",      # 1: the loss takes the outputs before the output activation
-    "gemm", "gather", "copy_rows", "transpose", "loss", "update",
+    "gemm", "gather", "copy_rows", "transpose", "loss", "update", "add_parts",
     "loss_parameters", "row_losses", "epoch_losses",  # float64
     "coefficients", "coefficient_count",  # float64 (steps, count)
     "slot_bytes", "slots", "scratch", "scratch_bytes", "ones", "zeros",
@@ -185,6 +188,32 @@ def _announce(p, layer, queue, row, rows, column, width, slab_rows):
 
 
 @inline
+def _column_sums(p, delta, ld, columns, rows, start, to, me):
+    """to[:columns] = start + the column sums of delta (rows, ld): a product with a row of ones."""
+    queue, size, done = _queue(p, me), p.itemsize, 0
+    if ld <= FOLDED and rows >= 2 * FOLD * FOLD:
+        # One chain of additions a column would wait for itself: FOLD chains, then their sum.
+        done = rows // FOLD * FOLD
+        sums = p.scratch + (me + 1) * p.scratch_bytes - FOLD * FOLDED * size
+        call(
+            p.gemm,
+            (p.ones, 0, 0, delta, FOLD * ld, p.zeros, 0,
+             sums, FOLD * ld, 1, FOLD * ld, done // FOLD, size, queue, 0),
+        )  # fmt: skip
+        call(
+            p.gemm,
+            (p.ones, 0, 0, sums, ld, start, 0, to, ld, 1, columns, FOLD, size, queue, 0),
+        )  # fmt: skip
+        start = to
+    if done < rows:
+        call(
+            p.gemm,
+            (p.ones, 0, 0, delta + done * ld * size, ld, start, 0,
+             to, ld, 1, columns, rows - done, size, queue, 0),
+        )  # fmt: skip
+
+
+@inline
 def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
     """Thread `me`'s rows of one layer: gradient of a slab, and after the last slab the update.
 
@@ -227,11 +256,8 @@ def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
         if me == p.team - 1:  # the biases: one row more, against a column of ones
             at = (layer.inputs * ld + column) * size
             to = layer.gradient + at if keep else scratch
-            call(
-                p.gemm,
-                (p.ones, 0, 0, delta, ld, p.zeros if opening else to, 0,
-                 to, width, 1, columns, slab_rows, size, queue, 0),
-            )  # fmt: skip
+            start = p.zeros if opening else to
+            _column_sums(p, delta, ld, columns, slab_rows, start, to, me)
             if updating:
                 _update(p, layer.weights + at, to, width, coefficients)
 
@@ -239,6 +265,89 @@ def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
 @inline
 def _wait(p):
     barrier(p.shared, p.team, p.yield_address)
+
+
+@inline
+def _rows(p, layers, first, last, order, batch, queue):
+    """Phase 1 of rows [first, last) of the activations: from gather to the deltas."""
+    below = layers[0].below + first * layers[0].ld_in * p.itemsize
+    call(
+        p.gather,
+        (p.features, p.features_ld, order, last - first,
+         below, layers[0].ld_in, layers[0].inputs),
+    )  # fmt: skip
+    _forward(p, layers, first, last, below, layers[0].ld_in, queue, True)
+    top, values = layers[p.layer_count - 1], p.row_losses + 8 * first
+    _loss(p, top, first, last, order, p.targets, values, batch)
+    _backward(p, layers, first, last, queue)
+
+
+@inline
+def _part(p, layers, me, number, parts, order, batch):
+    """Part `number` of a long batch, slab by slab: its gradient and the sum of its losses."""
+    total, queue = 0.0, _queue(p, me)
+    begin, end = share(batch, GRAIN, number, parts)
+    for done in range(begin, end, p.slab):
+        if _stopped(p):
+            return total
+        rows = min(p.slab, end - done)
+        first = me * p.slab
+        _rows(p, layers, first, first + rows, order + 8 * done, batch, queue)
+        total += row_sum(_float64s_at(p.row_losses + 8 * first), rows)
+        for n in range(p.layer_count):
+            layer = layers[n]
+            to, ld = layer.gradient + number * p.part_bytes, layer.ld_out
+            start, start_ld = (p.zeros, 0) if done == begin else (to, ld)
+            delta = layer.delta + first * ld * p.itemsize
+            below = layer.below + first * layer.ld_in * p.itemsize
+            call(
+                p.gemm,
+                (below, 1, layer.ld_in, delta, ld, start, start_ld,
+                 to, ld, layer.inputs, layer.outputs, rows, p.itemsize, queue, 0),
+            )  # fmt: skip
+            to += layer.inputs * ld * p.itemsize
+            start = p.zeros if done == begin else to
+            _column_sums(p, delta, ld, layer.outputs, rows, start, to, me)
+    return total
+
+
+@inline
+def _join(p, layer, me, parts, coefficients):
+    """Thread `me`'s rows of one layer: the sum of the parts' gradients, in order; the update."""
+    first, last = share(layer.inputs, GRAIN, me, p.team)
+    at = first * layer.ld_out * p.itemsize
+    biases = 1 if me == p.team - 1 else 0
+    count = (last - first + biases) * layer.ld_out
+    call(p.add_parts, (layer.gradient + at, p.part_bytes, parts, count))
+    if p.updating:
+        _update(p, layer.weights + at, layer.gradient + at, count, coefficients)
+        _mirror(p, layer, first, last - first, 0, layer.outputs)
+
+
+@inline
+def _batch_in_parts(p, layers, me, order, batch, coefficients):
+    """`_batch` of a small network with a long batch: a thread works alone on whole parts."""
+    part_losses = carray(_float64s_at(p.part_losses), (p.parts,))
+    parts = min(p.parts, (batch + GRAIN - 1) // GRAIN)  # none is empty
+    first, last = share(parts, 1, me, p.team)
+    for number in range(first, last):
+        part_losses[number] = _part(p, layers, me, number, parts, order, batch)
+    if _stopped(p):
+        store_release(p.shared + 8 * STOP_EARLY, 1)
+    _wait(p)
+    if load_acquire(p.shared + 8 * STOP_EARLY) != 0:
+        return 0.0, False
+    total = 0.0
+    for number in range(parts):
+        total += part_losses[number]
+    if not math.isfinite(total):
+        return total / batch, False
+    for n in range(p.layer_count):
+        _join(p, layers[n], me, parts, coefficients)
+    if me == 0:
+        store_release(p.shared + 8 * STOP_SEEN, load_acquire(p.shared + 8 * STOP))
+    _wait(p)
+    return total / batch, True
 
 
 @inline
@@ -250,22 +359,13 @@ def _batch(p, layers, me, order, batch, following, coefficients):
     """
     total, done, queue = 0.0, 0, _queue(p, me)
     ahead.clear(queue)
+    if p.parts > 0:
+        return _batch_in_parts(p, layers, me, order, batch, coefficients)
     while done < batch:
         slab = min(p.slab, batch - done)
         first, last = share(slab, GRAIN, me, p.team)
         if last > first:
-            below = layers[0].below + first * layers[0].ld_in * p.itemsize
-            rows_order = order + 8 * (done + first)
-            call(
-                p.gather,
-                (p.features, p.features_ld, rows_order, last - first,
-                 below, layers[0].ld_in, layers[0].inputs),
-            )  # fmt: skip
-            _forward(p, layers, first, last, below, layers[0].ld_in, queue, True)
-            values = p.row_losses + 8 * first
-            top = layers[p.layer_count - 1]
-            _loss(p, top, first, last, rows_order, p.targets, values, batch)
-            _backward(p, layers, first, last, queue)
+            _rows(p, layers, first, last, order + 8 * (done + first), batch, queue)
             # Who was stopped on the way says so. The word is written before this barrier alone and
             # read behind it alone, so that all members see the same.
             if _stopped(p):

@@ -8,8 +8,9 @@ import math
 
 from numba import carray
 
-from fastbp.kernels.jit import Kernel, inline, kernel
+from fastbp.kernels.jit import INT, REAL, Kernel, inline, kernel
 from fastbp.kernels.panels import UPDATE, run, slot
+from fastbp.kernels.simd import address_of, pointer_to
 from fastbp.kernels.vecmath import like
 
 
@@ -17,6 +18,16 @@ from fastbp.kernels.vecmath import like
 def coefficient(p, coefficients, k):
     """Coefficient k in the element type."""
     return like(carray(p, (1,))[0], carray(coefficients, (k + 1,))[k])
+
+
+@kernel(REAL, INT, INT, INT)
+def add_parts(g, part_bytes, parts, n):
+    """g[:n] += the same elements of the parts behind it, part_bytes apart, in their order."""
+    total = run(g, n)
+    for part in range(1, parts):
+        gradient = run(pointer_to(address_of(g) + part * part_bytes, g), n)
+        for i in range(n):
+            total[i] += gradient[i]
 
 
 @kernel(*UPDATE)
