@@ -50,7 +50,7 @@ CASES = {
         Case(
             "log1p", mp.log1p, np.log1p, 1.5, 1.5, ((-1, 3), (3, 1e300), (-0.01, 0.01)), (-1, INF)
         ),
-        Case("tanh", mp.tanh, np.tanh, 3, 3, ((-20, 20), (-1, 1), (-0.01, 0.01))),
+        Case("tanh", mp.tanh, np.tanh, 5, 3, ((-20, 20), (-1, 1), (-0.01, 0.01))),
         Case(
             "sigmoid",
             lambda x: 1 / (1 + mp.exp(-x)),
