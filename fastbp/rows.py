@@ -43,9 +43,7 @@ def with_targets(parts: Configuration, X: ArrayLike, y: ArrayLike, prefix: str =
     return Rows(features, data.targets(y, count, outputs, layout.dtype, name, low, high))
 
 
-def row_orders(
-    count: int, epochs: int, generator: np.random.Generator | None
-) -> NDArray[np.int64]:
+def row_orders(count: int, epochs: int, generator: np.random.Generator | None) -> NDArray[np.int64]:
     """Return (epochs, count): row numbers, each epoch's in a random order where there is one."""
     orders = np.empty((epochs, count), np.int64)
     if generator is None:

@@ -136,7 +136,10 @@ def elementwise_loss_panel(
                     y = advance(pointer_to(targets, z), index[first + r] * n + column)
                     copy_padded(y, advance(wanted, r * stride), width)
                 at = first * ld + column
-                out, slopes = run(advance(z, at), count * stride), run(advance(delta, at), count * stride)
+                out, slopes = (
+                    run(advance(z, at), count * stride),
+                    run(advance(delta, at), count * stride),
+                )
                 y_block, factors = run(wanted, count * stride), run(scales, count * stride)
                 block = run(worth, count * stride)
                 for i in range(count * stride):

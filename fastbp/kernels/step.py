@@ -51,8 +51,8 @@ LAYER = _record(
 # One call of a kernel: the batch loop's bounds, the data, and the kernels that it calls.
 PROGRAM = _record(
     "layers", "layer_count", "itemsize", "team", "shared", "yield_address",
-    "slab",           # rows that the activations have room for; of each thread where there are parts
-    "parts",          # of a long batch, each worked on by one thread; 0: the team shares every slab
+    "slab",           # rows of activations that there is room for, with parts for every thread
+    "parts",          # of a long batch, each one thread's; 0: the team shares every slab
     "part_bytes", "part_losses",  # from a part's gradient to the next one's; float64 (parts,)
     "batch", "rows", "epochs",
     "features", "features_ld", "targets", "order",  # order: int64 (epochs * rows)
