@@ -45,6 +45,8 @@ def numeric(value: ArrayLike, name: str) -> NDArray[Any]:
     ValueError
         Ragged lists.
     """
+    if type(value) is np.ndarray and value.dtype.kind in "biuf":
+        return value
     if isinstance(value, np.ma.MaskedArray) or (
         isinstance(value, list | tuple)
         and any(isinstance(part, np.ma.MaskedArray) for part in value)
@@ -74,6 +76,12 @@ def numeric(value: ArrayLike, name: str) -> NDArray[Any]:
     return array
 
 
+def is_ready(source: NDArray[Any], dtype: DTypeLike) -> bool:
+    """Whether `contiguous` returns `source` itself."""
+    flags = source.flags
+    return source.dtype == dtype and flags.c_contiguous and flags.aligned
+
+
 def contiguous(source: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     """Return `source` as a C-contiguous, aligned, native-endian array of `dtype`.
 
@@ -84,14 +92,13 @@ def contiguous(source: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     ndarray of `dtype`, of the shape of `source`
         `source` itself where it is one, read-only or not; otherwise a new array.
     """
-    flags = source.flags
-    if source.dtype == dtype and flags.c_contiguous and flags.aligned:
+    if is_ready(source, dtype):
         return source
     with np.errstate(over="ignore", invalid="ignore"):
         return source.astype(dtype, order="C")
 
 
-def finite(source: NDArray[Any], dtype: DTypeLike, name: str) -> NDArray[Any]:
+def finite(source: NDArray[Any], dtype: DTypeLike, name: str, first_row: int = 0) -> NDArray[Any]:
     """Return what `contiguous` does, having checked that every value of it is finite.
 
     Parameters
@@ -102,6 +109,8 @@ def finite(source: NDArray[Any], dtype: DTypeLike, name: str) -> NDArray[Any]:
         float32 or float64.
     name : str
         What the caller calls the argument, for the message.
+    first_row : int
+        The number of the first row, for the message.
 
     Returns
     -------
@@ -114,25 +123,32 @@ def finite(source: NDArray[Any], dtype: DTypeLike, name: str) -> NDArray[Any]:
         A value is NaN or infinite, or becomes infinite in `dtype`; the message names the first.
     """
     array = contiguous(source, dtype)
-    if source.dtype.kind == "f":  # no integer is out of the range of float32
-        flat = array.reshape(-1)
-        scratch = np.empty(min(flat.size, _BLOCK), dtype=np.bool_)
-        for start in range(0, flat.size, _BLOCK):
-            block = flat[start : start + _BLOCK]
-            is_finite = np.isfinite(block, out=scratch[: block.size])
-            first = int(is_finite.argmin())  # quicker than all(), and tells the place
-            if not is_finite[first]:
-                index = start + first
-                overflows = np.isfinite(source[np.unravel_index(index, source.shape)])
-                cause = f", which is too large for {array.dtype}" if overflows else ""
-                raise ValueError(
-                    f"{name} holds {located(source, index)}{cause}; every value must be finite"
-                )
-    return array
+    # No integer is out of the range of float32.
+    index = _first_not_finite(array.reshape(-1)) if source.dtype.kind == "f" else None
+    if index is None:
+        return array
+    overflows = np.isfinite(source[np.unravel_index(index, source.shape)])
+    cause = f", which is too large for {array.dtype}" if overflows else ""
+    found = located(source, index, first_row) + cause
+    raise ValueError(f"{name} holds {found}; every value must be finite")
 
 
-def located(source: NDArray[Any], index: int) -> str:
-    """Say which value lies at the flat `index` of an array of rank 1 or 2, and where that is."""
-    place = np.unravel_index(index, source.shape)
-    where = ", ".join(f"{axis} {i}" for axis, i in zip(("row", "column"), place, strict=False))
+def _first_not_finite(flat: NDArray[Any]) -> int | None:
+    scratch = np.empty(_BLOCK, np.bool_) if flat.size > _BLOCK else None
+    for start in range(0, flat.size, _BLOCK):
+        block = flat[start : start + _BLOCK]
+        is_finite = np.isfinite(block, out=None if scratch is None else scratch[: block.size])
+        first = is_finite.argmin()  # quicker than all(), and tells the place
+        if not is_finite[first]:
+            return start + int(first)
+    return None
+
+
+def located(source: NDArray[Any], index: int, first_row: int = 0) -> str:
+    """Say which value lies at the flat `index` of an array of rank 1 or 2, and where that is.
+
+    Its rows are numbered from `first_row`.
+    """
+    row, *column = place = np.unravel_index(index, source.shape)
+    where = ", ".join([f"row {row + first_row}", *(f"column {i}" for i in column)])
     return f"{source[place]} at {where}"

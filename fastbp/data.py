@@ -44,6 +44,27 @@ def features(X: ArrayLike, width: int, dtype: DTypeLike, name: str = "X") -> NDA
         Wrong rank or feature count, no rows, ragged lists, NaN or infinity (after conversion to
         `dtype`: 1e300 is infinite in float32).
     """
+    return finite(table(X, width, name), dtype, name)
+
+
+def table(X: ArrayLike, width: int, name: str = "X") -> NDArray[Any]:
+    """Return the inputs of the network as they are, neither converted nor searched for NaN.
+
+    Parameters
+    ----------
+    X, width, name
+        As `features` takes them.
+
+    Returns
+    -------
+    ndarray of any real dtype and strides, shape (rows, width)
+        The memory of `X` where it is an array.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `features`, but for values that are not finite.
+    """
     source = numeric(X, name)
     if source.ndim != 2 or source.shape[1] != width or not len(source):
         if source.ndim == 1 and source.size:
@@ -53,7 +74,7 @@ def features(X: ArrayLike, width: int, dtype: DTypeLike, name: str = "X") -> NDA
         else:
             hint = ""
         _reject_shape(source, name, f"(rows, {width}) with at least one row", hint)
-    return finite(source, dtype, name)
+    return source
 
 
 def labels(y: ArrayLike, rows: int, classes: int, name: str = "y") -> NDArray[np.int64]:
@@ -94,9 +115,10 @@ def labels(y: ArrayLike, rows: int, classes: int, name: str = "y") -> NDArray[np
     wrong = array.view(np.uint64) >= classes
     if source.dtype.kind == "f":
         wrong |= array != source
-    if wrong.any():
+    first = wrong.argmax()  # quicker than any()
+    if wrong[first]:
         raise ValueError(
-            f"{name} holds {located(source, int(wrong.argmax()))}; the labels of {classes} "
+            f"{name} holds {located(source, int(first))}; the labels of {classes} "
             f"classes are the whole numbers from 0 to {classes - 1}"
         )
     return array

@@ -1,21 +1,22 @@
-"""Runs the kernels over one network's memory: fills in the program, picks the team, calls.
+"""Runs the kernels over one network's memory: fills in the plan, picks the team, calls.
 
 Knows shapes, buffers and addresses; nothing of what a user may pass.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.activations import Activation, FixedActivation
-from fastbp.kernels import ahead, gemm, movement, step, team, transpose, updates
+from fastbp import plans
+from fastbp.configuration import Configuration
+from fastbp.kernels import step, team
 from fastbp.kernels.jit import Kernel, address
-from fastbp.layout import PARTS, Layout, Workspace, aligned_zeros, cut_batch, slab_rows
-from fastbp.losses import Loss
-from fastbp.optimizers import Optimizer
+from fastbp.layout import cut_batch, slab_rows
+from fastbp.memory import Memory
+from fastbp.records import Plan, Program
 from fastbp.rows import Rows
+from fastbp.schedule import Schedule
 
 FLOPS_A_THREAD = 600_000  # of one step: less does not pay for another thread at the barriers
 SLOWEST = 1e10  # operations a second that even a slow machine does, to bound a call's duration
@@ -23,8 +24,9 @@ BLINK = 0.05  # seconds: a call that may take longer must not keep a signal wait
 STEP_FLOPS = 20_000  # operations that the slowest machine does in what a step takes around them
 THREAD_START = 5_000_000  # operations done in the time that starting a thread takes
 STEPS_A_CALL = 1 << 16  # bounds the memory of the coefficients of a call
-SCRATCH = 12288  # elements of a thread's gradient strip: 16 rows of a layer of 600 columns and more
-STREAMING = 1 << 19  # bytes: what is larger is not in the L2 cache when it is needed
+
+_numbers = np.arange(1024, dtype=np.int64)  # the order of a batch that is taken as it is
+_numbers_at = address(_numbers)
 
 
 class TrainingResult(NamedTuple):
@@ -39,56 +41,36 @@ class Engine:
 
     Parameters
     ----------
-    layout : Layout
-        Widths and dtype.
-    activations : sequence of Activation
-        One a layer, the output layer's last.
-    loss : Loss
-        The loss.
-    optimizer : Optimizer
-        The optimizer.
+    parts : Configuration
+        What the network is made of.
     threads : int or None
         Threads of a team; None for as many as help.
+
+    Attributes
+    ----------
+    state : ndarray
+        Parameters and optimizer slots, flat.
     """
 
-    def __init__(
-        self,
-        layout: Layout,
-        activations: Sequence[Activation | FixedActivation],
-        loss: Loss,
-        optimizer: Optimizer,
-        threads: int | None,
-    ) -> None:
-        self.layout, self.activations = layout, activations
-        self.loss, self.optimizer, self.threads = loss, optimizer, threads
-        self.state = aligned_zeros((1 + optimizer.slots) * layout.parameters, layout.dtype)
-        self._steps = np.zeros(1, np.int64)  # made so far; the kernel counts
-        self._gradients: NDArray[Any] | None = None
-        self._snapshot: NDArray[Any] | None = None
-        self._workspace: Workspace | None = None
-        self._shared = aligned_zeros(team.WORDS, np.dtype(np.int64))
-        zeros = max(2 * max(layout.strides), step.FOLD * step.FOLDED)
-        self._constants = aligned_zeros(zeros + 64, layout.dtype)
-        self._constants[-64:] = 1
-        self._part_losses = np.zeros(PARTS[-1])
-        self._loss_parameters = np.array([loss.parameter()])
-        self._scratch = aligned_zeros(0, layout.dtype)
+    def __init__(self, parts: Configuration, threads: int | None) -> None:
+        self._parts, self.layout, self.threads = parts, parts.layout, threads
+        self._memory = Memory(parts)
+        self.state = self._memory.state
+        self._schedule = Schedule(parts.optimizer)
 
     @property
     def step(self) -> int:
         """How many steps the parameters have made."""
-        return int(self._steps[0])
+        return int(self._memory.steps[0])
 
     @step.setter
     def step(self, value: int) -> None:
-        self._steps[0] = value
+        self._memory.steps[0] = value
 
     @property
     def nbytes(self) -> int:
         """Bytes that the network holds at the moment."""
-        held = [self.state, self._gradients, self._snapshot, self._scratch]
-        arrays = sum(array.nbytes for array in held if array is not None)
-        return arrays + (self._workspace.nbytes if self._workspace else 0)
+        return self._memory.nbytes
 
     def train(self, data: Rows, order: NDArray[np.int64], batch: int) -> TrainingResult:
         """Train for one or more epochs.
@@ -117,7 +99,9 @@ class Engine:
                 part = np.ascontiguousarray(epoch[None, start : start + most])
                 result = self._train(data, part, batch, keep=start == 0)
                 if result.failure is not None:
-                    self.state[:] = self._snapshot  # of the epoch's beginning, not the part's
+                    self.state[:] = (
+                        self._memory.snapshot
+                    )  # of the epoch's beginning, not the part's
                     self.step = before
                     failure = (len(losses), start // batch + result.failure[1])
                     return TrainingResult(np.array(losses), failure)
@@ -127,43 +111,47 @@ class Engine:
 
     def train_step(self, data: Rows) -> float:
         """One update on all rows; returns the loss before it, NaN where no update was made."""
-        order = np.arange(len(data.features), dtype=np.int64)[None]
-        result = self._train(data, order, order.size, keep=False)
-        return float("nan") if result.failure is not None else float(result.losses[0])
+        rows = len(data.features)
+        order, _held = _in_order(rows)
+        loss = np.empty(1)
+        program = self._steps(data, order, 1, rows, rows, address(loss), 0)
+        return float("nan") if program.failed_epoch >= 0 else float(loss[0])
 
     def _train(
         self, data: Rows, order: NDArray[np.int64], batch: int, keep: bool
     ) -> TrainingResult:
         """One call of the kernel; `keep`: take a snapshot as each epoch begins."""
         epochs, rows = order.shape
-        steps = -(-rows // batch)
-        before = self.step
-        counted = np.arange(before + 1, before + epochs * steps + 1, dtype=np.float64)
-        coefficients = self.optimizer.coefficients(counted)
-        losses = np.full(epochs, np.nan)
-        if self._snapshot is None:
-            self._snapshot = np.empty_like(self.state)
-        work = epochs * (rows * self.layout.row_flops + steps * STEP_FLOPS)
-        members = self._members(batch, work)
-        program = self._program(data, batch, members, training=True)
-        program["batch"], program["rows"], program["epochs"] = batch, rows, epochs
-        program["order"] = address(order)
-        program["updating"] = 1
-        program["coefficients"] = address(coefficients)
-        program["coefficient_count"] = coefficients.shape[1]
-        program["epoch_losses"] = address(losses)
-        program["state"] = address(self.state)
-        program["state_bytes"] = self.state.nbytes
-        program["snapshot"] = address(self._snapshot) if keep else 0
-        program["step_counter"] = address(self._steps)
-        self._run(step.train, program, members, work)
-        failed = int(program["failed_epoch"][0])
+        memory, before, losses = self._memory, self.step, np.full(epochs, np.nan)
+        if memory.snapshot is None:
+            memory.snapshot = np.empty_like(self.state)
+        snapshot = address(memory.snapshot) if keep else 0
+        program = self._steps(data, address(order), epochs, rows, batch, address(losses), snapshot)
+        failed = program.failed_epoch
         if failed < 0:
             return TrainingResult(losses, None)
         if order.size > batch:  # else nothing was changed
-            self.state[:] = self._snapshot
-            self.step = before + failed * steps
-        return TrainingResult(losses[:failed], (failed, int(program["failed_step"][0])))
+            self.state[:] = memory.snapshot
+            self.step = before + failed * -(-rows // batch)
+        return TrainingResult(losses[:failed], (failed, program.failed_step))
+
+    def _steps(
+        self, data: Rows, order: int, epochs: int, rows: int, batch: int, losses: int, snapshot: int
+    ) -> Program:
+        """Call the kernel of training; `order`, `losses` and `snapshot` are addresses."""
+        steps = epochs * -(-rows // batch)
+        work = epochs * rows * self.layout.row_flops + steps * STEP_FLOPS
+        members = self._members(batch, work)
+        plan = self._plan(True, data.targets, batch, members)
+        program = plan.program
+        program.coefficients, coefficients = self._schedule.steps(self.step, steps)
+        program.coefficient_count = coefficients.shape[1]
+        program.features, program.targets = address(data.features), address(data.targets)
+        program.batch, program.rows, program.epochs = batch, rows, epochs
+        program.order, program.epoch_losses, program.snapshot = order, losses, snapshot
+        program.updating, program.failed_epoch = 1, -1
+        self._run(step.train, plan, members, work)
+        return program
 
     def slot(self, number: int) -> NDArray[Any]:
         """The flat view of the parameters (0) or of an optimizer slot (from 1)."""
@@ -173,124 +161,119 @@ class Engine:
     def differentiate(self, data: Rows) -> tuple[float, NDArray[Any]]:
         """The mean loss of one batch and its gradient, flat in the layout's order."""
         rows = len(data.features)
-        self._flat_gradients(1)
-        loss, order = np.zeros(1), np.arange(rows, dtype=np.int64)
+        order, _held = _in_order(rows)
+        loss = np.empty(1)
         work = rows * self.layout.row_flops
         members = self._members(rows, work)
-        program = self._program(data, rows, members, training=True)
-        program["batch"] = program["rows"] = rows
-        program["order"], program["epoch_losses"] = address(order), address(loss)
-        self._run(step.differentiate, program, members, work)
-        return float(loss[0]), self._flat_gradients(1)[0]
+        plan = self._plan(True, data.targets, rows, members, whole=True)
+        program = plan.program
+        program.features, program.targets = address(data.features), address(data.targets)
+        program.batch = program.rows = rows
+        program.order, program.epoch_losses, program.updating = order, address(loss), 0
+        self._run(step.differentiate, plan, members, work)
+        gradients = self._memory.gradients
+        assert gradients is not None
+        return float(loss[0]), gradients[0]
 
-    def predict(self, data: Rows) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
-        """The outputs of all rows, and the loss of each where `data` has targets."""
-        rows = len(data.features)
+    def evaluate(self, data: Rows) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        """The outputs of all rows and the loss of each."""
+        rows, width = data.features.shape
         outputs = np.empty((rows, self.layout.widths[-1]), self.layout.dtype)
-        losses = np.empty(rows) if data.targets is not None else None
-        order = np.arange(rows, dtype=np.int64) if losses is not None else None
+        losses = np.empty(rows)
+        order, _held = _in_order(rows)
+        self._forward(
+            rows,
+            address(data.features),
+            width,
+            address(outputs),
+            data.targets,
+            order,
+            address(losses),
+        )
+        return outputs, losses
+
+    def predict(self, features: NDArray[Any], outputs: NDArray[Any]) -> bool:
+        """Overwrite `outputs`; False, and they are of no use, if a feature is not finite.
+
+        Parameters
+        ----------
+        features : (rows, inputs) ndarray
+            As `arrays.contiguous` returns it.
+        outputs : (rows, outputs) ndarray
+            C-contiguous.
+        """
+        rows, width = features.shape
+        return self._forward(rows, address(features), width, address(outputs))
+
+    def _forward(
+        self,
+        rows: int,
+        features: int,
+        features_ld: int,
+        outputs: int,
+        targets: NDArray[Any] | None = None,
+        order: int = 0,
+        losses: int = 0,
+    ) -> bool:
+        """Call the kernel of prediction; all but the rows and `targets` are addresses."""
         work = rows * self.layout.row_flops // 3
         members = self._members(rows, work)
-        program = self._program(data, rows, members, training=False)
-        program["rows"], program["predictions"] = rows, address(outputs)
-        if losses is not None and order is not None:
-            program["row_losses"], program["order"] = address(losses), address(order)
-        self._run(step.predict, program, members, work)
-        return outputs, losses
+        plan = self._plan(False, targets, rows, members)
+        program = plan.program
+        program.rows, program.predictions = rows, outputs
+        program.features, program.features_ld = features, features_ld
+        if targets is not None:
+            program.targets, program.order = address(targets), order
+            program.row_losses = losses
+        not_finite = self._memory.not_finite
+        not_finite[0] = 0
+        self._run(step.predict, plan, members, work)
+        return not not_finite[0]
 
     def _members(self, batch: int, work: int) -> int:
         """Threads of a team for batches of this many rows and a call of `work` operations."""
+        if self.threads is None and work < THREAD_START:
+            return 1
         widest = max(batch, *self.layout.widths[:-1])
         useful = -(-widest // step.GRAIN)
         if self.threads is not None:
             return min(self.threads, useful)
-        if work < THREAD_START:
-            return 1
-        pays = batch * self.layout.row_flops // FLOPS_A_THREAD
-        return max(1, min(pays, useful, team.available_cores()))
+        useful = min(useful, batch * self.layout.row_flops // FLOPS_A_THREAD)
+        return min(useful, team.available_cores()) if useful > 1 else 1
 
-    def _flat_gradients(self, parts: int) -> NDArray[Any]:
-        """Room for this many gradients; the first holds their sum after a step."""
-        size = self.layout.parameters
-        if self._gradients is None or len(self._gradients) < parts:
-            self._gradients = aligned_zeros(parts * size, self.layout.dtype).reshape(parts, size)
-        return self._gradients
-
-    def _run(self, kernel: Kernel, program: NDArray[Any], members: int, work: int) -> None:
+    def _run(self, kernel: Kernel, plan: Plan, members: int, work: int) -> None:
         interruptible = work > SLOWEST * BLINK
-        team.run_team(kernel.call(), address(program), members, self._shared, interruptible)
+        team.run_team(kernel.call(), plan.address, members, self._memory.shared, interruptible)
 
-    def _program(self, data: Rows, batch: int, members: int, training: bool) -> NDArray[Any]:
-        """The record of a call, but for what only one of the kernels reads."""
-        layout, dtype = self.layout, self.layout.dtype
-        slab, parts = cut_batch(layout, batch) if training else (slab_rows(layout, batch), 0)
-        rows = slab * members if parts else slab
-        if self._workspace is None or self._workspace.rows < rows:
-            sloped = [not activation.from_output for activation in self.activations]
-            # The size that is asked for comes last: an interrupt leaves both new or neither in use.
-            self._row_losses, self._workspace = np.zeros(rows), Workspace(layout, rows, sloped)
-        if self._scratch.size < members * SCRATCH:
-            self._queues, self._scratch = (
-                aligned_zeros(members * ahead.WORDS, np.dtype(np.int64)),
-                aligned_zeros(members * SCRATCH, dtype),
+    def _plan(
+        self,
+        training: bool,
+        targets: NDArray[Any] | None,
+        rows: int,
+        members: int,
+        whole: bool = False,
+    ) -> Plan:
+        """The plan of a call with batches of so many rows, and room for it.
+
+        whole: the gradient is wanted in the flat buffer, where long batches add it up anyway.
+        """
+        memory, layout = self._memory, self.layout
+        slab, parts = cut_batch(layout, rows) if training else (slab_rows(layout, rows), 0)
+        adding = whole or (training and slab < rows)
+        memory.make_room(slab * members if parts else slab, members, max(parts, adding))
+        labels = None if targets is None else targets.ndim == 1
+        plan = memory.plans.get((training, labels))
+        if plan is None:
+            plan = memory.plans[training, labels] = plans.make(
+                self._parts, memory, training, labels
             )
-        if training and slab < batch:
-            self._flat_gradients(max(1, parts))
-        self._records = self._layers(self._workspace)  # the program holds their address alone
-        program = np.zeros(1, step.PROGRAM)
-        program["layers"], program["layer_count"] = address(self._records), layout.layers
-        program["itemsize"], program["team"] = dtype.itemsize, members
-        program["shared"], program["yield_address"] = address(self._shared), team.YIELD_ADDRESS
-        program["slab"], program["parts"] = slab, parts
-        program["part_bytes"] = layout.parameters * dtype.itemsize
-        program["part_losses"] = address(self._part_losses)
-        program["features"], program["features_ld"] = address(data.features), layout.widths[0]
-        program["on_logits"] = self.loss.on_logits
-        program["gemm"] = gemm.gemm.address(dtype)
-        if training:
-            program["update"] = self.optimizer.panel.address(dtype)
-            program["add_parts"] = updates.add_parts.address(dtype)
-            program["gather"] = movement.gather.address(dtype)
-            program["transpose"] = transpose.transpose.address(dtype)
-        else:
-            program["copy_rows"] = movement.copy_rows.address(dtype)
-        if data.targets is not None:
-            program["targets"] = address(data.targets)
-            program["loss"] = self.loss.panel(data.labels).address(dtype)
-        program["loss_parameters"] = address(self._loss_parameters)
-        program["row_losses"] = address(self._row_losses)
-        program["slot_bytes"] = layout.parameters * dtype.itemsize
-        program["scratch"] = address(self._scratch)
-        row_bytes = layout.widths[0] * dtype.itemsize
-        queues = self._queues.reshape(-1, ahead.WORDS)
-        queues[:] = 0  # a call that ended early leaves row numbers whose memory may be gone
-        queues[:, ahead.FEATURES] = address(data.features)
-        queues[:, ahead.ROW_BYTES] = row_bytes
-        queues[:, ahead.ROW_LINES] = -(-row_bytes // 64)
-        program["queues"], program["streaming"] = address(self._queues), STREAMING
-        program["slots"] = self.optimizer.slots
-        program["scratch_bytes"] = SCRATCH * dtype.itemsize
-        program["zeros"], program["ones"] = address(self._constants), address(self._constants[-64:])
-        program["failed_epoch"] = -1
-        return program
+        plan.program.slab, plan.program.parts, plan.program.team = slab, parts, members
+        return plan
 
-    def _layers(self, workspace: Workspace) -> NDArray[Any]:
-        """One record a layer."""
-        layout = self.layout
-        records = np.zeros(layout.layers, step.LAYER)
-        base = address(self.state)
-        gradient = address(self._gradients) if self._gradients is not None else 0
-        for i, (record, activation) in enumerate(zip(records, self.activations, strict=True)):
-            offset = layout.parameter_offsets[i] * layout.dtype.itemsize
-            record["inputs"], record["outputs"] = layout.widths[i : i + 2]
-            record["ld_in"], record["ld_out"] = layout.strides[i : i + 2]
-            record["weights"], record["gradient"] = base + offset, gradient + offset
-            record["mirror"] = workspace.mirrors[i]
-            record["below"], record["output"] = workspace.outputs[i : i + 2]
-            record["delta_below"], record["delta"] = workspace.deltas[i : i + 2]
-            record["slope"] = workspace.slopes[i]
-            record["operand"] = record["output"] if activation.from_output else record["slope"]
-            for name in ("forward", "training_forward", "backward"):
-                panel = getattr(activation, name)
-                record[name] = panel.address(layout.dtype) if panel is not None else 0
-        return records
+
+def _in_order(rows: int) -> tuple[int, NDArray[np.int64]]:
+    """The address of the numbers from 0 to rows - 1, and the memory they lie in."""
+    if rows <= _numbers.size:
+        return _numbers_at, _numbers
+    numbers = np.arange(rows, dtype=np.int64)
+    return address(numbers), numbers

@@ -128,10 +128,13 @@ class Workspace:
         sizes = [rows * stride for stride in layout.strides]
         lengths = sizes + sizes[1:] + list(layout.mirror_sizes)
         lengths += [size if slope else 0 for size, slope in zip(sizes[1:], sloped, strict=True)]
-        ends = np.cumsum(lengths).tolist()
-        flat = aligned_zeros(ends[-1], layout.dtype)
-        parts = [flat[end - length : end] for end, length in zip(ends, lengths, strict=True)]
-        at = [address(part) if part.size else 0 for part in parts]
+        starts = list(itertools.accumulate(lengths, initial=0))
+        flat = aligned_zeros(starts.pop(), layout.dtype)
+        base, size = address(flat), layout.dtype.itemsize
+        at = [
+            base + start * size if length else 0
+            for start, length in zip(starts, lengths, strict=True)
+        ]
         n = layout.layers
         self.outputs = at[: n + 1]  # of each layer, the input first
         self.deltas = [0, *at[n + 1 : 2 * n + 1]]
@@ -150,6 +153,8 @@ class Cut(NamedTuple):
 
 def slab_rows(layout: Layout, batch: int, cache_bytes: int = 1 << 19, least: int = 256) -> int:
     """Rows of a slab: equal slabs, rather than a short one at the end."""
+    if batch <= least:
+        return -(-batch // 16) * 16
     fitting = cache_bytes // (layout.row_elements * layout.dtype.itemsize)
     slab = max(least, fitting // 16 * 16)
     return math.ceil(math.ceil(batch / math.ceil(batch / slab)) / 16) * 16

@@ -1,6 +1,7 @@
 """Network: a dense network, checked at its boundary, and the loop over its epochs."""
 
 import copy
+import math
 import os
 import threading
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastbp import configuration, data, initializers, persistence
+from fastbp import configuration, data, initializers, persistence, prediction
 from fastbp.activations import Activation
 from fastbp.configuration import Configuration
 from fastbp.engine import Engine
@@ -17,7 +18,7 @@ from fastbp.history import History
 from fastbp.losses import Loss
 from fastbp.optimizers import Optimizer
 from fastbp.progress import progress_bar
-from fastbp.rows import Rows, accuracy, row_orders, with_targets, without_targets
+from fastbp.rows import Rows, accuracy, row_orders, with_targets
 from fastbp.validation import flag, generator, positive_int, shown
 
 ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
@@ -101,7 +102,7 @@ class Network:
     def _build(self, parts: Configuration, threads: int | None) -> None:
         self._configuration = parts
         self._lock: Any = threading.RLock()
-        self._engine = Engine(parts.layout, parts.activations, parts.loss, parts.optimizer, threads)
+        self._engine = Engine(parts, threads)
 
     @property
     def _turn(self) -> Any:
@@ -201,7 +202,7 @@ class Network:
         KeyboardInterrupt
             Ctrl-C: after a whole update, the network is usable.
         """
-        with self._turn, np.errstate(all="ignore"):
+        with self._turn:
             rows = self._rows(X, y)
             epochs = positive_int(epochs, "epochs")
             batch = data.batch_size(batch_size, len(rows.features))
@@ -265,8 +266,9 @@ class Network:
         TypeError, ValueError
             An `X` that cannot be used.
         """
-        with self._turn, np.errstate(all="ignore"):
-            return self._engine.predict(without_targets(self._configuration, X))[0]
+        with self._turn:
+            source = data.table(X, self._configuration.layout.widths[0])
+            return prediction.predict(self._engine, source, "X")
 
     def evaluate(self, X: ArrayLike, y: ArrayLike) -> dict[str, float]:
         """The mean loss, and the accuracy where the targets are classes.
@@ -287,7 +289,7 @@ class Network:
         TypeError, ValueError
             An argument that cannot be used.
         """
-        with self._turn, np.errstate(all="ignore"):
+        with self._turn:
             return self._evaluate(self._rows(X, y))
 
     def train_step(self, X: ArrayLike, y: ArrayLike) -> float:
@@ -310,9 +312,9 @@ class Network:
         FloatingPointError
             The loss is NaN or infinite; nothing has changed.
         """
-        with self._turn, np.errstate(all="ignore"):
+        with self._turn:
             loss = self._engine.train_step(self._rows(X, y))
-        if not np.isfinite(loss):
+        if not math.isfinite(loss):
             raise FloatingPointError("the loss is not finite; no update was made")
         return loss
 
@@ -338,9 +340,9 @@ class Network:
         FloatingPointError
             The loss is NaN or infinite.
         """
-        with self._turn, np.errstate(all="ignore"):
+        with self._turn:
             loss, flat = self._engine.differentiate(self._rows(X, y))
-            if not np.isfinite(loss):
+            if not math.isfinite(loss):
                 raise FloatingPointError(f"the loss is not finite ({loss}); it has no gradient")
             weights, biases = self._views(flat)
             return loss, Gradients(
@@ -364,7 +366,7 @@ class Network:
         OSError
             The file cannot be written; an old one is still whole.
         """
-        with self._turn, np.errstate(all="ignore"):
+        with self._turn:
             described = configuration.describe(self._configuration)
             persistence.write(path, self._arrays(), {**described, "steps": self.steps})
 
@@ -391,10 +393,11 @@ class Network:
 
     def _rows(self, X: ArrayLike, y: ArrayLike, prefix: str = "") -> Rows:
         rows = with_targets(self._configuration, X, y, prefix)
-        if not any(np.may_share_memory(part, self._engine.state) for part in rows):
-            return rows
-        # The network's own weights as data: training must not change what it reads.
-        return copy.deepcopy(rows)
+        state = self._engine.state
+        if np.may_share_memory(rows.features, state) or np.may_share_memory(rows.targets, state):
+            # The network's own weights as data: training must not change what it reads.
+            return copy.deepcopy(rows)
+        return rows
 
     def _validation(self, pair: tuple[ArrayLike, ArrayLike] | None) -> Rows | None:
         if pair is None:
@@ -404,10 +407,10 @@ class Network:
         return self._rows(*pair, prefix="validation_data ")
 
     def _evaluate(self, rows: Rows) -> dict[str, float]:
-        outputs, losses = self._engine.predict(rows)
-        assert losses is not None
-        found = {"loss": float(losses.mean())}
-        correct = accuracy(rows, outputs, self.loss)
+        outputs, losses = self._engine.evaluate(rows)
+        with np.errstate(all="ignore"):
+            found = {"loss": float(losses.mean())}
+            correct = accuracy(rows, outputs, self.loss)
         return found if correct is None else {**found, "accuracy": correct}
 
     def __repr__(self) -> str:
@@ -423,7 +426,7 @@ class Network:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        with self._turn, np.errstate(all="ignore"):
+        with self._turn:
             return {
                 "configuration": self._configuration,
                 "threads": self._engine.threads,

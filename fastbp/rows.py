@@ -16,20 +16,15 @@ BOUNDS: dict[str, tuple[float | None, float | None]] = {"fractions": (0, 1), "co
 
 
 class Rows(NamedTuple):
-    """Checked data: (rows, features), and targets as the loss's panel reads them, or None."""
+    """Checked data: (rows, features), and targets as the loss's panel reads them."""
 
     features: NDArray[Any]
-    targets: NDArray[Any] | None
+    targets: NDArray[Any]
 
     @property
     def labels(self) -> bool:
         """Whether the targets are integer class labels."""
-        return self.targets is not None and self.targets.ndim == 1
-
-
-def without_targets(parts: Configuration, X: ArrayLike) -> Rows:
-    """Check what a user passed as X."""
-    return Rows(data.features(X, parts.layout.widths[0], parts.layout.dtype), None)
+        return self.targets.ndim == 1
 
 
 def with_targets(parts: Configuration, X: ArrayLike, y: ArrayLike, prefix: str = "") -> Rows:
@@ -58,8 +53,6 @@ def row_orders(count: int, epochs: int, generator: np.random.Generator | None) -
 def accuracy(rows: Rows, outputs: NDArray[Any], loss: Loss) -> float | None:
     """The share of right classes, or None where the targets are no classes."""
     targets = rows.targets
-    if targets is None:
-        return None
     if rows.labels:
         return float((outputs.argmax(axis=1) == targets).mean())
     if loss.targets == "fractions" and np.isin(targets, (0, 1)).all():

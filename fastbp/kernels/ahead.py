@@ -23,6 +23,22 @@ _words_at = pointer_maker(types.int64)
 
 
 @inline
+def begin(queue, features, row_bytes):
+    """Empty the queue as a call begins, for batches of rows that are gathered from `features`.
+
+    A call that ended early leaves row numbers whose memory may be gone.
+    """
+    words = carray(_words_at(queue), (WORDS,))
+    for word in range(START):
+        words[word] = 0
+    words[FEATURES], words[ROW_BYTES], words[ROW_LINES] = (
+        features,
+        row_bytes,
+        (row_bytes + 63) // 64,
+    )
+
+
+@inline
 def clear(queue):
     """Forget all tables; queue: address of int64[WORDS]."""
     words = carray(_words_at(queue), (WORDS,))

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from ctypes import CFUNCTYPE, c_int64
+from ctypes import CFUNCTYPE, addressof, c_char, c_int64
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +124,9 @@ class _KernelFile:
 
 REAL = object()  # in a kernel's signature: a pointer to elements of its dtype
 INT = types.int64
+FLOAT32 = np.dtype("float32")
 POINTERS = {
-    np.dtype("float32"): types.CPointer(types.float32),
+    FLOAT32: types.CPointer(types.float32),
     np.dtype("float64"): types.CPointer(types.float64),
 }
 
@@ -157,11 +158,12 @@ class Kernel:
         module = function.__module__.rpartition(".")[2]
         self.name = name or f"{module}.{function.__name__}"
         self.function, self.signature, self.cached = function, signature, cached
+        self._has_dtype = any(kind is REAL for kind in signature)
         self._compiled: dict[np.dtype[Any], CFunc] = {}
 
     def compiled(self, dtype: Any = "float32") -> CFunc:
         """The compiled function for `dtype`, from this process, from disk, or made now."""
-        dtype = np.dtype(dtype) if REAL in self.signature else np.dtype("float32")
+        dtype = np.dtype(dtype) if self._has_dtype else FLOAT32
         if dtype not in self._compiled:
             arguments = tuple(POINTERS[dtype] if t is REAL else t for t in self.signature)
             compiled = CFunc(self.function, (arguments, types.void), {}, FLAGS)
@@ -189,4 +191,7 @@ def kernel(*signature: Any) -> Callable[[Callable[..., Any]], Kernel]:
 
 def address(array: np.ndarray) -> int:
     """The address of an array's first element, as kernels take it."""
-    return int(array.__array_interface__["data"][0])
+    try:
+        return addressof(c_char.from_buffer(array.data))  # a quarter of the other's time
+    except (TypeError, ValueError, BufferError):  # read-only, empty, or not contiguous
+        return int(array.__array_interface__["data"][0])

@@ -59,6 +59,7 @@ PROGRAM = _record(
     "updating",       # 1: phase 2 updates; 0: it leaves the gradient in the flat buffer
     "on_logits",      # 1: the loss takes the outputs before the output activation
     "gemm", "gather", "copy_rows", "transpose", "loss", "update", "add_parts",
+    "check", "not_finite",  # for `predict` of unchecked features, else 0; int64 that it sets to 1
     "loss_parameters", "row_losses", "epoch_losses",  # float64
     "coefficients", "coefficient_count",  # float64 (steps, count)
     "slot_bytes", "slots", "scratch", "scratch_bytes", "ones", "zeros",
@@ -403,6 +404,14 @@ def _refresh_mirrors(p, layers, me):
 
 
 @inline
+def _begin(p, layers, me):
+    """What comes before the first batch: an empty queue, and all mirrors anew."""
+    ahead.begin(_queue(p, me), p.features, p.features_ld * p.itemsize)
+    _refresh_mirrors(p, layers, me)
+    _wait(p)
+
+
+@inline
 def _take_snapshot(p, me):
     first, last = share(p.state_bytes // 8, 8, me, p.team)
     source = carray(_words_at(p.state + 8 * first), (last - first,))
@@ -421,8 +430,7 @@ def train(program, me):
     """
     p = carray(_program_at(program), (1,))[0]
     layers = carray(_layers_at(p.layers), (p.layer_count,))
-    _refresh_mirrors(p, layers, me)
-    _wait(p)
+    _begin(p, layers, me)
     epoch_losses = carray(_float64s_at(p.epoch_losses), (p.epochs,))
     done = 0
     for epoch in range(p.epochs):
@@ -454,8 +462,7 @@ def differentiate(program, me):
     """The split step: mean loss and whole gradient of one batch of `rows`; parameters stay."""
     p = carray(_program_at(program), (1,))[0]
     layers = carray(_layers_at(p.layers), (p.layer_count,))
-    _refresh_mirrors(p, layers, me)
-    _wait(p)
+    _begin(p, layers, me)
     loss, _ = _batch(p, layers, me, p.order, p.rows, 0, p.coefficients)
     if me == 0:
         carray(_float64s_at(p.epoch_losses), (1,))[0] = loss
@@ -466,7 +473,8 @@ def predict(program, me):
     """Overwrites `predictions`, and row_losses where there are targets; no thread waits.
 
     Each thread takes its share of all rows through its own part of the slab, piece by piece, and
-    ends early when STOP is set.
+    ends early when STOP is set or when a feature is not finite, which it looks for while the rows
+    are in its cache.
     """
     p = carray(_program_at(program), (1,))[0]
     layers = carray(_layers_at(p.layers), (p.layer_count,))
@@ -478,11 +486,16 @@ def predict(program, me):
     at = me * piece  # where this thread's part of the slab begins
     out = top.output + at * top.ld_out * p.itemsize
     first, last = share(p.rows, GRAIN, me, active)
+    ahead.begin(queue, p.features, p.features_ld * p.itemsize)
     for row in range(first, last, piece):
         if _stopped(p):
             return
         rows = min(piece, last - row)
         features = p.features + row * p.features_ld * p.itemsize
+        if p.check != 0:
+            call(p.check, (features, rows * p.features_ld, p.not_finite))
+            if load_acquire(p.not_finite) != 0:
+                return
         training = p.targets != 0  # the loss may want the outputs before their activation
         ahead.clear(queue)
         _forward(p, layers, at, at + rows, features, p.features_ld, queue, training)

@@ -99,10 +99,17 @@ def run_team(
     Python handler runs at once; an exception that it raises sets the STOP word, which the kernel
     heeds between steps, and is raised again when the team has come to its end.
     """
-    shared[:] = 0
+    shared.fill(0)
     if team == 1 and not interruptible:
         kernel(program, 0)
-        return
+    else:
+        _run_beside(kernel, program, team, shared)
+
+
+def _run_beside(
+    kernel: Callable[[int, int], None], program: int, team: int, shared: np.ndarray
+) -> None:
+    """Run the team on other threads than the calling one, which waits for them and for signals."""
     # Handlers run in the main thread alone, between any two of its instructions. So all that must
     # not be torn apart is done by another thread, and whoever takes the ticket first decides
     # whether that one begins at all.

@@ -1,0 +1,91 @@
+"""All that the kernels of one network read and write, but for the caller's data."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.configuration import Configuration
+from fastbp.kernels import ahead, step, team
+from fastbp.layout import PARTS, Workspace, aligned_zeros
+from fastbp.records import Plan
+
+SCRATCH = 12288  # elements of a thread's gradient strip: 16 rows of a layer of 600 columns and more
+WORD = np.dtype(np.int64)
+
+
+class Memory:
+    """The arrays of a network, and the plans that hold their addresses.
+
+    Parameters
+    ----------
+    parts : Configuration
+        What the network is made of.
+
+    Attributes
+    ----------
+    state : ndarray
+        Parameters and optimizer slots, flat; the same memory as long as the network lives.
+    steps : (1,) ndarray of int64
+        Steps made so far; the kernel counts.
+    gradients : (parts, parameters) ndarray or None
+        One for each part of a long batch, the first of them the sum; made when first needed.
+    snapshot : ndarray or None
+        Like the state; made when first needed.
+    workspace : Workspace or None
+        Likewise.
+    plans : dict
+        By what kind of call they are for. They are dropped before any array is replaced.
+    """
+
+    def __init__(self, parts: Configuration) -> None:
+        layout = self._layout = parts.layout
+        self._sloped = [not activation.from_output for activation in parts.activations]
+        slots = 1 + parts.optimizer.slots
+        self.state = aligned_zeros(slots * layout.parameters, layout.dtype)
+        self.steps = np.zeros(1, WORD)
+        self.gradients: NDArray[Any] | None = None
+        self.snapshot: NDArray[Any] | None = None
+        self.workspace: Workspace | None = None
+        self.plans: dict[tuple[bool, bool | None], Plan] = {}
+        self.shared = aligned_zeros(team.WORDS, WORD)
+        zeros = max(2 * max(layout.strides), step.FOLD * step.FOLDED)
+        self.zeros = aligned_zeros(zeros, layout.dtype)
+        self.ones = np.ones(64, layout.dtype)
+        self.not_finite = np.zeros(1, WORD)  # whether the check of features found one
+        self.loss_parameters = np.array([parts.loss.parameter()])
+        self.row_losses = np.empty(0)
+        self.part_losses = np.empty(PARTS[-1])
+        self.queues = np.empty(0, WORD)
+        self.scratch = np.empty(0, layout.dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held at the moment."""
+        held = [self.state, self.gradients, self.snapshot, self.scratch]
+        arrays = sum(array.nbytes for array in held if array is not None)
+        return arrays + (self.workspace.nbytes if self.workspace else 0)
+
+    def make_room(self, rows: int, members: int, gradients: int) -> None:
+        """Room for `rows` rows at a time and a team, and for whole gradients.
+
+        An interrupt may come after any assignment: what says that there is room is assigned last,
+        and the plans go first.
+        """
+        layout = self._layout
+        if self.workspace is None or self.workspace.rows < rows:
+            self.plans, self.row_losses, self.workspace = (
+                {}, np.empty(rows), Workspace(layout, rows, self._sloped),
+            )  # fmt: skip
+        if self.scratch.size < members * SCRATCH:
+            self.plans, self.queues, self.scratch = (
+                {},
+                aligned_zeros(members * ahead.WORDS, WORD),
+                aligned_zeros(members * SCRATCH, layout.dtype),
+            )
+        if gradients > (0 if self.gradients is None else len(self.gradients)):
+            size = layout.parameters
+            self.plans, self.gradients = (
+                {},
+                aligned_zeros(gradients * size, layout.dtype).reshape(gradients, size),
+            )

@@ -1,0 +1,84 @@
+"""Plans: everything that a kernel needs to know of a network, written down once for each use.
+
+To fill in some hundred fields takes longer than a step of a small network. A call sets the few
+that belong to it: its data and batches, and where the results go.
+"""
+
+from fastbp.configuration import Configuration
+from fastbp.kernels import check, gemm, movement, team, transpose, updates
+from fastbp.kernels.jit import address
+from fastbp.memory import SCRATCH, Memory
+from fastbp.records import Plan
+
+STREAMING = 1 << 19  # bytes: what is larger is not in the L2 cache when it is needed
+
+
+def make(parts: Configuration, memory: Memory, training: bool, labels: bool | None) -> Plan:
+    """A plan but for what each call sets.
+
+    Parameters
+    ----------
+    parts : Configuration
+        What the network is made of.
+    memory : Memory
+        The network's, with room for the call.
+    training : bool
+        Whether it is for training and gradients, or for prediction.
+    labels : bool or None
+        Whether targets are integer class labels; None where there are no targets.
+    """
+    layout, dtype = parts.layout, parts.layout.dtype
+    plan = Plan(layout.layers)
+    program = plan.program
+    program.itemsize, program.features_ld = dtype.itemsize, layout.widths[0]
+    program.shared, program.yield_address = address(memory.shared), team.YIELD_ADDRESS
+    program.on_logits = parts.loss.on_logits
+    program.gemm = gemm.gemm.address(dtype)
+    if training:
+        program.update = parts.optimizer.panel.address(dtype)
+        program.add_parts = updates.add_parts.address(dtype)
+        program.part_losses = address(memory.part_losses)
+        program.part_bytes = layout.parameters * dtype.itemsize
+        program.gather = movement.gather.address(dtype)
+        program.transpose = transpose.transpose.address(dtype)
+        program.row_losses = address(memory.row_losses)
+    else:
+        program.copy_rows = movement.copy_rows.address(dtype)
+    if labels is None:
+        program.check = check.check_finite.address(dtype)
+        program.not_finite = address(memory.not_finite)
+    else:
+        program.loss = parts.loss.panel(labels).address(dtype)
+    program.loss_parameters = address(memory.loss_parameters)
+    program.slots, program.slot_bytes = parts.optimizer.slots, layout.parameters * dtype.itemsize
+    program.scratch, program.scratch_bytes = address(memory.scratch), SCRATCH * dtype.itemsize
+    program.queues, program.streaming = address(memory.queues), STREAMING
+    program.zeros, program.ones = address(memory.zeros), address(memory.ones)
+    program.state, program.state_bytes = address(memory.state), memory.state.nbytes
+    program.step_counter = address(memory.steps)
+    panels = ["training_forward", "backward"] if training else ["forward"]
+    if labels is not None and not training:
+        panels.append("training_forward")  # the loss may want what this one leaves
+    _fill_layers(plan, parts, memory, panels)
+    return plan
+
+
+def _fill_layers(plan: Plan, parts: Configuration, memory: Memory, panels: list[str]) -> None:
+    layout, workspace = parts.layout, memory.workspace
+    assert workspace is not None
+    size, state = layout.dtype.itemsize, address(memory.state)
+    gradient = 0 if memory.gradients is None else address(memory.gradients)
+    for i, (layer, activation) in enumerate(zip(plan.layers, parts.activations, strict=True)):
+        offset = layout.parameter_offsets[i] * size
+        layer.inputs, layer.outputs = layout.widths[i : i + 2]
+        layer.ld_in, layer.ld_out = layout.strides[i : i + 2]
+        layer.weights, layer.gradient = state + offset, gradient + offset
+        layer.mirror = workspace.mirrors[i]
+        layer.below, layer.output = workspace.outputs[i : i + 2]
+        layer.delta_below, layer.delta = workspace.deltas[i : i + 2]
+        layer.slope = workspace.slopes[i]
+        layer.operand = layer.output if activation.from_output else layer.slope
+        for name in panels:
+            panel = getattr(activation, name)
+            if panel is not None:
+                setattr(layer, name, panel.address(layout.dtype))

@@ -1,0 +1,50 @@
+"""Prediction: rows as they were given, converted piece by piece where they must be."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.arrays import contiguous, finite, is_ready
+from fastbp.engine import Engine
+
+PIECE = 1 << 20  # elements that are converted at a time
+
+
+def predict(engine: Engine, source: NDArray[Any], name: str) -> NDArray[Any]:
+    """The outputs of all rows; beside them no more memory is needed than for a piece.
+
+    Parameters
+    ----------
+    engine : Engine
+        The network's.
+    source : (rows, inputs) ndarray
+        What `data.table` returned.
+    name : str
+        What the caller calls the argument, for the message.
+
+    Raises
+    ------
+    ValueError
+        A value is NaN or infinite, or becomes infinite in the network's dtype.
+    """
+    rows, width = source.shape
+    outputs = np.empty((rows, engine.layout.widths[-1]), engine.layout.dtype)
+    if source.size <= PIECE or is_ready(source, engine.layout.dtype):
+        _predict(engine, source, outputs, name, 0)
+        return outputs
+    height = max(1, PIECE // width)
+    for first in range(0, rows, height):
+        piece = slice(first, first + height)
+        _predict(engine, source[piece], outputs[piece], name, first)
+    return outputs
+
+
+def _predict(
+    engine: Engine, source: NDArray[Any], outputs: NDArray[Any], name: str, first_row: int
+) -> None:
+    features = contiguous(source, engine.layout.dtype)
+    # The kernel looks for what is not finite while the rows are in its cache. `finite` finds the
+    # place and raises, unless another thread has just mended it.
+    while not engine.predict(features, outputs):
+        finite(source, engine.layout.dtype, name, first_row)
