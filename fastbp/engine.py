@@ -107,7 +107,7 @@ class Engine:
         """
         rows, most = order.shape[1], STEPS_A_CALL * batch
         if rows <= most:
-            return self._train(data, order, batch, keep=True)
+            return self._train(data, order, batch, keep=rows > batch)
         losses: list[float] = []
         for epoch in order:
             before, total = self.step, 0.0
@@ -115,7 +115,8 @@ class Engine:
                 part = np.ascontiguousarray(epoch[None, start : start + most])
                 result = self._train(data, part, batch, keep=start == 0)
                 if result.failure is not None:
-                    self.state[:] = self._snapshot  # of the epoch's beginning, not the part's
+                    if start or result.failure[1]:  # else nothing was changed
+                        self.state[:] = self._snapshot  # of the epoch's beginning, not the part's
                     self.step = before
                     failure = (len(losses), start // batch + result.failure[1])
                     return TrainingResult(np.array(losses), failure)
@@ -132,7 +133,7 @@ class Engine:
     def _train(
         self, data: Rows, order: NDArray[np.int64], batch: int, keep: bool
     ) -> TrainingResult:
-        """One call of the kernel; `keep`: take a snapshot as each epoch begins."""
+        """One call of the kernel; `keep`: take a snapshot in each epoch's first update."""
         epochs, rows = order.shape
         steps = -(-rows // batch)
         before = self.step
@@ -140,7 +141,7 @@ class Engine:
         coefficients = self.optimizer.coefficients(counted)
         losses = np.full(epochs, np.nan)
         if self._snapshot is None:
-            self._snapshot = np.empty_like(self.state)
+            self._snapshot = aligned_zeros(self.state.size, self.layout.dtype)
         work = epochs * (rows * self.layout.row_flops + steps * STEP_FLOPS)
         members = self._members(batch, work)
         program = self._program(data, batch, members, training=True)
@@ -155,13 +156,13 @@ class Engine:
         program["snapshot"] = address(self._snapshot) if keep else 0
         program["step_counter"] = address(self._steps)
         self._run(step.train, program, members, work)
-        failed = int(program["failed_epoch"][0])
+        failed, failed_step = int(program["failed_epoch"][0]), int(program["failed_step"][0])
         if failed < 0:
             return TrainingResult(losses, None)
-        if order.size > batch:  # else nothing was changed
+        if failed_step > 0:  # else the epoch has changed nothing
             self.state[:] = self._snapshot
             self.step = before + failed * steps
-        return TrainingResult(losses[:failed], (failed, int(program["failed_step"][0])))
+        return TrainingResult(losses[:failed], (failed, failed_step))
 
     def slot(self, number: int) -> NDArray[Any]:
         """The flat view of the parameters (0) or of an optimizer slot (from 1)."""
@@ -242,6 +243,7 @@ class Engine:
         if training:
             program["update"] = self.optimizer.panel.address(dtype)
             program["gather"] = movement.gather.address(dtype)
+            program["stream_rows"] = movement.stream_rows.address()
             program["transpose"] = transpose.transpose.address(dtype)
         else:
             program["copy_rows"] = movement.copy_rows.address(dtype)

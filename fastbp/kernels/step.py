@@ -55,13 +55,13 @@ PROGRAM = _record(
     "features", "features_ld", "targets", "order",  # order: int64 (epochs * rows)
     "updating",       # 1: phase 2 updates; 0: it leaves the gradient in the flat buffer
     "on_logits",      # 1: the loss takes the outputs before the output activation
-    "gemm", "gather", "copy_rows", "transpose", "loss", "update",
+    "gemm", "gather", "copy_rows", "stream_rows", "transpose", "loss", "update",
     "loss_parameters", "row_losses", "epoch_losses",  # float64
     "coefficients", "coefficient_count",  # float64 (steps, count)
     "slot_bytes", "slots", "scratch", "scratch_bytes", "ones", "zeros",
     "queues",         # int64 (team, ahead.WORDS)
     "streaming",      # bytes of W from which on it is prefetched
-    "state", "snapshot", "state_bytes",   # snapshot 0: none is taken
+    "state", "snapshot", "state_bytes",  # snapshot 0: none is taken
     "predictions",    # (rows, outputs) without padding
     "step_counter",   # int64: thread 0 adds 1 for every step made
     "failed_epoch", "failed_step",  # written by thread 0; -1 where no batch failed
@@ -148,6 +148,15 @@ def _update(p, parameters, gradient, count, coefficients):
 
 
 @inline
+def _save(p, start, row_bytes, rows, row_lines):
+    """Copy part of the parameters, and of the slots alike, from address `start` into the snapshot."""
+    for part in range(1 + p.slots):
+        source = start + part * p.slot_bytes
+        to = source - p.state + p.snapshot
+        call(p.stream_rows, (source, to, row_bytes, rows, row_lines))
+
+
+@inline
 def _mirror(p, layer, row, rows, column, columns):
     """Refresh the mirror of W[row : row + rows, column : column + columns]."""
     if layer.mirror != 0:
@@ -185,10 +194,11 @@ def _announce(p, layer, queue, row, rows, column, width, slab_rows):
 
 
 @inline
-def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
+def _gradient(p, layer, me, slab_rows, opening, closing, saving, coefficients):
     """Thread `me`'s rows of one layer: gradient of a slab, and after the last slab the update.
 
     With one slab the gradient of a strip stays in the thread's scratch and never reaches memory.
+    saving: what is updated goes into the snapshot first.
     """
     size, ld = p.itemsize, layer.ld_out
     keep = not (opening and closing and p.updating)  # in the flat buffer
@@ -215,6 +225,8 @@ def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
                  to, to_ld, rows, columns, slab_rows, size, queue, 0),
             )  # fmt: skip
             if updating:
+                if saving:
+                    _save(p, layer.weights + at, ld * size, rows, width * size // 64)
                 if width == ld:
                     _update(p, layer.weights + at, to, rows * ld, coefficients)
                 else:
@@ -233,6 +245,8 @@ def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
                  to, width, 1, columns, slab_rows, size, queue, 0),
             )  # fmt: skip
             if updating:
+                if saving:
+                    _save(p, layer.weights + at, 0, 1, width * size // 64)
                 _update(p, layer.weights + at, to, width, coefficients)
 
 
@@ -242,11 +256,11 @@ def _wait(p):
 
 
 @inline
-def _batch(p, layers, me, order, batch, following, coefficients):
+def _batch(p, layers, me, order, batch, following, saving, coefficients):
     """One batch: returns (mean loss, whether the step was made).
 
     A step is not made when the loss is not finite, or when the team was asked to stop.
-    following: how many rows of `order` come after this batch.
+    following: how many rows of `order` come after this batch; saving: take the snapshot.
     """
     total, done, queue = 0.0, 0, _queue(p, me)
     ahead.clear(queue)
@@ -283,7 +297,7 @@ def _batch(p, layers, me, order, batch, following, coefficients):
             return total / batch, False
         for back in range(p.layer_count):
             layer = layers[p.layer_count - 1 - back]
-            _gradient(p, layer, me, slab, opening, closing, coefficients)
+            _gradient(p, layer, me, slab, opening, closing, saving, coefficients)
         if me == 0:
             store_release(p.shared + 8 * STOP_SEEN, load_acquire(p.shared + 8 * STOP))
         _wait(p)
@@ -302,22 +316,13 @@ def _refresh_mirrors(p, layers, me):
         _mirror(p, layer, first, last - first, 0, layer.outputs)
 
 
-@inline
-def _take_snapshot(p, me):
-    first, last = share(p.state_bytes // 8, 8, me, p.team)
-    source = carray(_words_at(p.state + 8 * first), (last - first,))
-    target = carray(_words_at(p.snapshot + 8 * first), (last - first,))
-    for i in range(last - first):
-        target[i] = source[i]
-
-
 @kernel(INT, INT)
 def train(program, me):
     """Epochs of batches; overwrites parameters, slots, epoch_losses and the record's last fields.
 
     Ends early, after whole steps, when STOP is set, or when a batch's loss
-    is not finite: then failed_epoch and failed_step say where, and the snapshot holds the state
-    at the beginning of that epoch.
+    is not finite: then failed_epoch and failed_step say where, and the snapshot, which an epoch's
+    first update takes, holds the state at the beginning of that epoch.
     """
     p = carray(_program_at(program), (1,))[0]
     layers = carray(_layers_at(p.layers), (p.layer_count,))
@@ -326,15 +331,14 @@ def train(program, me):
     epoch_losses = carray(_float64s_at(p.epoch_losses), (p.epochs,))
     done = 0
     for epoch in range(p.epochs):
-        if p.snapshot != 0:
-            _take_snapshot(p, me)
         total = 0.0
         for row in range(0, p.rows, p.batch):
             batch = min(p.batch, p.rows - row)
             order = p.order + 8 * (epoch * p.rows + row)
             coefficients = p.coefficients + 8 * p.coefficient_count * done
             following = p.epochs * p.rows - epoch * p.rows - row - batch
-            loss, made = _batch(p, layers, me, order, batch, following, coefficients)
+            saving = p.snapshot != 0 and row == 0
+            loss, made = _batch(p, layers, me, order, batch, following, saving, coefficients)
             if not made:
                 if me == 0 and not math.isfinite(loss):
                     p.failed_epoch, p.failed_step = epoch, row // p.batch
@@ -356,7 +360,7 @@ def differentiate(program, me):
     layers = carray(_layers_at(p.layers), (p.layer_count,))
     _refresh_mirrors(p, layers, me)
     _wait(p)
-    loss, _ = _batch(p, layers, me, p.order, p.rows, 0, p.coefficients)
+    loss, _ = _batch(p, layers, me, p.order, p.rows, 0, False, p.coefficients)
     if me == 0:
         carray(_float64s_at(p.epoch_losses), (1,))[0] = loss
 
