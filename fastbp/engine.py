@@ -34,6 +34,17 @@ class TrainingResult(NamedTuple):
     failure: tuple[int, int] | None  # epoch and batch of a loss that was not finite
 
 
+def drawn_order(rng: np.random.Generator | None, epochs: int, rows: int) -> NDArray[np.int64]:
+    """The rows that each epoch visits, (epochs, rows): shuffled by `rng`, or in order without."""
+    if rng is None:
+        return np.tile(np.arange(rows, dtype=np.int64), (epochs, 1))
+    order = np.zeros((epochs, rows), np.int64)
+    for epoch in order:  # several times as fast as rng.shuffle
+        fractions = rng.random(rows)
+        movement.permutation.call()(address(epoch), address(fractions), rows)
+    return order
+
+
 class Engine:
     """The memory and the kernels of one network.
 
@@ -254,12 +265,11 @@ class Engine:
         program["row_losses"] = address(self._row_losses)
         program["slot_bytes"] = layout.parameters * dtype.itemsize
         program["scratch"] = address(self._scratch)
-        row_bytes = layout.widths[0] * dtype.itemsize
         queues = self._queues.reshape(-1, ahead.WORDS)
         queues[:] = 0  # a call that ended early leaves row numbers whose memory may be gone
-        queues[:, ahead.FEATURES] = address(data.features)
-        queues[:, ahead.ROW_BYTES] = row_bytes
-        queues[:, ahead.ROW_LINES] = -(-row_bytes // 64)
+        for at, rows in ((ahead.FEATURES, data.features), (ahead.TARGETS, data.targets)):
+            if rows is not None:
+                queues[:, at : at + ahead.NUMBERS] = ahead.listed(address(rows), rows.strides[0])
         program["queues"], program["streaming"] = address(self._queues), STREAMING
         program["slots"] = self.optimizer.slots
         program["scratch_bytes"] = SCRATCH * dtype.itemsize

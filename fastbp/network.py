@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastbp import configuration, data, initializers, persistence
 from fastbp.activations import Activation
 from fastbp.configuration import Configuration
-from fastbp.engine import Engine
+from fastbp.engine import Engine, drawn_order
 from fastbp.history import History
 from fastbp.losses import Loss
 from fastbp.optimizers import Optimizer
@@ -232,10 +232,7 @@ class Network:
             flops = count * self._configuration.layout.row_flops
             together = max(1, min(ORDER_A_CALL // count, FLOPS_A_CALL // flops))
         together = min(together, epochs - history.epochs)
-        order = np.tile(np.arange(count, dtype=np.int64), (together, 1))
-        if shuffle:
-            for epoch in order:
-                self._rng.shuffle(epoch)
+        order = drawn_order(self._rng if shuffle else None, together, count)
         result = self._engine.train(rows, order, batch)
         for loss in result.losses:
             quantities = {"loss": loss}

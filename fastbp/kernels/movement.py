@@ -1,4 +1,4 @@
-"""Kernels that only move rows: gather by index, copy between strides, copy past the cache."""
+"""Kernels that only move rows: draw their order, gather by it, copy, also past the cache."""
 
 from numba import carray, types
 
@@ -6,6 +6,21 @@ from fastbp.kernels.jit import INT, REAL, kernel
 from fastbp.kernels.simd import advance, restrict, stream_line
 
 INDICES = types.CPointer(types.int64)
+FRACTIONS = types.CPointer(types.float64)
+
+
+@kernel(INDICES, FRACTIONS, INT)
+def permutation(order, fractions, rows):
+    """order[:rows] = 0 ... rows - 1, shuffled by as many random numbers in [0, 1).
+
+    Fisher and Yates's shuffle inside out (Knuth, The Art of Computer Programming 2, 3.4.2): entry
+    i is drawn from i + 1 ones. With 53 random bits no draw is off by more than rows / 2**53.
+    """
+    index, draws = carray(order, (rows,)), carray(fractions, (rows,))
+    for i in range(rows):
+        j = int(draws[i] * (i + 1))
+        index[i] = index[j]
+        index[j] = i
 
 
 @kernel(REAL, INT, INDICES, INT, REAL, INT, INT)

@@ -177,19 +177,19 @@ def _queue(p, me):
 def _announce(p, layer, queue, row, rows, column, width, slab_rows):
     """Prefetch what the update of a strip will touch while its gradient is computed."""
     following = layer.below + (row + rows) * p.itemsize  # activations of the strip after it
-    ahead.add(queue, following, 0, layer.ld_in * p.itemsize, slab_rows)
+    ahead.add(queue, following, 1, layer.ld_in * p.itemsize, slab_rows)
     at = (row * layer.ld_out + column) * p.itemsize
     lines = (width * p.itemsize + 63) // 64
     for part in range(1 + p.slots):
         start = layer.weights + part * p.slot_bytes + at
         if width == layer.ld_out:
-            ahead.add(queue, start, ahead.CONTIGUOUS, 0, rows * lines)
+            ahead.add(queue, start, 0, 0, rows * lines)
         else:  # rows of 32 lines: a strip of a wide layer has 30 for float32, 60 for float64
             for half in range((lines + 31) // 32):
-                ahead.add(queue, start + 2048 * half, 5, layer.ld_out * p.itemsize, rows * 32)
+                ahead.add(queue, start + 2048 * half, 32, layer.ld_out * p.itemsize, rows * 32)
     if layer.mirror != 0:
         mirror = layer.mirror + (column * layer.ld_in + row) * p.itemsize
-        ahead.add(queue, mirror, 0, layer.ld_in * p.itemsize, width)
+        ahead.add(queue, mirror, 1, layer.ld_in * p.itemsize, width)
     ahead.spread(queue, rows * width * p.itemsize // TILE_BYTES * slab_rows)
 
 
@@ -251,6 +251,17 @@ def _gradient(p, layer, me, slab_rows, opening, closing, saving, coefficients):
 
 
 @inline
+def _turns(p, layers, me):
+    """Turns of tiles that a row of the batch takes of thread `me`'s gradients."""
+    size = 0
+    for number in range(p.layer_count):
+        layer = layers[number]
+        first, last = share(layer.inputs, GRAIN, me, p.team)
+        size += (last - first) * layer.ld_out
+    return size * p.itemsize // TILE_BYTES
+
+
+@inline
 def _wait(p):
     barrier(p.shared, p.team, p.yield_address)
 
@@ -292,7 +303,8 @@ def _batch(p, layers, me, order, batch, following, saving, coefficients):
         opening, closing = done == 0, done + slab == batch
         after = min(p.slab, batch - done - slab if not closing else min(batch, following))
         first, last = share(after, GRAIN, me, p.team)
-        ahead.announce(queue, order + 8 * (done + slab + first), last - first)
+        turns = _turns(p, layers, me) * slab
+        ahead.announce(queue, order + 8 * (done + slab + first), last - first, turns)
         if closing and not math.isfinite(total):
             return total / batch, False
         for back in range(p.layer_count):
