@@ -181,7 +181,7 @@ def _cycles_now():
 
 
 ORDER = [
-    "gemm", "gather", "forward", "activation", "loss", "derivative", "delta", "gradient", "update", "mirror"
+    "gather", "forward", "activation", "loss", "derivative", "delta", "gradient", "update", "mirror"
 ]  # fmt: skip
 
 

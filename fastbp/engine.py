@@ -12,7 +12,7 @@ from fastbp import plans
 from fastbp.configuration import Configuration
 from fastbp.kernels import step, team
 from fastbp.kernels.jit import Kernel, address
-from fastbp.layout import cut_batch, slab_rows
+from fastbp.layout import aligned_zeros, cut_batch, slab_rows
 from fastbp.memory import Memory
 from fastbp.records import Plan, Program
 from fastbp.rows import Rows
@@ -91,7 +91,7 @@ class Engine:
         """
         rows, most = order.shape[1], STEPS_A_CALL * batch
         if rows <= most:
-            return self._train(data, order, batch, keep=True)
+            return self._train(data, order, batch, keep=rows > batch)
         losses: list[float] = []
         for epoch in order:
             before, total = self.step, 0.0
@@ -99,9 +99,8 @@ class Engine:
                 part = np.ascontiguousarray(epoch[None, start : start + most])
                 result = self._train(data, part, batch, keep=start == 0)
                 if result.failure is not None:
-                    self.state[:] = (
-                        self._memory.snapshot
-                    )  # of the epoch's beginning, not the part's
+                    if start or result.failure[1]:  # else nothing was changed
+                        self.state[:] = self._memory.snapshot  # of the epoch's beginning
                     self.step = before
                     failure = (len(losses), start // batch + result.failure[1])
                     return TrainingResult(np.array(losses), failure)
@@ -120,20 +119,20 @@ class Engine:
     def _train(
         self, data: Rows, order: NDArray[np.int64], batch: int, keep: bool
     ) -> TrainingResult:
-        """One call of the kernel; `keep`: take a snapshot as each epoch begins."""
+        """One call of the kernel; `keep`: take a snapshot in each epoch's first update."""
         epochs, rows = order.shape
         memory, before, losses = self._memory, self.step, np.full(epochs, np.nan)
         if memory.snapshot is None:
-            memory.snapshot = np.empty_like(self.state)
+            memory.snapshot = aligned_zeros(self.state.size, self.layout.dtype)
         snapshot = address(memory.snapshot) if keep else 0
         program = self._steps(data, address(order), epochs, rows, batch, address(losses), snapshot)
-        failed = program.failed_epoch
+        failed, failed_step = program.failed_epoch, program.failed_step
         if failed < 0:
             return TrainingResult(losses, None)
-        if order.size > batch:  # else nothing was changed
+        if failed_step > 0:  # else the epoch has changed nothing
             self.state[:] = memory.snapshot
             self.step = before + failed * -(-rows // batch)
-        return TrainingResult(losses[:failed], (failed, program.failed_step))
+        return TrainingResult(losses[:failed], (failed, failed_step))
 
     def _steps(
         self, data: Rows, order: int, epochs: int, rows: int, batch: int, losses: int, snapshot: int

@@ -39,6 +39,8 @@ def make(parts: Configuration, memory: Memory, training: bool, labels: bool | No
         program.add_parts = updates.add_parts.address(dtype)
         program.part_losses = address(memory.part_losses)
         program.part_bytes = layout.parameters * dtype.itemsize
+        program.stream_rows = movement.stream_rows.address()
+        program.target_bytes = 8 if labels else layout.widths[-1] * dtype.itemsize
         program.gather = movement.gather.address(dtype)
         program.transpose = transpose.transpose.address(dtype)
         program.row_losses = address(memory.row_losses)

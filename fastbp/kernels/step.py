@@ -55,17 +55,18 @@ PROGRAM = _record(
     "parts",          # of a long batch, each one thread's; 0: the team shares every slab
     "part_bytes", "part_losses",  # from a part's gradient to the next one's; float64 (parts,)
     "batch", "rows", "epochs",
-    "features", "features_ld", "targets", "order",  # order: int64 (epochs * rows)
+    "features", "features_ld", "targets", "target_bytes",  # target_bytes: of a row
+    "order",          # int64 (epochs * rows)
     "updating",       # 1: phase 2 updates; 0: it leaves the gradient in the flat buffer
     "on_logits",      # 1: the loss takes the outputs before the output activation
-    "gemm", "gather", "copy_rows", "transpose", "loss", "update", "add_parts",
+    "gemm", "gather", "copy_rows", "stream_rows", "transpose", "loss", "update", "add_parts",
     "check", "not_finite",  # for `predict` of unchecked features, else 0; int64 that it sets to 1
     "loss_parameters", "row_losses", "epoch_losses",  # float64
     "coefficients", "coefficient_count",  # float64 (steps, count)
     "slot_bytes", "slots", "scratch", "scratch_bytes", "ones", "zeros",
     "queues",         # int64 (team, ahead.WORDS)
     "streaming",      # bytes of W from which on it is prefetched
-    "state", "snapshot", "state_bytes",   # snapshot 0: none is taken
+    "state", "snapshot", "state_bytes",  # snapshot 0: none is taken
     "predictions",    # (rows, outputs) without padding
     "step_counter",   # int64: thread 0 adds 1 for every step made
     "failed_epoch", "failed_step",  # written by thread 0; -1 where no batch failed
@@ -152,6 +153,15 @@ def _update(p, parameters, gradient, count, coefficients):
 
 
 @inline
+def _save(p, start, row_bytes, rows, row_lines):
+    """Copy rows of the parameters from address `start`, and of the slots, into the snapshot."""
+    for part in range(1 + p.slots):
+        source = start + part * p.slot_bytes
+        to = source - p.state + p.snapshot
+        call(p.stream_rows, (source, to, row_bytes, rows, row_lines))
+
+
+@inline
 def _mirror(p, layer, row, rows, column, columns):
     """Refresh the mirror of W[row : row + rows, column : column + columns]."""
     if layer.mirror != 0:
@@ -172,19 +182,19 @@ def _queue(p, me):
 def _announce(p, layer, queue, row, rows, column, width, slab_rows):
     """Prefetch what the update of a strip will touch while its gradient is computed."""
     following = layer.below + (row + rows) * p.itemsize  # activations of the strip after it
-    ahead.add(queue, following, 0, layer.ld_in * p.itemsize, slab_rows)
+    ahead.add(queue, following, 1, layer.ld_in * p.itemsize, slab_rows)
     at = (row * layer.ld_out + column) * p.itemsize
     lines = (width * p.itemsize + 63) // 64
     for part in range(1 + p.slots):
         start = layer.weights + part * p.slot_bytes + at
         if width == layer.ld_out:
-            ahead.add(queue, start, ahead.CONTIGUOUS, 0, rows * lines)
+            ahead.add(queue, start, 0, 0, rows * lines)
         else:  # rows of 32 lines: a strip of a wide layer has 30 for float32, 60 for float64
             for half in range((lines + 31) // 32):
-                ahead.add(queue, start + 2048 * half, 5, layer.ld_out * p.itemsize, rows * 32)
+                ahead.add(queue, start + 2048 * half, 32, layer.ld_out * p.itemsize, rows * 32)
     if layer.mirror != 0:
         mirror = layer.mirror + (column * layer.ld_in + row) * p.itemsize
-        ahead.add(queue, mirror, 0, layer.ld_in * p.itemsize, width)
+        ahead.add(queue, mirror, 1, layer.ld_in * p.itemsize, width)
     ahead.spread(queue, rows * width * p.itemsize // TILE_BYTES * slab_rows)
 
 
@@ -215,10 +225,11 @@ def _column_sums(p, delta, ld, columns, rows, start, to, me):
 
 
 @inline
-def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
+def _gradient(p, layer, me, slab_rows, opening, closing, saving, coefficients):
     """Thread `me`'s rows of one layer: gradient of a slab, and after the last slab the update.
 
     With one slab the gradient of a strip stays in the thread's scratch and never reaches memory.
+    saving: what is updated goes into the snapshot first.
     """
     size, ld = p.itemsize, layer.ld_out
     keep = not (opening and closing and p.updating)  # in the flat buffer
@@ -245,6 +256,8 @@ def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
                  to, to_ld, rows, columns, slab_rows, size, queue, 0),
             )  # fmt: skip
             if updating:
+                if saving:
+                    _save(p, layer.weights + at, ld * size, rows, width * size // 64)
                 if width == ld:
                     _update(p, layer.weights + at, to, rows * ld, coefficients)
                 else:
@@ -260,7 +273,20 @@ def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
             start = p.zeros if opening else to
             _column_sums(p, delta, ld, columns, slab_rows, start, to, me)
             if updating:
+                if saving:
+                    _save(p, layer.weights + at, 0, 1, width * size // 64)
                 _update(p, layer.weights + at, to, width, coefficients)
+
+
+@inline
+def _turns(p, layers, me):
+    """Turns of tiles that a row of the batch takes of thread `me`'s gradients."""
+    size = 0
+    for number in range(p.layer_count):
+        layer = layers[number]
+        first, last = share(layer.inputs, GRAIN, me, p.team)
+        size += (last - first) * layer.ld_out
+    return size * p.itemsize // TILE_BYTES
 
 
 @inline
@@ -313,7 +339,7 @@ def _part(p, layers, me, number, parts, order, batch):
 
 
 @inline
-def _join(p, layer, me, parts, coefficients):
+def _join(p, layer, me, parts, saving, coefficients):
     """Thread `me`'s rows of one layer: the sum of the parts' gradients, in order; the update."""
     first, last = share(layer.inputs, GRAIN, me, p.team)
     at = first * layer.ld_out * p.itemsize
@@ -321,12 +347,14 @@ def _join(p, layer, me, parts, coefficients):
     count = (last - first + biases) * layer.ld_out
     call(p.add_parts, (layer.gradient + at, p.part_bytes, parts, count))
     if p.updating:
+        if saving:
+            _save(p, layer.weights + at, 0, 1, count * p.itemsize // 64)
         _update(p, layer.weights + at, layer.gradient + at, count, coefficients)
         _mirror(p, layer, first, last - first, 0, layer.outputs)
 
 
 @inline
-def _batch_in_parts(p, layers, me, order, batch, coefficients):
+def _batch_in_parts(p, layers, me, order, batch, saving, coefficients):
     """`_batch` of a small network with a long batch: a thread works alone on whole parts."""
     part_losses = carray(_float64s_at(p.part_losses), (p.parts,))
     parts = min(p.parts, (batch + GRAIN - 1) // GRAIN)  # none is empty
@@ -344,7 +372,7 @@ def _batch_in_parts(p, layers, me, order, batch, coefficients):
     if not math.isfinite(total):
         return total / batch, False
     for n in range(p.layer_count):
-        _join(p, layers[n], me, parts, coefficients)
+        _join(p, layers[n], me, parts, saving, coefficients)
     if me == 0:
         store_release(p.shared + 8 * STOP_SEEN, load_acquire(p.shared + 8 * STOP))
     _wait(p)
@@ -352,16 +380,16 @@ def _batch_in_parts(p, layers, me, order, batch, coefficients):
 
 
 @inline
-def _batch(p, layers, me, order, batch, following, coefficients):
+def _batch(p, layers, me, order, batch, following, saving, coefficients):
     """One batch: returns (mean loss, whether the step was made).
 
     A step is not made when the loss is not finite, or when the team was asked to stop.
-    following: how many rows of `order` come after this batch.
+    following: how many rows of `order` come after this batch; saving: take the snapshot.
     """
     total, done, queue = 0.0, 0, _queue(p, me)
     ahead.clear(queue)
     if p.parts > 0:
-        return _batch_in_parts(p, layers, me, order, batch, coefficients)
+        return _batch_in_parts(p, layers, me, order, batch, saving, coefficients)
     while done < batch:
         slab = min(p.slab, batch - done)
         first, last = share(slab, GRAIN, me, p.team)
@@ -379,12 +407,13 @@ def _batch(p, layers, me, order, batch, following, coefficients):
         opening, closing = done == 0, done + slab == batch
         after = min(p.slab, batch - done - slab if not closing else min(batch, following))
         first, last = share(after, GRAIN, me, p.team)
-        ahead.announce(queue, order + 8 * (done + slab + first), last - first)
+        turns = _turns(p, layers, me) * slab
+        ahead.announce(queue, order + 8 * (done + slab + first), last - first, turns)
         if closing and not math.isfinite(total):
             return total / batch, False
         for back in range(p.layer_count):
             layer = layers[p.layer_count - 1 - back]
-            _gradient(p, layer, me, slab, opening, closing, coefficients)
+            _gradient(p, layer, me, slab, opening, closing, saving, coefficients)
         if me == 0:
             store_release(p.shared + 8 * STOP_SEEN, load_acquire(p.shared + 8 * STOP))
         _wait(p)
@@ -406,18 +435,10 @@ def _refresh_mirrors(p, layers, me):
 @inline
 def _begin(p, layers, me):
     """What comes before the first batch: an empty queue, and all mirrors anew."""
-    ahead.begin(_queue(p, me), p.features, p.features_ld * p.itemsize)
+    feature_bytes = p.features_ld * p.itemsize
+    ahead.begin(_queue(p, me), p.features, feature_bytes, p.targets, p.target_bytes)
     _refresh_mirrors(p, layers, me)
     _wait(p)
-
-
-@inline
-def _take_snapshot(p, me):
-    first, last = share(p.state_bytes // 8, 8, me, p.team)
-    source = carray(_words_at(p.state + 8 * first), (last - first,))
-    target = carray(_words_at(p.snapshot + 8 * first), (last - first,))
-    for i in range(last - first):
-        target[i] = source[i]
 
 
 @kernel(INT, INT)
@@ -425,8 +446,8 @@ def train(program, me):
     """Epochs of batches; overwrites parameters, slots, epoch_losses and the record's last fields.
 
     Ends early, after whole steps, when STOP is set, or when a batch's loss
-    is not finite: then failed_epoch and failed_step say where, and the snapshot holds the state
-    at the beginning of that epoch.
+    is not finite: then failed_epoch and failed_step say where, and the snapshot, which an epoch's
+    first update takes, holds the state at the beginning of that epoch.
     """
     p = carray(_program_at(program), (1,))[0]
     layers = carray(_layers_at(p.layers), (p.layer_count,))
@@ -434,15 +455,14 @@ def train(program, me):
     epoch_losses = carray(_float64s_at(p.epoch_losses), (p.epochs,))
     done = 0
     for epoch in range(p.epochs):
-        if p.snapshot != 0:
-            _take_snapshot(p, me)
         total = 0.0
         for row in range(0, p.rows, p.batch):
             batch = min(p.batch, p.rows - row)
             order = p.order + 8 * (epoch * p.rows + row)
             coefficients = p.coefficients + 8 * p.coefficient_count * done
             following = p.epochs * p.rows - epoch * p.rows - row - batch
-            loss, made = _batch(p, layers, me, order, batch, following, coefficients)
+            saving = p.snapshot != 0 and row == 0
+            loss, made = _batch(p, layers, me, order, batch, following, saving, coefficients)
             if not made:
                 if me == 0 and not math.isfinite(loss):
                     p.failed_epoch, p.failed_step = epoch, row // p.batch
@@ -463,7 +483,7 @@ def differentiate(program, me):
     p = carray(_program_at(program), (1,))[0]
     layers = carray(_layers_at(p.layers), (p.layer_count,))
     _begin(p, layers, me)
-    loss, _ = _batch(p, layers, me, p.order, p.rows, 0, p.coefficients)
+    loss, _ = _batch(p, layers, me, p.order, p.rows, 0, False, p.coefficients)
     if me == 0:
         carray(_float64s_at(p.epoch_losses), (1,))[0] = loss
 
@@ -486,7 +506,7 @@ def predict(program, me):
     at = me * piece  # where this thread's part of the slab begins
     out = top.output + at * top.ld_out * p.itemsize
     first, last = share(p.rows, GRAIN, me, active)
-    ahead.begin(queue, p.features, p.features_ld * p.itemsize)
+    ahead.begin(queue, 0, 0, 0, 0)
     for row in range(first, last, piece):
         if _stopped(p):
             return
