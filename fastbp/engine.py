@@ -258,8 +258,8 @@ class Engine:
         """
         memory, layout = self._memory, self.layout
         slab, parts = cut_batch(layout, rows) if training else (slab_rows(layout, rows), 0)
-        adding = whole or (training and slab < rows)
-        memory.make_room(slab * members if parts else slab, members, max(parts, adding))
+        gradients = max(parts, int(whole or (training and slab < rows)))
+        memory.make_room(slab * members if parts else slab, members, gradients)
         labels = None if targets is None else targets.ndim == 1
         plan = memory.plans.get((training, labels))
         if plan is None:

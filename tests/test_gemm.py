@@ -228,7 +228,9 @@ def test_a_tile_of_one_vector_asks_for_nothing():
     [(64, 256, 4), (16, 256, 5), (64, 40, 2), (0, 8, 1), (8, 8, 1), (0, 4, 1), (64, 3136, 49)],
 )
 def test_listed_rows_are_asked_for_whole(address, stride, lines):
-    _, width, inverse, _ = ahead.listed(address, stride)
+    words = np.zeros(ahead.WORDS, np.int64)
+    list_rows(words, ahead.TARGETS, address, stride)
+    width, inverse = (int(words[ahead.TARGETS + i]) for i in (ahead.WIDTH, ahead.INVERSE))
     assert width == lines
     numbers = np.arange(20_000) if lines > 1 else np.arange(5)
     assert (numbers * inverse >> 32 == numbers // width).all()

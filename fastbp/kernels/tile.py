@@ -37,8 +37,9 @@ def tile_shape() -> TileShape:
     return TileShape(4, 2)  # SSE: 8 + 2 + 1, and one for the product, of 16
 
 
-def prefetch_line(builder, k, table, width, inverse, stride, numbers, first, slow):
+def prefetch_line(builder, k, fields, slow):
     """Ask for line first + (k >> slow) of a table; what these are, ahead.py tells."""
+    table, width, inverse, stride, numbers, first = fields
     line = builder.add(first, builder.ashr(k, slow))
     row = builder.lshr(builder.mul(line, inverse), I64(32))
     column = builder.sub(line, builder.mul(row, width))
@@ -92,13 +93,13 @@ def make_tile(rows, vectors):
                 for j in range(vectors):
                     longer[i, j] = v.fma(copies, row[j], chains[i, j])
             if vectors > 1:  # a narrow tile is bound by its loads as it is
-                *table, slow, turns = (builder.extract_value(ahead, i) for i in range(8))
+                *fields, slow, turns = (builder.extract_value(ahead, i) for i in range(8))
                 between = builder.and_(k, builder.sub(builder.shl(I64(1), slow), I64(1)))
                 due = builder.icmp_signed("==", between, I64(0))
                 with builder.if_then(
                     builder.and_(due, builder.icmp_signed("<", k, turns)), likely=False
                 ):
-                    prefetch_line(builder, k, *table, slow)
+                    prefetch_line(builder, k, fields, slow)
             next_k = builder.add(k, I64(1))
             turned = builder.block
             k.add_incoming(I64(0), entry)
