@@ -20,6 +20,7 @@ from fastbp.schedule import Schedule
 
 FLOPS_A_THREAD = 600_000  # of one step: less does not pay for another thread at the barriers
 SLOWEST = 1e10  # operations a second that even a slow machine does, to bound a call's duration
+ALONE = 1 << 13  # parameters whose update a single thread does as a whole
 BLINK = 0.05  # seconds: a call that may take longer must not keep a signal waiting
 STEP_FLOPS = 20_000  # operations that the slowest machine does in what a step takes around them
 THREAD_START = 5_000_000  # operations done in the time that starting a thread takes
@@ -258,6 +259,8 @@ class Engine:
         """
         memory, layout = self._memory, self.layout
         slab, parts = cut_batch(layout, rows) if training else (slab_rows(layout, rows), 0)
+        if training and members == 1 and slab >= rows and layout.parameters <= ALONE:
+            parts = 1  # the same numbers by fewer calls
         gradients = max(parts, int(whole or (training and slab < rows)))
         memory.make_room(slab * members if parts else slab, members, gradients)
         labels = None if targets is None else targets.ndim == 1

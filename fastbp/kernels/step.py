@@ -339,18 +339,35 @@ def _part(p, layers, me, number, parts, order, batch):
 
 
 @inline
-def _join(p, layer, me, parts, saving, coefficients):
-    """Thread `me`'s rows of one layer: the sum of the parts' gradients, in order; the update."""
-    first, last = share(layer.inputs, GRAIN, me, p.team)
-    at = first * layer.ld_out * p.itemsize
-    biases = 1 if me == p.team - 1 else 0
-    count = (last - first + biases) * layer.ld_out
-    call(p.add_parts, (layer.gradient + at, p.part_bytes, parts, count))
+def _join_run(p, weights, gradient, count, parts, saving, coefficients):
+    """A run of parameters: the sum of the parts' gradients, in order, and the update."""
+    if parts > 1:
+        call(p.add_parts, (gradient, p.part_bytes, parts, count))
     if p.updating:
         if saving:
-            _save(p, layer.weights + at, 0, 1, count * p.itemsize // 64)
-        _update(p, layer.weights + at, layer.gradient + at, count, coefficients)
+            _save(p, weights, 0, 1, count * p.itemsize // 64)
+        _update(p, weights, gradient, count, coefficients)
+
+
+@inline
+def _join(p, layer, me, parts, saving, coefficients):
+    """Thread `me`'s rows of one layer; its last thread has the biases too."""
+    first, last = share(layer.inputs, GRAIN, me, p.team)
+    at = first * layer.ld_out * p.itemsize
+    count = (last - first + (1 if me == p.team - 1 else 0)) * layer.ld_out
+    _join_run(p, layer.weights + at, layer.gradient + at, count, parts, saving, coefficients)
+    if p.updating:
         _mirror(p, layer, first, last - first, 0, layer.outputs)
+
+
+@inline
+def _join_all(p, layers, parts, saving, coefficients):
+    """All parameters as one run, for a thread that is alone."""
+    count = p.part_bytes // p.itemsize
+    _join_run(p, p.state, layers[0].gradient, count, parts, saving, coefficients)
+    if p.updating:
+        for n in range(p.layer_count):
+            _mirror(p, layers[n], 0, layers[n].inputs, 0, layers[n].outputs)
 
 
 @inline
@@ -371,8 +388,11 @@ def _batch_in_parts(p, layers, me, order, batch, saving, coefficients):
         total += part_losses[number]
     if not math.isfinite(total):
         return total / batch, False
-    for n in range(p.layer_count):
-        _join(p, layers[n], me, parts, saving, coefficients)
+    if p.team == 1:
+        _join_all(p, layers, parts, saving, coefficients)
+    else:
+        for n in range(p.layer_count):
+            _join(p, layers[n], me, parts, saving, coefficients)
     if me == 0:
         store_release(p.shared + 8 * STOP_SEEN, load_acquire(p.shared + 8 * STOP))
     _wait(p)
