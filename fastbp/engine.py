@@ -22,8 +22,9 @@ FLOPS_A_THREAD = 600_000  # of one step: less does not pay for another thread at
 SLOWEST = 1e10  # operations a second that even a slow machine does, to bound a call's duration
 ALONE = 1 << 13  # parameters whose update a single thread does as a whole
 BLINK = 0.05  # seconds: a call that may take longer must not keep a signal waiting
+BRIEF = 1_000_000  # operations during which other threads can wait for the GIL
 STEP_FLOPS = 20_000  # operations that the slowest machine does in what a step takes around them
-THREAD_START = 5_000_000  # operations done in the time that starting a thread takes
+THREAD_START = 40_000_000  # operations that a core does while a thread is started
 STEPS_A_CALL = 1 << 16  # bounds the memory of the coefficients of a call
 
 _numbers = np.arange(1024, dtype=np.int64)  # the order of a batch that is taken as it is
@@ -45,7 +46,7 @@ class Engine:
     parts : Configuration
         What the network is made of.
     threads : int or None
-        Threads of a team; None for as many as help.
+        Threads of a team; None for as many as help. A prediction has no more than help.
 
     Attributes
     ----------
@@ -217,7 +218,10 @@ class Engine:
     ) -> bool:
         """Call the kernel of prediction; all but the rows and `targets` are addresses."""
         work = rows * self.layout.row_flops // 3
-        members = self._members(rows, work)
+        members = min(work // THREAD_START, -(-rows // step.GRAIN))
+        if members > 1:
+            members = min(members, self.threads or team.available_cores())
+        members = max(1, members)
         plan = self._plan(False, targets, rows, members)
         program = plan.program
         program.rows, program.predictions = rows, outputs
@@ -232,18 +236,20 @@ class Engine:
 
     def _members(self, batch: int, work: int) -> int:
         """Threads of a team for batches of this many rows and a call of `work` operations."""
-        if self.threads is None and work < THREAD_START:
+        pays = work // THREAD_START
+        if self.threads is None and pays < 2:
             return 1
         widest = max(batch, *self.layout.widths[:-1])
         useful = -(-widest // step.GRAIN)
         if self.threads is not None:
             return min(self.threads, useful)
-        useful = min(useful, batch * self.layout.row_flops // FLOPS_A_THREAD)
+        useful = min(useful, pays, batch * self.layout.row_flops // FLOPS_A_THREAD)
         return min(useful, team.available_cores()) if useful > 1 else 1
 
     def _run(self, kernel: Kernel, plan: Plan, members: int, work: int) -> None:
+        call = kernel.call(release=members > 1 or work > BRIEF)
         interruptible = work > SLOWEST * BLINK
-        team.run_team(kernel.call(), plan.address, members, self._memory.shared, interruptible)
+        team.run_team(call, plan.address, members, self._memory.shared, interruptible)
 
     def _plan(
         self,

@@ -55,8 +55,9 @@ class Network:
     rng : int, numpy.random.Generator or None
         Seeds the initial weights and the shuffling, as ``numpy.random.default_rng`` takes it.
     threads : int, optional
-        Threads to train and predict with; None for as many as help this shape, and never more
-        than the cores that the process may use. The numbers do not depend on it.
+        Threads to train with, and to predict with where there are rows enough; None for as many
+        as help this shape, and never more than the cores that the process may use. The numbers do
+        not depend on it.
 
     Examples
     --------

@@ -13,6 +13,7 @@ def machine(monkeypatch, tmp_path):
     """A machine of 6 usable cores whose control group files are written by the test."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(1, 12, 2)), raising=False)
     monkeypatch.setattr(team, "Path", lambda path: tmp_path / path.lstrip("/"))
+    monkeypatch.setattr(team, "_cgroup_quota", team._cgroup_quota.__wrapped__)
 
     def write(**files):
         for name, content in files.items():

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from ctypes import CFUNCTYPE, addressof, c_char, c_int64
+from ctypes import CFUNCTYPE, PYFUNCTYPE, addressof, c_char, c_int64
 from pathlib import Path
 from typing import Any
 
@@ -179,9 +179,14 @@ class Kernel:
         return int(self.compiled(dtype).address)
 
     @functools.cache  # noqa: B019 - kernels are module globals and live as long as the process
-    def call(self, dtype: Any = "float32") -> Callable[..., None]:
-        """A Python callable taking addresses and sizes as ints; it runs without the GIL."""
-        return CFUNCTYPE(None, *[c_int64] * len(self.signature))(self.address(dtype))
+    def call(self, dtype: Any = "float32", release: bool = True) -> Callable[..., None]:
+        """A Python callable taking addresses and sizes as ints; it runs without the GIL.
+
+        Not so without `release`, for calls of microseconds: another thread that takes the GIL
+        meanwhile keeps it for 5 milliseconds.
+        """
+        kind = CFUNCTYPE if release else PYFUNCTYPE
+        return kind(None, *[c_int64] * len(self.signature))(self.address(dtype))
 
 
 def kernel(*signature: Any) -> Callable[[Callable[..., Any]], Kernel]:

@@ -6,6 +6,7 @@ Every thread of a team runs the same kernel (single program, multiple data) with
 import _thread
 import contextlib
 import ctypes
+import functools
 import os
 import sys
 import threading
@@ -68,6 +69,7 @@ def available_cores() -> int:
     return max(1, min(cores, _cgroup_quota()))
 
 
+@functools.cache  # to read the files takes as long as to predict a hundred rows
 def _cgroup_quota() -> int:
     """Whole cores that the control group grants, or a large number where there is no limit."""
     unlimited = 1 << 20
