@@ -23,7 +23,7 @@ BLINK = 0.05  # seconds: a call that may take longer must not keep a signal wait
 STEP_FLOPS = 20_000  # operations that the slowest machine does in what a step takes around them
 THREAD_START = 5_000_000  # operations done in the time that starting a thread takes
 STEPS_A_CALL = 1 << 16  # bounds the memory of the coefficients of a call
-SCRATCH = 12288  # elements of a thread's gradient strip: 16 rows of a layer of 600 columns and more
+SCRATCH = 12288  # elements of a thread: a strip of step.STRIP, or of step.LEAST_STRIP rows
 STREAMING = 1 << 19  # bytes: what is larger is not in the L2 cache when it is needed
 
 
