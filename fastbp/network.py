@@ -22,7 +22,7 @@ from fastbp.rows import Rows, accuracy, row_orders, with_targets
 from fastbp.validation import flag, generator, positive_int, shown
 
 ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
-FLOPS_A_CALL = 10_000_000_000  # of several epochs: progress stays visible
+FLOPS_A_CALL = 30_000_000_000  # of several epochs: progress stays visible
 
 
 class Gradients(NamedTuple):

@@ -33,13 +33,13 @@ def clear(queue):
 
 @inline
 def add(queue, address, width, stride, lines):
-    """Put a table behind the others; those that find no room are not prefetched.
+    """Put a table behind the others; an empty one, or one without room, is left out.
 
     width: lines of a row, or 0: all lines are one row.
     """
     words = carray(_words_at(queue), (WORDS,))
     number = words[TABLES]
-    if number < MOST_TABLES:
+    if number < MOST_TABLES and lines > 0:
         at = START + FIELDS * (ROW_TABLES + number)
         words[at + ADDRESS], words[at + WIDTH] = address, width
         words[at + INVERSE] = _inverse(width)

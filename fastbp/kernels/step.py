@@ -26,7 +26,8 @@ STRIP = 8192  # elements of a gradient strip, which the L1 cache or nearly so ca
 LEAST_STRIP = 16  # rows of a strip: whole cache lines of the activations and of the mirror
 TILE_BYTES = ROWS * VECTORS * REGISTER  # of the result that a tile computes
 FOLD, FOLDED = 8, 128  # rows of delta that are summed side by side, where they are that short
-BLOCK = 480  # columns of a strip of a wide layer, so that its part of delta stays in the L2 cache
+BLOCK = 256  # columns of a strip of a wide layer: what is read again and again stays in L2
+LINE = 64  # bytes of a cache line
 
 
 def _record(*names: str) -> np.dtype:
@@ -154,7 +155,7 @@ def _update(p, parameters, gradient, count, coefficients):
 
 @inline
 def _save(p, start, row_bytes, rows, row_lines):
-    """Copy rows of the parameters from address `start`, and of the slots, into the snapshot."""
+    """Copy the parameters from address `start` on, and their slots, into the snapshot."""
     for part in range(1 + p.slots):
         source = start + part * p.slot_bytes
         to = source - p.state + p.snapshot
@@ -179,23 +180,35 @@ def _queue(p, me):
 
 
 @inline
-def _announce(p, layer, queue, row, rows, column, width, slab_rows):
-    """Prefetch what the update of a strip will touch while its gradient is computed."""
-    following = layer.below + (row + rows) * p.itemsize  # activations of the strip after it
-    ahead.add(queue, following, 1, layer.ld_in * p.itemsize, slab_rows)
-    at = (row * layer.ld_out + column) * p.itemsize
-    lines = (width * p.itemsize + 63) // 64
+def _announce(p, layer, queue, row, rows, following, column, width, slab_rows):
+    """Prefetch what the update of a strip will touch while its gradient is computed.
+
+    following: the rows of the strip after it, whose activations come next.
+    """
+    size, across = p.itemsize, layer.ld_in * p.itemsize
+    lines = (following * size + LINE - 1) // LINE
+    ahead.add(queue, layer.below + (row + rows) * size, lines, across, slab_rows * lines)
+    at, lines = (row * layer.ld_out + column) * size, width * size // LINE
     for part in range(1 + p.slots):
         start = layer.weights + part * p.slot_bytes + at
-        if width == layer.ld_out:
-            ahead.add(queue, start, 0, 0, rows * lines)
-        else:  # rows of 32 lines: a strip of a wide layer has 30 for float32, 60 for float64
-            for half in range((lines + 31) // 32):
-                ahead.add(queue, start + 2048 * half, 32, layer.ld_out * p.itemsize, rows * 32)
+        ahead.add(queue, start, lines, layer.ld_out * size, rows * lines)
     if layer.mirror != 0:
-        mirror = layer.mirror + (column * layer.ld_in + row) * p.itemsize
-        ahead.add(queue, mirror, 1, layer.ld_in * p.itemsize, width)
-    ahead.spread(queue, rows * width * p.itemsize // TILE_BYTES * slab_rows)
+        mirror = layer.mirror + (column * layer.ld_in + row) * size
+        lines = (rows * size + LINE - 1) // LINE
+        ahead.add(queue, mirror, lines, across, width * lines)
+    ahead.spread(queue, rows * width * size // TILE_BYTES * slab_rows)
+
+
+@inline
+def _block(outputs, ld, size):
+    """Columns of a strip, in whole cache lines: all, or of a wide layer about BLOCK.
+
+    The padding behind whole cache lines stays zero without updates.
+    """
+    blocks, line = (outputs + BLOCK // 2) // BLOCK, LINE // size
+    if blocks <= 1:
+        return ld
+    return (outputs + blocks * line - 1) // (blocks * line) * line
 
 
 @inline
@@ -235,10 +248,10 @@ def _gradient(p, layer, me, slab_rows, opening, closing, saving, coefficients):
     keep = not (opening and closing and p.updating)  # in the flat buffer
     updating = closing and p.updating
     first, last = share(layer.inputs, GRAIN, me, p.team)
-    block = ld if ld <= BLOCK + BLOCK // 4 else BLOCK
+    block = _block(layer.outputs, ld, size)
     height = max(LEAST_STRIP, STRIP // block // GRAIN * GRAIN)
     scratch, queue = p.scratch + me * p.scratch_bytes, _queue(p, me)
-    for column in range(0, ld, block):
+    for column in range(0, layer.outputs, block):
         width = min(block, ld - column)
         columns = min(width, layer.outputs - column)
         delta = layer.delta + column * size
@@ -249,7 +262,8 @@ def _gradient(p, layer, me, slab_rows, opening, closing, saving, coefficients):
             start, start_ld = (p.zeros, 0) if opening else (to, to_ld)
             ahead.clear(queue)
             if updating and p.state_bytes >= p.streaming:
-                _announce(p, layer, queue, row, rows, column, width, slab_rows)
+                following = min(height, last - row - rows)
+                _announce(p, layer, queue, row, rows, following, column, width, slab_rows)
             call(
                 p.gemm,
                 (layer.below + row * size, 1, layer.ld_in, delta, ld, start, start_ld,
@@ -257,7 +271,7 @@ def _gradient(p, layer, me, slab_rows, opening, closing, saving, coefficients):
             )  # fmt: skip
             if updating:
                 if saving:
-                    _save(p, layer.weights + at, ld * size, rows, width * size // 64)
+                    _save(p, layer.weights + at, ld * size, rows, width * size // LINE)
                 if width == ld:
                     _update(p, layer.weights + at, to, rows * ld, coefficients)
                 else:
@@ -274,19 +288,23 @@ def _gradient(p, layer, me, slab_rows, opening, closing, saving, coefficients):
             _column_sums(p, delta, ld, columns, slab_rows, start, to, me)
             if updating:
                 if saving:
-                    _save(p, layer.weights + at, 0, 1, width * size // 64)
+                    _save(p, layer.weights + at, 0, 1, width * size // LINE)
                 _update(p, layer.weights + at, to, width, coefficients)
 
 
 @inline
-def _turns(p, layers, me):
-    """Turns of tiles that a row of the batch takes of thread `me`'s gradients."""
-    size = 0
+def _idle_turns(p, layers, me, slab_rows):
+    """Turns of the tiles of thread `me`'s gradients in which no strip asks for lines."""
+    turns = 0
     for number in range(p.layer_count):
         layer = layers[number]
         first, last = share(layer.inputs, GRAIN, me, p.team)
-        size += (last - first) * layer.ld_out
-    return size * p.itemsize // TILE_BYTES
+        size = (last - first) * layer.ld_out * p.itemsize
+        turns += size // TILE_BYTES * slab_rows
+        if p.state_bytes >= p.streaming:
+            touched = (1 + p.slots) * size + (last - first) * p.itemsize * slab_rows
+            turns -= (touched + (size if layer.mirror != 0 else 0)) // LINE
+    return turns
 
 
 @inline
@@ -427,7 +445,7 @@ def _batch(p, layers, me, order, batch, following, saving, coefficients):
         opening, closing = done == 0, done + slab == batch
         after = min(p.slab, batch - done - slab if not closing else min(batch, following))
         first, last = share(after, GRAIN, me, p.team)
-        turns = _turns(p, layers, me) * slab
+        turns = _idle_turns(p, layers, me, slab)
         ahead.announce(queue, order + 8 * (done + slab + first), last - first, turns)
         if closing and not math.isfinite(total):
             return total / batch, False
