@@ -18,7 +18,7 @@ from peak import fma_peak
 from suite.workloads import WORKLOADS
 
 from fastbp.engine import Engine
-from fastbp.kernels import movement, panels, transpose
+from fastbp.kernels import movement, panels, sums, transpose
 from fastbp.kernels.gemm import gemm
 from fastbp.kernels.jit import INT, Kernel, address
 from fastbp.kernels.simd import call, pointer_maker
@@ -81,9 +81,11 @@ class Stopwatch:
         self.layers = layers.copy()
         self.roles = {int(program[name][0]): name for name in ("gemm", "gather", "loss", "update")}
         self.roles[int(program["transpose"][0])] = "mirror"
+        self.roles[int(program["column_sums"][0])] = "biases"
         arities = {
             "gemm": len(gemm.signature),
             "gather": len(movement.gather.signature),
+            "column_sums": len(sums.column_sums.signature),
             "transpose": len(transpose.transpose.signature),
             "loss": len(panels.LOSS),
             "update": len(panels.UPDATE),
@@ -114,8 +116,13 @@ class Stopwatch:
                     return "forward", i
                 if third == fields["mirror"]:
                     return "delta", i
-                if third in range(fields["delta"], fields["delta"] + fields["ld_out"] * 4):
+                below = range(fields["below"], fields["below"] + fields["ld_in"] * 4)
+                delta = range(fields["delta"], fields["delta"] + fields["ld_out"] * 4)
+                if third in delta or (first == fields["delta"] and third in below):
                     return "gradient", i
+            elif role == "biases":
+                if first == fields["delta"]:
+                    return role, i
             elif role in ("update", "mirror") and first in parameters:
                 return role, i
             elif role == "training_forward" and first == fields["output"]:
@@ -181,7 +188,8 @@ def _cycles_now():
 
 
 ORDER = [
-    "gather", "forward", "activation", "loss", "derivative", "delta", "gradient", "update", "mirror"
+    "gather", "forward", "activation", "loss", "derivative", "delta", "gradient", "biases",
+    "update", "mirror",
 ]  # fmt: skip
 
 

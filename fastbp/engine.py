@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.activations import Activation, FixedActivation
-from fastbp.kernels import ahead, gemm, movement, step, team, transpose
+from fastbp.kernels import ahead, gemm, movement, step, sums, team, transpose
 from fastbp.kernels.jit import Kernel, address
 from fastbp.layout import Layout, Workspace, aligned_zeros, slab_rows
 from fastbp.losses import Loss
@@ -78,8 +78,7 @@ class Engine:
         self._snapshot: NDArray[Any] | None = None
         self._workspace: Workspace | None = None
         self._shared = aligned_zeros(team.WORDS, np.dtype(np.int64))
-        self._constants = aligned_zeros(2 * max(layout.strides) + 64, layout.dtype)
-        self._constants[-64:] = 1
+        self._zeros = aligned_zeros(2 * max(layout.strides) + 64, layout.dtype)
         self._loss_parameters = np.array([loss.parameter()])
         self._scratch = aligned_zeros(0, layout.dtype)
 
@@ -252,6 +251,7 @@ class Engine:
         program["gemm"] = gemm.gemm.address(dtype)
         if training:
             program["update"] = self.optimizer.panel.address(dtype)
+            program["column_sums"] = sums.column_sums.address(dtype)
             program["gather"] = movement.gather.address(dtype)
             program["transpose"] = transpose.transpose.address(dtype)
         else:
@@ -271,7 +271,7 @@ class Engine:
         program["queues"], program["streaming"] = address(self._queues), STREAMING
         program["slots"] = self.optimizer.slots
         program["scratch_bytes"] = SCRATCH * dtype.itemsize
-        program["zeros"], program["ones"] = address(self._constants), address(self._constants[-64:])
+        program["zeros"] = address(self._zeros)
         program["failed_epoch"] = -1
         return program
 

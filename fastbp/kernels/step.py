@@ -55,10 +55,10 @@ PROGRAM = _record(
     "features", "features_ld", "targets", "order",  # order: int64 (epochs * rows)
     "updating",       # 1: phase 2 updates; 0: it leaves the gradient in the flat buffer
     "on_logits",      # 1: the loss takes the outputs before the output activation
-    "gemm", "gather", "copy_rows", "transpose", "loss", "update",
+    "gemm", "column_sums", "gather", "copy_rows", "transpose", "loss", "update",
     "loss_parameters", "row_losses", "epoch_losses",  # float64
     "coefficients", "coefficient_count",  # float64 (steps, count)
-    "slot_bytes", "slots", "scratch", "scratch_bytes", "ones", "zeros",
+    "slot_bytes", "slots", "scratch", "scratch_bytes", "zeros",
     "queues",         # int64 (team, ahead.WORDS)
     "streaming",      # bytes of W from which on it is prefetched
     "state", "snapshot", "state_bytes",   # snapshot 0: none is taken
@@ -185,6 +185,27 @@ def _announce(p, layer, queue, row, rows, column, width, slab_rows):
 
 
 @inline
+def _strip_of_few(p, layer, row, rows, slab_rows, scratch, queue):
+    """The gradient of rows of a layer whose outputs are too few to fill a vector: its address.
+
+    G.T = D.T A fills vectors with inputs instead; each element is the same sum in the same order.
+    """
+    size, ld = p.itemsize, layer.ld_out
+    lanes = (rows * size + 63) // 64 * 64 // size
+    gradient = scratch + layer.outputs * lanes * size
+    call(
+        p.gemm,
+        (layer.delta, 1, ld, layer.below + row * size, layer.ld_in, p.zeros, 0,
+         scratch, lanes, layer.outputs, rows, slab_rows, size, queue, 0),
+    )  # fmt: skip
+    words = carray(_words_at(gradient), (rows * ld * size // 8,))
+    for i in range(words.size):
+        words[i] = 0  # the padding
+    call(p.transpose, (scratch, lanes, gradient, ld, layer.outputs, rows))
+    return gradient
+
+
+@inline
 def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
     """Thread `me`'s rows of one layer: gradient of a slab, and after the last slab the update.
 
@@ -193,9 +214,13 @@ def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
     size, ld = p.itemsize, layer.ld_out
     keep = not (opening and closing and p.updating)  # in the flat buffer
     updating = closing and p.updating
-    first, last = share(layer.inputs, GRAIN, me, p.team)
+    few = not keep and ld * size == 64 and layer.outputs < layer.inputs
+    grain = LEAST_STRIP if few else GRAIN  # its columns are read as whole cache lines
+    first, last = share(layer.inputs, grain, me, p.team)
     block = ld if ld <= BLOCK + BLOCK // 4 else BLOCK
     height = max(LEAST_STRIP, STRIP // block // GRAIN * GRAIN)
+    if few:  # the scratch holds the strip twice
+        height = max(LEAST_STRIP, height // 2 // LEAST_STRIP * LEAST_STRIP)
     scratch, queue = p.scratch + me * p.scratch_bytes, _queue(p, me)
     for column in range(0, ld, block):
         width = min(block, ld - column)
@@ -209,11 +234,14 @@ def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
             ahead.clear(queue)
             if updating and p.state_bytes >= p.streaming:
                 _announce(p, layer, queue, row, rows, column, width, slab_rows)
-            call(
-                p.gemm,
-                (layer.below + row * size, 1, layer.ld_in, delta, ld, start, start_ld,
-                 to, to_ld, rows, columns, slab_rows, size, queue, 0),
-            )  # fmt: skip
+            if few:
+                to = _strip_of_few(p, layer, row, rows, slab_rows, scratch, queue)
+            else:
+                call(
+                    p.gemm,
+                    (layer.below + row * size, 1, layer.ld_in, delta, ld, start, start_ld,
+                     to, to_ld, rows, columns, slab_rows, size, queue, 0),
+                )  # fmt: skip
             if updating:
                 if width == ld:
                     _update(p, layer.weights + at, to, rows * ld, coefficients)
@@ -224,14 +252,11 @@ def _gradient(p, layer, me, slab_rows, opening, closing, coefficients):
                             width, coefficients,
                         )  # fmt: skip
                 _mirror(p, layer, row, rows, column, columns)
-        if me == p.team - 1:  # the biases: one row more, against a column of ones
+        if me == p.team - 1:  # the biases: one row more
             at = (layer.inputs * ld + column) * size
             to = layer.gradient + at if keep else scratch
-            call(
-                p.gemm,
-                (p.ones, 0, 0, delta, ld, p.zeros if opening else to, 0,
-                 to, width, 1, columns, slab_rows, size, queue, 0),
-            )  # fmt: skip
+            start = p.zeros if opening else to
+            call(p.column_sums, (delta, ld, slab_rows, width, start, to, size))
             if updating:
                 _update(p, layer.weights + at, to, width, coefficients)
 
