@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.configuration import Configuration
-from fastbp.kernels import ahead, step, team
+from fastbp.kernels import ahead, team
 from fastbp.layout import PARTS, Workspace, aligned_zeros
 from fastbp.records import Plan
 
@@ -49,9 +49,7 @@ class Memory:
         self.workspace: Workspace | None = None
         self.plans: dict[tuple[bool, bool | None], Plan] = {}
         self.shared = aligned_zeros(team.WORDS, WORD)
-        zeros = max(2 * max(layout.strides), step.FOLD * step.FOLDED)
-        self.zeros = aligned_zeros(zeros, layout.dtype)
-        self.ones = np.ones(64, layout.dtype)
+        self.zeros = aligned_zeros(2 * max(layout.strides), layout.dtype)
         self.not_finite = np.zeros(1, WORD)  # whether the check of features found one
         self.loss_parameters = np.array([parts.loss.parameter()])
         self.row_losses = np.empty(0)

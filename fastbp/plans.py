@@ -5,7 +5,7 @@ that belong to it: its data and batches, and where the results go.
 """
 
 from fastbp.configuration import Configuration
-from fastbp.kernels import check, gemm, movement, team, transpose, updates
+from fastbp.kernels import check, gemm, movement, sums, team, transpose, updates
 from fastbp.kernels.jit import address
 from fastbp.memory import SCRATCH, Memory
 from fastbp.records import Plan
@@ -36,6 +36,7 @@ def make(parts: Configuration, memory: Memory, training: bool, labels: bool | No
     program.gemm = gemm.gemm.address(dtype)
     if training:
         program.update = parts.optimizer.panel.address(dtype)
+        program.column_sums = sums.column_sums.address(dtype)
         program.add_parts = updates.add_parts.address(dtype)
         program.part_losses = address(memory.part_losses)
         program.part_bytes = layout.parameters * dtype.itemsize
@@ -55,7 +56,7 @@ def make(parts: Configuration, memory: Memory, training: bool, labels: bool | No
     program.slots, program.slot_bytes = parts.optimizer.slots, layout.parameters * dtype.itemsize
     program.scratch, program.scratch_bytes = address(memory.scratch), SCRATCH * dtype.itemsize
     program.queues, program.streaming = address(memory.queues), STREAMING
-    program.zeros, program.ones = address(memory.zeros), address(memory.ones)
+    program.zeros = address(memory.zeros)
     program.state, program.state_bytes = address(memory.state), memory.state.nbytes
     program.step_counter = address(memory.steps)
     panels = ["training_forward", "backward"] if training else ["forward"]

@@ -25,7 +25,7 @@ GRAIN = 8  # rows that a thread takes at the least
 STRIP = 8192  # elements of a gradient strip, which the L1 cache or nearly so can hold
 LEAST_STRIP = 16  # rows of a strip: whole cache lines of the activations and of the mirror
 TILE_BYTES = ROWS * VECTORS * REGISTER  # of the result that a tile computes
-FOLD, FOLDED = 8, 128  # rows of delta that are summed side by side, where they are that short
+FEW_STRIP = 256  # rows of a strip of a layer of few outputs
 BLOCK = 256  # columns of a strip of a wide layer: what is read again and again stays in L2
 LINE = 64  # bytes of a cache line
 
@@ -60,11 +60,12 @@ PROGRAM = _record(
     "order",          # int64 (epochs * rows)
     "updating",       # 1: phase 2 updates; 0: it leaves the gradient in the flat buffer
     "on_logits",      # 1: the loss takes the outputs before the output activation
-    "gemm", "gather", "copy_rows", "stream_rows", "transpose", "loss", "update", "add_parts",
+    "gemm", "gather", "copy_rows", "stream_rows", "transpose", "loss", "update",
+    "column_sums", "add_parts",
     "check", "not_finite",  # for `predict` of unchecked features, else 0; int64 that it sets to 1
     "loss_parameters", "row_losses", "epoch_losses",  # float64
     "coefficients", "coefficient_count",  # float64 (steps, count)
-    "slot_bytes", "slots", "scratch", "scratch_bytes", "ones", "zeros",
+    "slot_bytes", "slots", "scratch", "scratch_bytes", "zeros",
     "queues",         # int64 (team, ahead.WORDS)
     "streaming",      # bytes of W from which on it is prefetched
     "state", "snapshot", "state_bytes",  # snapshot 0: none is taken
@@ -212,29 +213,29 @@ def _block(outputs, ld, size):
 
 
 @inline
-def _column_sums(p, delta, ld, columns, rows, start, to, me):
-    """to[:columns] = start + the column sums of delta (rows, ld): a product with a row of ones."""
-    queue, size, done = _queue(p, me), p.itemsize, 0
-    if ld <= FOLDED and rows >= 2 * FOLD * FOLD:
-        # One chain of additions a column would wait for itself: FOLD chains, then their sum.
-        done = rows // FOLD * FOLD
-        sums = p.scratch + (me + 1) * p.scratch_bytes - FOLD * FOLDED * size
-        call(
-            p.gemm,
-            (p.ones, 0, 0, delta, FOLD * ld, p.zeros, 0,
-             sums, FOLD * ld, 1, FOLD * ld, done // FOLD, size, queue, 0),
-        )  # fmt: skip
-        call(
-            p.gemm,
-            (p.ones, 0, 0, sums, ld, start, 0, to, ld, 1, columns, FOLD, size, queue, 0),
-        )  # fmt: skip
-        start = to
-    if done < rows:
-        call(
-            p.gemm,
-            (p.ones, 0, 0, delta + done * ld * size, ld, start, 0,
-             to, ld, 1, columns, rows - done, size, queue, 0),
-        )  # fmt: skip
+def _few(layer, size):
+    """Whether the outputs are too few to fill a vector, so that inputs had better fill it."""
+    return layer.ld_out * size == LINE and layer.outputs < layer.inputs
+
+
+@inline
+def _strip_of_few(p, layer, base, row, rows, depth, scratch, gradient, queue):
+    """Overwrite `gradient`, rows [row, row + rows) of W's, from `depth` rows of a slab at `base`.
+
+    G.T = D.T A; each element is the same sum in the same order as in A.T D.
+    """
+    size, ld = p.itemsize, layer.ld_out
+    lanes = (rows * size + LINE - 1) // LINE * LINE // size
+    below = layer.below + (base * layer.ld_in + row) * size
+    call(
+        p.gemm,
+        (layer.delta + base * ld * size, 1, ld, below, layer.ld_in, p.zeros, 0,
+         scratch, lanes, layer.outputs, rows, depth, size, queue, 0),
+    )  # fmt: skip
+    words = carray(_words_at(gradient), (rows * ld * size // 8,))
+    for i in range(words.size):
+        words[i] = 0  # the padding
+    call(p.transpose, (scratch, lanes, gradient, ld, layer.outputs, rows))
 
 
 @inline
@@ -247,9 +248,13 @@ def _gradient(p, layer, me, slab_rows, opening, closing, saving, coefficients):
     size, ld = p.itemsize, layer.ld_out
     keep = not (opening and closing and p.updating)  # in the flat buffer
     updating = closing and p.updating
-    first, last = share(layer.inputs, GRAIN, me, p.team)
+    few = not keep and _few(layer, size)
+    grain = LEAST_STRIP if few else GRAIN  # its columns are read as whole cache lines
+    first, last = share(layer.inputs, grain, me, p.team)
     block = _block(layer.outputs, ld, size)
     height = max(LEAST_STRIP, STRIP // block // GRAIN * GRAIN)
+    if few:
+        height = FEW_STRIP
     scratch, queue = p.scratch + me * p.scratch_bytes, _queue(p, me)
     for column in range(0, layer.outputs, block):
         width = min(block, ld - column)
@@ -264,11 +269,15 @@ def _gradient(p, layer, me, slab_rows, opening, closing, saving, coefficients):
             if updating and p.state_bytes >= p.streaming:
                 following = min(height, last - row - rows)
                 _announce(p, layer, queue, row, rows, following, column, width, slab_rows)
-            call(
-                p.gemm,
-                (layer.below + row * size, 1, layer.ld_in, delta, ld, start, start_ld,
-                 to, to_ld, rows, columns, slab_rows, size, queue, 0),
-            )  # fmt: skip
+            if few:
+                to = scratch + FEW_STRIP * LINE
+                _strip_of_few(p, layer, 0, row, rows, slab_rows, scratch, to, queue)
+            else:
+                call(
+                    p.gemm,
+                    (layer.below + row * size, 1, layer.ld_in, delta, ld, start, start_ld,
+                     to, to_ld, rows, columns, slab_rows, size, queue, 0),
+                )  # fmt: skip
             if updating:
                 if saving:
                     _save(p, layer.weights + at, ld * size, rows, width * size // LINE)
@@ -281,11 +290,11 @@ def _gradient(p, layer, me, slab_rows, opening, closing, saving, coefficients):
                             width, coefficients,
                         )  # fmt: skip
                 _mirror(p, layer, row, rows, column, columns)
-        if me == p.team - 1:  # the biases: one row more, against a column of ones
+        if me == p.team - 1:  # the biases: one row more
             at = (layer.inputs * ld + column) * size
             to = layer.gradient + at if keep else scratch
             start = p.zeros if opening else to
-            _column_sums(p, delta, ld, columns, slab_rows, start, to, me)
+            call(p.column_sums, (delta, ld, slab_rows, width, start, to, size))
             if updating:
                 if saving:
                     _save(p, layer.weights + at, 0, 1, width * size // LINE)
@@ -328,6 +337,31 @@ def _rows(p, layers, first, last, order, batch, queue):
 
 
 @inline
+def _add_gradient(p, layer, base, rows, opening, to, me):
+    """The whole gradient of a layer from `rows` rows of the activations: put at `to`, or added."""
+    size, ld, queue = p.itemsize, layer.ld_out, _queue(p, me)
+    delta = layer.delta + base * ld * size
+    if _few(layer, size):
+        scratch = p.scratch + me * p.scratch_bytes
+        for row in range(0, layer.inputs, FEW_STRIP):
+            count = min(FEW_STRIP, layer.inputs - row)
+            at = to + row * ld * size
+            strip = at if opening else scratch + FEW_STRIP * LINE
+            _strip_of_few(p, layer, base, row, count, rows, scratch, strip, queue)
+            if not opening:
+                call(p.add_parts, (at, strip - at, 2, count * ld))
+    else:
+        start, start_ld = (p.zeros, 0) if opening else (to, ld)
+        call(
+            p.gemm,
+            (layer.below + base * layer.ld_in * size, 1, layer.ld_in, delta, ld, start, start_ld,
+             to, ld, layer.inputs, layer.outputs, rows, size, queue, 0),
+        )  # fmt: skip
+    biases = to + layer.inputs * ld * size
+    call(p.column_sums, (delta, ld, rows, ld, p.zeros if opening else biases, biases, size))
+
+
+@inline
 def _part(p, layers, me, number, parts, order, batch):
     """Part `number` of a long batch, slab by slab: its gradient and the sum of its losses."""
     total, queue = 0.0, _queue(p, me)
@@ -340,19 +374,8 @@ def _part(p, layers, me, number, parts, order, batch):
         _rows(p, layers, first, first + rows, order + 8 * done, batch, queue)
         total += row_sum(_float64s_at(p.row_losses + 8 * first), rows)
         for n in range(p.layer_count):
-            layer = layers[n]
-            to, ld = layer.gradient + number * p.part_bytes, layer.ld_out
-            start, start_ld = (p.zeros, 0) if done == begin else (to, ld)
-            delta = layer.delta + first * ld * p.itemsize
-            below = layer.below + first * layer.ld_in * p.itemsize
-            call(
-                p.gemm,
-                (below, 1, layer.ld_in, delta, ld, start, start_ld,
-                 to, ld, layer.inputs, layer.outputs, rows, p.itemsize, queue, 0),
-            )  # fmt: skip
-            to += layer.inputs * ld * p.itemsize
-            start = p.zeros if done == begin else to
-            _column_sums(p, delta, ld, layer.outputs, rows, start, to, me)
+            to = layers[n].gradient + number * p.part_bytes
+            _add_gradient(p, layers[n], first, rows, done == begin, to, me)
     return total
 
 

@@ -208,6 +208,12 @@ def _log_domain(k):
 
 
 @_function(LOG)
+def flushed(k, c):
+    """x, or zero where x is denormal, which would make a whole vector slow."""
+    return lambda x: k.real(0) if abs(x) < c.smallest else x
+
+
+@_function(LOG)
 def log(k, c):
     """The natural logarithm, right for denormal numbers too; -inf at zero, NaN below."""
 
