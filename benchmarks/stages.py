@@ -17,8 +17,8 @@ from numba.extending import intrinsic
 from peak import fma_peak
 from suite.workloads import WORKLOADS
 
-from fastbp import plans
-from fastbp.kernels import movement, panels, step, transpose
+from fastbp.engine import Engine
+from fastbp.kernels import movement, panels, transpose
 from fastbp.kernels.gemm import gemm
 from fastbp.kernels.jit import INT, Kernel, address
 from fastbp.kernels.simd import call, pointer_maker
@@ -76,10 +76,8 @@ class Stopwatch:
             self.kernels[real] = number, wrapper(number, real, arity, address(self.log))
         return self.kernels[real][1] if real else 0
 
-    def install(self, plan):
+    def install(self, program, layers):
         """Replace all addresses of kernels."""
-        program = np.frombuffer(plan.program, step.PROGRAM)
-        layers = np.frombuffer(plan.layers, step.LAYER)
         self.layers = layers.copy()
         self.roles = {int(program[name][0]): name for name in ("gemm", "gather", "loss", "update")}
         self.roles[int(program["transpose"][0])] = "mirror"
@@ -140,18 +138,17 @@ def measure(workload, repeats):
     fit()
     epochs = max(5, round(0.2 / (fit() * workload.steps)))
     whole = min(fit(epochs) for _ in range(5))
-    network = workload.network()  # whose plans are made with wrappers
     calls = 40 + 2000 * sum(-(-width // 256) for width in workload.layers)
     stopwatch = Stopwatch(calls * workload.steps)
-    make = plans.make
+    build = Engine._program
 
-    def timed_plan(*arguments):
-        plan = make(*arguments)
-        stopwatch.install(plan)
-        return plan
+    def timed_program(engine, *arguments, **keywords):
+        program = build(engine, *arguments, **keywords)
+        stopwatch.install(program, engine._records)
+        return program
 
     best = defaultdict(lambda: float("inf"))
-    plans.make = timed_plan
+    Engine._program = timed_program
     try:
         for _ in range(repeats):
             stopwatch.log[0] = 0
@@ -164,7 +161,7 @@ def measure(workload, repeats):
             for key, seconds in total.items():
                 best[key] = min(best[key], seconds)
     finally:
-        plans.make = make
+        Engine._program = build
     return dict(best), whole
 
 

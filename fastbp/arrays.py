@@ -94,7 +94,7 @@ def contiguous(source: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
     """
     if is_ready(source, dtype):
         return source
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         return source.astype(dtype, order="C")
 
 

@@ -12,7 +12,7 @@ from fastbp import plans
 from fastbp.configuration import Configuration
 from fastbp.kernels import step, team
 from fastbp.kernels.jit import Kernel, address
-from fastbp.layout import slab_rows
+from fastbp.layout import aligned_zeros, cut_batch, slab_rows
 from fastbp.memory import Memory
 from fastbp.records import Plan, Program
 from fastbp.rows import Rows
@@ -20,6 +20,7 @@ from fastbp.schedule import Schedule
 
 FLOPS_A_THREAD = 600_000  # of one step: less does not pay for another thread at the barriers
 SLOWEST = 1e10  # operations a second that even a slow machine does, to bound a call's duration
+ALONE = 1 << 13  # parameters whose update a single thread does as a whole
 BLINK = 0.05  # seconds: a call that may take longer must not keep a signal waiting
 BRIEF = 1_000_000  # operations during which other threads can wait for the GIL
 STEP_FLOPS = 20_000  # operations that the slowest machine does in what a step takes around them
@@ -92,7 +93,7 @@ class Engine:
         """
         rows, most = order.shape[1], STEPS_A_CALL * batch
         if rows <= most:
-            return self._train(data, order, batch, keep=True)
+            return self._train(data, order, batch, keep=rows > batch)
         losses: list[float] = []
         for epoch in order:
             before, total = self.step, 0.0
@@ -100,9 +101,8 @@ class Engine:
                 part = np.ascontiguousarray(epoch[None, start : start + most])
                 result = self._train(data, part, batch, keep=start == 0)
                 if result.failure is not None:
-                    self.state[:] = (
-                        self._memory.snapshot
-                    )  # of the epoch's beginning, not the part's
+                    if start or result.failure[1]:  # else nothing was changed
+                        self.state[:] = self._memory.snapshot  # of the epoch's beginning
                     self.step = before
                     failure = (len(losses), start // batch + result.failure[1])
                     return TrainingResult(np.array(losses), failure)
@@ -121,20 +121,20 @@ class Engine:
     def _train(
         self, data: Rows, order: NDArray[np.int64], batch: int, keep: bool
     ) -> TrainingResult:
-        """One call of the kernel; `keep`: take a snapshot as each epoch begins."""
+        """One call of the kernel; `keep`: take a snapshot in each epoch's first update."""
         epochs, rows = order.shape
         memory, before, losses = self._memory, self.step, np.full(epochs, np.nan)
         if memory.snapshot is None:
-            memory.snapshot = np.empty_like(self.state)
+            memory.snapshot = aligned_zeros(self.state.size, self.layout.dtype)
         snapshot = address(memory.snapshot) if keep else 0
         program = self._steps(data, address(order), epochs, rows, batch, address(losses), snapshot)
-        failed = program.failed_epoch
+        failed, failed_step = program.failed_epoch, program.failed_step
         if failed < 0:
             return TrainingResult(losses, None)
-        if order.size > batch:  # else nothing was changed
+        if failed_step > 0:  # else the epoch has changed nothing
             self.state[:] = memory.snapshot
             self.step = before + failed * -(-rows // batch)
-        return TrainingResult(losses[:failed], (failed, program.failed_step))
+        return TrainingResult(losses[:failed], (failed, failed_step))
 
     def _steps(
         self, data: Rows, order: int, epochs: int, rows: int, batch: int, losses: int, snapshot: int
@@ -172,9 +172,9 @@ class Engine:
         program.batch = program.rows = rows
         program.order, program.epoch_losses, program.updating = order, address(loss), 0
         self._run(step.differentiate, plan, members, work)
-        gradient = self._memory.gradient
-        assert gradient is not None
-        return float(loss[0]), gradient
+        gradients = self._memory.gradients
+        assert gradients is not None
+        return float(loss[0]), gradients[0]
 
     def evaluate(self, data: Rows) -> tuple[NDArray[Any], NDArray[np.float64]]:
         """The outputs of all rows and the loss of each."""
@@ -263,15 +263,19 @@ class Engine:
 
         whole: the gradient is wanted in the flat buffer, where long batches add it up anyway.
         """
-        memory, slab = self._memory, slab_rows(self.layout, rows)
-        memory.make_room(slab, members, whole or (training and slab < rows))
+        memory, layout = self._memory, self.layout
+        slab, parts = cut_batch(layout, rows) if training else (slab_rows(layout, rows), 0)
+        if training and members == 1 and slab >= rows and layout.parameters <= ALONE:
+            parts = 1  # the same numbers by fewer calls
+        gradients = max(parts, int(whole or (training and slab < rows)))
+        memory.make_room(slab * members if parts else slab, members, gradients)
         labels = None if targets is None else targets.ndim == 1
         plan = memory.plans.get((training, labels))
         if plan is None:
             plan = memory.plans[training, labels] = plans.make(
                 self._parts, memory, training, labels
             )
-        plan.program.slab, plan.program.team = slab, members
+        plan.program.slab, plan.program.parts, plan.program.team = slab, parts, members
         return plan
 
 

@@ -9,7 +9,7 @@ import itertools
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from fastbp.kernels.jit import address
 
 LINE = 64  # bytes of a cache line and of the widest vector
+PART_SLAB, PART_LEAST = 1 << 18, 128  # bytes and rows: a slab of one thread's
+PART_GRADIENT = 1 << 18  # bytes of a gradient that stays in the cache of a core
+PARTS = (4, 6, 8, 12, 16, 24, 48)  # numbers that many a team can share evenly
 ALIASING = 2048  # rows that are a multiple of this many bytes apart share a few cache sets
 
 
@@ -141,11 +144,28 @@ class Workspace:
         self._memory = flat
 
 
+class Cut(NamedTuple):
+    """How a batch is worked on, by shape alone: alike on any number of threads."""
+
+    slab: int  # rows whose activations are held at a time
+    parts: int  # of a long batch, each with a gradient of its own; 0: a team shares every slab
+
+
 def slab_rows(layout: Layout, batch: int, cache_bytes: int = 1 << 19, least: int = 256) -> int:
-    """Rows of a slab: by shape alone, so that a batch is cut alike on any number of threads."""
+    """Rows of a slab: equal slabs, rather than a short one at the end."""
     if batch <= least:
         return -(-batch // 16) * 16
     fitting = cache_bytes // (layout.row_elements * layout.dtype.itemsize)
     slab = max(least, fitting // 16 * 16)
-    # Slabs of equal length, rather than a short one at the end.
     return math.ceil(math.ceil(batch / math.ceil(batch / slab)) / 16) * 16
+
+
+def cut_batch(layout: Layout, batch: int) -> Cut:
+    """Cut a batch into slabs, or that of a small network into parts for single threads."""
+    if batch > PART_LEAST and layout.parameters * layout.dtype.itemsize <= PART_GRADIENT:
+        slabs = math.ceil(batch / slab_rows(layout, batch, PART_SLAB, PART_LEAST))
+        if slabs > 1:
+            parts = min((count for count in PARTS if count >= slabs), default=PARTS[-1])
+            rows = math.ceil(batch / parts / 8) * 8
+            return Cut(slab_rows(layout, rows, PART_SLAB, PART_LEAST), parts)
+    return Cut(slab_rows(layout, batch), 0)

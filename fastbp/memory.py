@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fastbp.configuration import Configuration
 from fastbp.kernels import ahead, team
-from fastbp.layout import Workspace, aligned_zeros
+from fastbp.layout import PARTS, Workspace, aligned_zeros
 from fastbp.records import Plan
 
 SCRATCH = 12288  # elements of a thread's gradient strip: 16 rows of a layer of 600 columns and more
@@ -28,8 +28,10 @@ class Memory:
         Parameters and optimizer slots, flat; the same memory as long as the network lives.
     steps : (1,) ndarray of int64
         Steps made so far; the kernel counts.
-    gradient, snapshot : ndarray or None
-        Flat; made when first needed.
+    gradients : (parts, parameters) ndarray or None
+        One for each part of a long batch, the first of them the sum; made when first needed.
+    snapshot : ndarray or None
+        Like the state; made when first needed.
     workspace : Workspace or None
         Likewise.
     plans : dict
@@ -42,28 +44,28 @@ class Memory:
         slots = 1 + parts.optimizer.slots
         self.state = aligned_zeros(slots * layout.parameters, layout.dtype)
         self.steps = np.zeros(1, WORD)
-        self.gradient: NDArray[Any] | None = None
+        self.gradients: NDArray[Any] | None = None
         self.snapshot: NDArray[Any] | None = None
         self.workspace: Workspace | None = None
         self.plans: dict[tuple[bool, bool | None], Plan] = {}
         self.shared = aligned_zeros(team.WORDS, WORD)
         self.zeros = aligned_zeros(2 * max(layout.strides), layout.dtype)
-        self.ones = np.ones(64, layout.dtype)
         self.not_finite = np.zeros(1, WORD)  # whether the check of features found one
         self.loss_parameters = np.array([parts.loss.parameter()])
         self.row_losses = np.empty(0)
+        self.part_losses = np.empty(PARTS[-1])
         self.queues = np.empty(0, WORD)
         self.scratch = np.empty(0, layout.dtype)
 
     @property
     def nbytes(self) -> int:
         """Bytes held at the moment."""
-        held = [self.state, self.gradient, self.snapshot, self.scratch]
+        held = [self.state, self.gradients, self.snapshot, self.scratch]
         arrays = sum(array.nbytes for array in held if array is not None)
         return arrays + (self.workspace.nbytes if self.workspace else 0)
 
-    def make_room(self, rows: int, members: int, gradient: bool) -> None:
-        """Room for `rows` rows at a time and a team, and where asked for a whole gradient.
+    def make_room(self, rows: int, members: int, gradients: int) -> None:
+        """Room for `rows` rows at a time and a team, and for whole gradients.
 
         An interrupt may come after any assignment: what says that there is room is assigned last,
         and the plans go first.
@@ -79,5 +81,9 @@ class Memory:
                 aligned_zeros(members * ahead.WORDS, WORD),
                 aligned_zeros(members * SCRATCH, layout.dtype),
             )
-        if gradient and self.gradient is None:
-            self.plans, self.gradient = {}, aligned_zeros(layout.parameters, layout.dtype)
+        if gradients > (0 if self.gradients is None else len(self.gradients)):
+            size = layout.parameters
+            self.plans, self.gradients = (
+                {},
+                aligned_zeros(gradients * size, layout.dtype).reshape(gradients, size),
+            )

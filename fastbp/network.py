@@ -18,11 +18,11 @@ from fastbp.history import History
 from fastbp.losses import Loss
 from fastbp.optimizers import Optimizer
 from fastbp.progress import progress_bar
-from fastbp.rows import Rows, accuracy, with_targets
+from fastbp.rows import Rows, accuracy, row_orders, with_targets
 from fastbp.validation import flag, generator, positive_int, shown
 
 ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
-FLOPS_A_CALL = 10_000_000_000  # of several epochs: progress stays visible
+FLOPS_A_CALL = 30_000_000_000  # of several epochs: progress stays visible
 
 
 class Gradients(NamedTuple):
@@ -234,11 +234,7 @@ class Network:
             flops = count * self._configuration.layout.row_flops
             together = max(1, min(ORDER_A_CALL // count, FLOPS_A_CALL // flops))
         together = min(together, epochs - history.epochs)
-        order = np.empty((together, count), np.int64)
-        order[:] = np.arange(count)
-        if shuffle:
-            for epoch in order:
-                self._rng.shuffle(epoch)
+        order = row_orders(count, together, self._rng if shuffle else None)
         result = self._engine.train(rows, order, batch)
         for loss in result.losses:
             quantities = {"loss": loss}

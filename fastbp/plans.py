@@ -5,7 +5,7 @@ that belong to it: its data and batches, and where the results go.
 """
 
 from fastbp.configuration import Configuration
-from fastbp.kernels import check, gemm, movement, team, transpose
+from fastbp.kernels import check, gemm, movement, sums, team, transpose, updates
 from fastbp.kernels.jit import address
 from fastbp.memory import SCRATCH, Memory
 from fastbp.records import Plan
@@ -36,6 +36,12 @@ def make(parts: Configuration, memory: Memory, training: bool, labels: bool | No
     program.gemm = gemm.gemm.address(dtype)
     if training:
         program.update = parts.optimizer.panel.address(dtype)
+        program.column_sums = sums.column_sums.address(dtype)
+        program.add_parts = updates.add_parts.address(dtype)
+        program.part_losses = address(memory.part_losses)
+        program.part_bytes = layout.parameters * dtype.itemsize
+        program.stream_rows = movement.stream_rows.address()
+        program.target_bytes = 8 if labels else layout.widths[-1] * dtype.itemsize
         program.gather = movement.gather.address(dtype)
         program.transpose = transpose.transpose.address(dtype)
         program.row_losses = address(memory.row_losses)
@@ -50,7 +56,7 @@ def make(parts: Configuration, memory: Memory, training: bool, labels: bool | No
     program.slots, program.slot_bytes = parts.optimizer.slots, layout.parameters * dtype.itemsize
     program.scratch, program.scratch_bytes = address(memory.scratch), SCRATCH * dtype.itemsize
     program.queues, program.streaming = address(memory.queues), STREAMING
-    program.zeros, program.ones = address(memory.zeros), address(memory.ones)
+    program.zeros = address(memory.zeros)
     program.state, program.state_bytes = address(memory.state), memory.state.nbytes
     program.step_counter = address(memory.steps)
     panels = ["training_forward", "backward"] if training else ["forward"]
@@ -64,7 +70,7 @@ def _fill_layers(plan: Plan, parts: Configuration, memory: Memory, panels: list[
     layout, workspace = parts.layout, memory.workspace
     assert workspace is not None
     size, state = layout.dtype.itemsize, address(memory.state)
-    gradient = 0 if memory.gradient is None else address(memory.gradient)
+    gradient = 0 if memory.gradients is None else address(memory.gradients)
     for i, (layer, activation) in enumerate(zip(plan.layers, parts.activations, strict=True)):
         offset = layout.parameter_offsets[i] * size
         layer.inputs, layer.outputs = layout.widths[i : i + 2]

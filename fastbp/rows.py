@@ -7,6 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastbp import data
 from fastbp.configuration import Configuration
+from fastbp.kernels.jit import address
+from fastbp.kernels.shuffle import shuffled
 from fastbp.losses import Loss
 
 # The least and the greatest target of losses that have such.
@@ -34,6 +36,18 @@ def with_targets(parts: Configuration, X: ArrayLike, y: ArrayLike, prefix: str =
         return Rows(features, data.class_targets(y, count, outputs, layout.dtype, name))
     low, high = BOUNDS.get(loss.targets, (None, None))
     return Rows(features, data.targets(y, count, outputs, layout.dtype, name, low, high))
+
+
+def row_orders(count: int, epochs: int, generator: np.random.Generator | None) -> NDArray[np.int64]:
+    """Return (epochs, count): row numbers, each epoch's in a random order where there is one."""
+    orders = np.empty((epochs, count), np.int64)
+    if generator is None:
+        orders[:] = np.arange(count)
+        return orders
+    keys = generator.integers(-(1 << 63), 1 << 63, epochs)
+    for order, key in zip(orders, keys.tolist(), strict=True):
+        shuffled.call()(address(order), count, key)
+    return orders
 
 
 def accuracy(rows: Rows, outputs: NDArray[Any], loss: Loss) -> float | None:

@@ -83,7 +83,8 @@ class Run:
 
 
 WIDE = {"layers": (30, 620, 3), "epochs": 1}  # a layer in two column blocks
-LONG = {"rows": 2003, "batch": 1501, "epochs": 2}  # batches of several slabs, the last one short
+LONG = {"rows": 2003, "batch": 1501, "epochs": 2}  # batches in parts, the last one short
+SLABS = {"layers": (20, 260, 260, 3), "rows": 900, "batch": 600, "epochs": 1}
 RUNS = {
     **{f"activation-{name}": Run(activation=name) for name in HIDDEN},
     **{f"output-{name}": Run(loss=LOSSES[2], output_activation=name) for name in OUTPUTS},
@@ -98,6 +99,8 @@ RUNS = {
     **{f"optimizer-{solver}": Run(optimizer=solver) for solver in SOLVERS},
     **{f"wide-{loss}": Run(loss=loss, **WIDE) for loss in (MSE, LOSSES[4])},
     **{f"long-{loss}": Run(loss=loss, **LONG) for loss in LOSSES},
+    "parts-few-rows": Run(rows=1506, batch=1501, epochs=2),  # the last batch has fewer than parts
+    **{f"slabs-{loss}": Run(loss=loss, **SLABS) for loss in (MSE, LOSSES[4])},
     "deep": Run(layers=(1, 15, 16, 17, 1, 33, 7, 2), rows=100, batch=33),
     "few-inputs": Run(layers=(1, 1), rows=10, batch=3),
 }

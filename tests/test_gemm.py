@@ -1,5 +1,6 @@
 """Tests of the matrix product: tile remainders, strides, starts, K blocks, prefetching."""
 
+import numba
 import numpy as np
 import pytest
 from cases import both_dtypes
@@ -24,6 +25,11 @@ def padded(columns, dtype):
 def whole_numbers(shape, dtype, seed=0):
     """Small whole numbers, whose products add up exactly: the order of summation is free."""
     return np.random.default_rng([seed, *shape]).integers(-4, 5, shape).astype(dtype)
+
+
+@numba.njit
+def list_rows(words, at, address, row_bytes):
+    ahead.list_rows(words, at, address, row_bytes)
 
 
 def multiply(A, B, start="zeros", dtype="float32", queue=None, stream=0, columns=None, shift=0):
@@ -162,11 +168,20 @@ def prefetch_queue(tables, rows, slow=0):
     """Words that ask for lines at addresses where nothing may lie."""
     numbers = np.arange(5, dtype=np.int64)
     words = np.zeros(ahead.WORDS, np.int64)
-    words[ahead.TABLES], words[ahead.SLOW], words[ahead.ROWS] = tables, slow, rows
-    words[ahead.NUMBERS] = numbers.__array_interface__["data"][0]
-    words[ahead.FEATURES], words[ahead.ROW_BYTES], words[ahead.ROW_LINES] = 1 << 62, 4096, 3
+    words[ahead.TABLES], words[ahead.SLOW] = tables, slow
     for table in range(tables):
-        words[ahead.START + 4 * table :][:4] = (1 << 50) + table, 2, 1 << 20, 100 + table
+        at = ahead.START + ahead.FIELDS * (ahead.ROW_TABLES + table)
+        width = 0 if table == 1 else 4
+        words[at : at + ahead.FIELDS] = (
+            (1 << 50) + table, width, -(-(1 << 32) // width) if width else 0, 1 << 20, 0,
+            100 + table,
+        )  # fmt: skip
+    listed = ((ahead.FEATURES, (1 << 61) + 1, 192), (ahead.TARGETS, 1 << 60, 8))
+    for at, address, stride in listed:
+        list_rows(words, at, address, stride)
+        words[at + ahead.NUMBERS] = numbers.__array_interface__["data"][0]
+        words[at + ahead.LINES] = rows * words[at + ahead.WIDTH]
+    words[ahead.NEXT + ahead.TABLES] = ahead.ROW_TABLES if rows else 0
     return words, numbers
 
 
@@ -185,16 +200,40 @@ def test_prefetching_changes_no_bit(tables, rows, stream, dtype):
         assert (numbers == np.arange(5)).all()
 
 
-def test_a_queue_is_consumed_table_by_table_and_then_row_by_row():
-    queue, _numbers = prefetch_queue(2, 5)  # tables of 100 and 101 lines
+def test_a_queue_is_consumed_table_by_table_and_then_the_next_batch():
+    queue, _numbers = prefetch_queue(2, 5)  # of 100 and 101 lines; then 5 rows of 4 lines, 5 of 1
     A = np.ones((ROWS, 60), np.float32)
     B = np.ones((60, VECTORS * lanes("float32")), np.float32)
+    words = [of + word for of in (0, ahead.NEXT) for word in (ahead.TABLE, ahead.FIRST)]
     seen = []
-    for _ in range(9):
+    for _ in range(7):
         multiply(A, B, queue=queue)
-        seen.append((queue[ahead.TABLE], queue[ahead.FIRST], queue[ahead.ROW]))
-    assert seen[:4] == [(0, 60, 0), (1, 0, 0), (1, 60, 0), (2, 0, 0)]
-    assert [row for _, _, row in seen[4:]] == [1, 2, 3, 4, 5]
+        seen.append(tuple(queue[words].tolist()))
+    assert seen == [
+        (0, 60, 0, 0), (1, 0, 0, 0), (1, 60, 0, 0), (2, 0, 0, 0),
+        (2, 0, 1, 0), (2, 0, 2, 0), (2, 0, 2, 0),
+    ]  # fmt: skip
+
+
+def test_a_tile_of_one_vector_asks_for_nothing():
+    queue, _numbers = prefetch_queue(1, 5)
+    before = queue.copy()
+    ones = np.ones((ROWS, ROWS), np.float32)
+    multiply(ones, np.ones((ROWS, lanes("float32")), np.float32), queue=queue)
+    assert (queue == before).all()
+
+
+@pytest.mark.parametrize(
+    ("address", "stride", "lines"),
+    [(64, 256, 4), (16, 256, 5), (64, 40, 2), (0, 8, 1), (8, 8, 1), (0, 4, 1), (64, 3136, 49)],
+)
+def test_listed_rows_are_asked_for_whole(address, stride, lines):
+    words = np.zeros(ahead.WORDS, np.int64)
+    list_rows(words, ahead.TARGETS, address, stride)
+    width, inverse = (int(words[ahead.TARGETS + i]) for i in (ahead.WIDTH, ahead.INVERSE))
+    assert width == lines
+    numbers = np.arange(20_000) if lines > 1 else np.arange(5)
+    assert (numbers * inverse >> 32 == numbers // width).all()
 
 
 def test_tile_fits_the_registers():

@@ -9,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastbp.kernels.jit import address
-from fastbp.layout import ALIASING, LINE, Layout, Workspace, aligned_zeros, row_stride, slab_rows
+from fastbp.layout import (
+    ALIASING,
+    LINE,
+    PART_LEAST,
+    PART_SLAB,
+    PARTS,
+    Layout,
+    Workspace,
+    aligned_zeros,
+    cut_batch,
+    row_stride,
+    slab_rows,
+)
 
 SHAPES = [(1, 1), (3, 17, 2), (784, 128, 10), (5, 512, 1024, 1, 16), (1, 1, 1, 1)]
 every_shape = pytest.mark.parametrize("widths", SHAPES, ids=lambda w: "-".join(map(str, w)))
@@ -137,3 +149,29 @@ def test_slabs_fill_the_cache_and_no_more(dtype):
     slab = slab_rows(layout, 10_000)
     held = slab * layout.row_elements * layout.dtype.itemsize
     assert (1 << 18) <= held <= (1 << 19)
+
+
+@pytest.mark.parametrize("batch", [1, 128, 129, 256, 500, 1501, 10_000, 20_000, 1_000_003])
+@pytest.mark.parametrize("widths", [(2, 8, 1), (4, 32, 16, 4), (64, 100, 10), (784, 64, 10)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_parts_share_out_a_long_batch(widths, batch, dtype):
+    layout = Layout(widths, np.dtype(dtype))
+    slab, parts = cut_batch(layout, batch)
+    assert slab % 16 == 0
+    if parts:
+        rows = -(-batch // parts)
+        assert rows <= slab * -(-rows // slab)
+        assert slab * layout.row_elements * layout.dtype.itemsize <= max(
+            PART_SLAB, PART_LEAST * layout.row_elements * layout.dtype.itemsize
+        )
+        assert parts in PARTS
+        assert rows >= 32
+    else:
+        assert slab == slab_rows(layout, batch)
+
+
+def test_only_small_networks_have_parts():
+    size = np.dtype("float32")
+    assert cut_batch(Layout((4, 32, 16, 4), size), 10_000).parts
+    assert not cut_batch(Layout((4, 32, 16, 4), size), 128).parts
+    assert not cut_batch(Layout((784, 128, 10), size), 10_000).parts

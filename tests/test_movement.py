@@ -1,11 +1,12 @@
-"""Tests of the kernels that move rows: gather by index, and copy between strides."""
+"""Tests of the kernels that move rows: their order, gather by it, and copy between strides."""
 
 import numpy as np
 import pytest
 from cases import both_dtypes
 from guarded import Guarded, bits, canaries
 
-from fastbp.kernels.movement import copy_rows, gather
+from fastbp.kernels.movement import copy_rows, gather, stream_rows
+from fastbp.layout import LINE
 
 WIDTHS = [0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100]
 
@@ -23,22 +24,27 @@ def moved(source, order, width, gap, dtype, run):
 
 
 @both_dtypes
-@pytest.mark.parametrize("gap", [0, 3])
+@pytest.mark.parametrize("gap", [0, 32])
 @pytest.mark.parametrize(
     "order",
     [[], [0], [4], [3, 3, 3], [6, 5, 4, 3, 2, 1, 0], [2, 6, 2, 0, 5, 1, 1, 4]],
     ids=["none", "first", "one", "repeated", "backwards", "mixed"],
 )
 def test_gather(order, gap, dtype):
+    """Rows, and zeros behind up to a whole cache line; nothing beyond it, and nothing else read."""
     index = Guarded(np.array(order, np.int64))
+    lanes = LINE // np.dtype(dtype).itemsize
     for width in WIDTHS:
         source = np.random.default_rng(width).standard_normal((7, width + 2)).astype(dtype)
-        moved(
-            source, index.array, width, gap, dtype,
-            lambda x, to, width=width: gather.call(dtype)(
-                x, width + 2, index.at, len(order), to, width + gap, width
-            ),
-        )  # fmt: skip
+        stride = -(-width // lanes) * lanes
+        x, to = Guarded(source, 1), Guarded(canaries((len(order), stride + gap), dtype), 1)
+        want = to.array.copy()
+        want[:, :width], want[:, width:stride] = source[index.array, :width], 0
+        gather.call(dtype)(x.at, width + 2, index.at, len(order), to.at, stride + gap, width)
+        assert (bits(to.array) == bits(want)).all()
+        assert (bits(x.array) == bits(source)).all()
+        assert to.intact()
+        assert x.intact()
     assert index.array.tolist() == order
 
 
@@ -54,3 +60,16 @@ def test_copy_rows(rows, gap, dtype):
                 x, width + 2, to, width + gap, rows, width
             ),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+@pytest.mark.parametrize("lines", [0, 1, 5])
+def test_stream_rows(rows, lines):
+    """Whole cache lines of each row, 7 lines apart; nothing between them."""
+    source = Guarded(np.random.default_rng(0).standard_normal((max(rows, 1), 7 * 16)).astype("f4"))
+    to = Guarded(canaries(source.array.shape, "f4"))
+    want = to.array.copy()
+    want[:rows, : 16 * lines] = source.array[:rows, : 16 * lines]
+    stream_rows.call()(source.at, to.at, 7 * 64, rows, lines)
+    assert (bits(to.array) == bits(want)).all()
+    assert to.intact()

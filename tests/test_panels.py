@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from cases import HIDDEN, both_dtypes, data
+from cases import LOSSES as CASES
 from guarded import Guarded, bits, canaries
 from reference import LOSSES, softmax, through_output
 from reference_activations import ACTIVATIONS as REFERENCE
@@ -213,3 +214,32 @@ def test_a_users_own_activation_trains_right_and_compiles_nothing_else(monkeypat
                 losses.append(net.evaluate(X, y)["loss"])
             view[i] = kept
             assert gradient[i] == pytest.approx((losses[0] - losses[1]) / 2e-5, rel=1e-6, abs=1e-8)
+
+
+@both_dtypes
+@pytest.mark.parametrize("n", [1, 3, 4, 16, 17, 40, 255, 257, 600])
+@pytest.mark.parametrize("loss", [case for case in CASES if case.name != "cross_entropy"], ids=str)
+def test_elementwise_losses_are_the_references(loss, n, dtype):
+    """Blocks of rows, rows of several blocks, and the rows left over."""
+    ld = row_stride(n, np.dtype(dtype).itemsize)
+    for rows in (1, 15, 16, 17, 70) if n < 100 else (1, 3):
+        z, order = logits(rows, ld, dtype).clip(-9, 9), np.random.default_rng(n).permutation(rows)
+        y = data(rows, 1, n, loss.targets)[1].reshape(rows, n).astype(dtype)
+        delta, values = Guarded(np.zeros_like(z)), Guarded(canaries(rows, "f8"))
+        inputs = Guarded(z), Guarded(y), Guarded(order), Guarded([loss.loss().parameter()])
+        block, targets, index, parameters = inputs
+        loss.loss().panel().call(dtype)(
+            block.at, delta.at, targets.at, index.at, values.at, parameters.at, rows, n, ld, rows
+        )
+        assert all(array.intact() for array in (delta, values, *inputs))
+        function, output_activation = LOSSES[loss.name]
+        want = [
+            function(exact[None], wanted[None], output_activation, **loss.options)
+            for exact, wanted in zip(z[:, :n].astype(float), y[order].astype(float), strict=True)
+        ]
+        assert_near(values.array, [value for value, _ in want], dtype)
+        slopes = np.concatenate([slope for _, slope in want]) / rows
+        np.testing.assert_allclose(
+            delta.array[:, :n], slopes, TOLERANCE[dtype], 10 * TOLERANCE[dtype] / (rows * n)
+        )
+        assert (delta.array[:, n:] == 0).all()

@@ -106,3 +106,16 @@ def test_centered_rmsprop_of_a_constant_gradient_takes_no_root_of_a_negative(dty
     for step in range(STEPS):
         run.update(gradient, step)
     assert np.isfinite(run.state.array[:, :33]).all()
+
+
+@both_dtypes
+@every_optimizer
+def test_no_slot_decays_to_denormal_numbers(optimizer, dtype):
+    """They are slow, and with a gradient of zero they would stay."""
+    tiny = np.finfo(dtype).tiny
+    run = Parameters(optimizer.optimizer(), 64, dtype)
+    run.state.array[1:, :64] = tiny * np.linspace(1, 1.2, 64)
+    for step in range(STEPS):
+        run.update(np.zeros(64, dtype), step)
+        slots = abs(run.state.array[1:, :64])
+        assert ((slots == 0) | (slots >= tiny)).all()

@@ -50,7 +50,7 @@ CASES = {
         Case(
             "log1p", mp.log1p, np.log1p, 1.5, 1.5, ((-1, 3), (3, 1e300), (-0.01, 0.01)), (-1, INF)
         ),
-        Case("tanh", mp.tanh, np.tanh, 3, 3, ((-20, 20), (-1, 1), (-0.01, 0.01))),
+        Case("tanh", mp.tanh, np.tanh, 5, 3, ((-20, 20), (-1, 1), (-0.01, 0.01))),
         Case(
             "sigmoid",
             lambda x: 1 / (1 + mp.exp(-x)),
@@ -276,6 +276,16 @@ def test_like_gives_a_constant_the_type_of_its_first_argument(dtype, constant):
     call = njit(lambda x: vecmath.like(x, constant))
     assert call(dtype(7)) == dtype(constant)
     assert call.nopython_signatures[0].return_type == numba.typeof(dtype(7))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_flushed_makes_zeros_of_denormal_numbers_alone(dtype):
+    limits = np.finfo(dtype)
+    below = np.nextafter(limits.tiny, limits.dtype.type(0))
+    gone = np.array([below, -below, limits.smallest_subnormal, 0], dtype)
+    assert (values("flushed", gone) == 0).all()
+    kept = np.array([limits.tiny, -limits.tiny, 1, limits.max, -INF, NAN], dtype)
+    np.testing.assert_array_equal(values("flushed", kept), kept)
 
 
 def test_other_types_are_refused_when_compiled_and_python_calls_always():

@@ -14,14 +14,17 @@ REGISTER = vector_bytes()
 K_BLOCK = 1024  # rows of B at a time: what a tile reads of A and B stays in the L2 cache
 
 
-def _at_row(tile):
+def _at_row(rows, vectors):
     """A function for kernels: a tile that begins at row i."""
+    tile = make_tile(rows, vectors)
+    asks = vectors > 1
 
     @inline
     def at_row(i, a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth, queue):
         tile(
             advance(a, i * a_row), a_row, a_k, b, b_k, advance(start, i * start_row), start_row,
-            advance(c, i * c_row), c_row, depth, ahead.take(queue, depth),
+            advance(c, i * c_row), c_row, depth,
+            ahead.take(queue, depth) if asks else (0, 0, 0, 0, 0, 0, 0, 0),
         )  # fmt: skip
 
     return at_row
@@ -29,7 +32,7 @@ def _at_row(tile):
 
 def _make_column(vectors):
     """A function for kernels: one column of tiles, `vectors` registers wide, all M rows."""
-    full, four, two, one = (_at_row(make_tile(rows, vectors)) for rows in (ROWS, 4, 2, 1))
+    full, four, two, one = (_at_row(rows, vectors) for rows in (ROWS, 4, 2, 1))
 
     @inline
     def column(a, a_row, a_k, b, b_k, start, start_row, c, c_row, rows, depth, queue):
@@ -51,7 +54,7 @@ def _make_column(vectors):
 
 column_1, column_2, column_3 = (_make_column(vectors) for vectors in (1, 2, 3))
 WIDE = 6  # registers of a tile of one row: enough chains of additions to hide their latency
-wide = _at_row(make_tile(1, WIDE))
+wide = _at_row(1, WIDE)
 
 
 @inline
@@ -77,7 +80,7 @@ def _block(
             ahead.clear(queue)
             for line in range(VECTORS):
                 following = address_of(advance(b, j + line * lanes))
-                ahead.add(queue, following, 0, b_k * itemsize, depth)
+                ahead.add(queue, following, 1, b_k * itemsize, depth)
             ahead.spread(queue, rows // ROWS * depth)
         if vectors == 3:
             column_3(a, a_row, a_k, bj, b_k, sj, start_row, cj, c_row, rows, depth, queue)

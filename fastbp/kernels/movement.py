@@ -1,22 +1,19 @@
-"""Kernels that only move rows: gather by index, and copy between strides."""
+"""Kernels that only move rows: gather by index, copy between strides, copy past the cache."""
 
 from numba import carray, types
 
 from fastbp.kernels.jit import INT, REAL, kernel
-from fastbp.kernels.simd import advance, restrict
+from fastbp.kernels.simd import advance, copy_padded, restrict, stream_line
 
 INDICES = types.CPointer(types.int64)
 
 
 @kernel(REAL, INT, INDICES, INT, REAL, INT, INT)
 def gather(x, x_row, order, rows, to, to_row, width):
-    """to[r, :width] = x[order[r], :width] for r < rows; overwrites `to`."""
+    """to[r, :width] = x[order[r], :width] for r < rows; zeros behind, up to whole cache lines."""
     index = carray(order, (rows,))
     for r in range(rows):
-        source = carray(restrict(advance(x, index[r] * x_row)), (width,))
-        target = carray(restrict(advance(to, r * to_row)), (width,))
-        for j in range(width):
-            target[j] = source[j]
+        copy_padded(advance(x, index[r] * x_row), advance(to, r * to_row), width)
 
 
 @kernel(REAL, INT, REAL, INT, INT, INT)
@@ -27,3 +24,15 @@ def copy_rows(x, x_row, to, to_row, rows, width):
         target = carray(restrict(advance(to, r * to_row)), (width,))
         for j in range(width):
             target[j] = source[j]
+
+
+@kernel(INT, INT, INT, INT, INT)
+def stream_rows(source, to, row_bytes, rows, lines):
+    """Copy `rows` times so many cache lines, `row_bytes` apart in both, to where nobody reads soon.
+
+    source, to: addresses of cache lines; overwrites the lines of `to`.
+    """
+    for r in range(rows):
+        for line in range(lines):
+            offset = r * row_bytes + 64 * line
+            stream_line(source + offset, to + offset)

@@ -17,16 +17,34 @@ _group_stack, _lanes_stack = stack_array(GROUP * GROUP), stack_array(GROUP)
 
 
 @inline
-def _exponentials(z, to, rows, n, ld):
-    """to[r, :ld] = exp(z[r] - max(z[r, :n])); z and `to` may be the same block."""
+def _shift(z, to, rows, n, ld):
+    """to[r, :ld] = z[r] - max(z[r, :n]); z and `to` may be the same block."""
     for r in range(rows):
         top = row_max(advance(z, r * ld), n)
         source, target = carray(advance(z, r * ld), (ld,)), carray(advance(to, r * ld), (ld,))
         for j in range(ld):
             target[j] = source[j] - top
+
+
+@inline
+def _odds(x):
+    """exp(x) for x <= 0, and 0 where that is below 4e-31.
+
+    A class as unlikely is lost against the likely one's 1. Let through, it could be a denormal
+    number, with which processors compute several times as slowly.
+    """
+    lowest = like(x, -70.0)
+    power = exp(lowest if x < lowest else x)
+    return like(x, 0.0) if x < lowest else power
+
+
+@inline
+def _all_odds(z, to, rows, n, ld):
+    """to[r, :ld] = odds of each class against the row's likeliest."""
+    _shift(z, to, rows, n, ld)
     block = run(to, rows * ld)
     for i in range(block.size):
-        block[i] = exp(block[i])
+        block[i] = _odds(block[i])
 
 
 @inline
@@ -41,7 +59,10 @@ def _scale_row(row, factor, n, ld):
 @kernel(*FORWARD)
 def softmax(a, d, rows, n, ld):
     """a[r] = exp(a[r]) / sum(exp(a[r])), shifted by the row's largest for stability."""
-    _exponentials(a, a, rows, n, ld)
+    _shift(a, a, rows, n, ld)
+    block = run(a, rows * ld)
+    for i in range(block.size):
+        block[i] = exp(block[i])
     for r in range(rows):
         row = advance(a, r * ld)
         total = row_sum(row, n)
@@ -91,7 +112,7 @@ def _sum_in_order(row, n):
 def _labels_by_row(z, delta, labels, index, losses, first, rows, n, ld, scale, smoothing):
     """Rows [first, rows) one by one."""
     block, to = advance(z, first * ld), advance(delta, first * ld)
-    _exponentials(block, to, rows - first, n, ld)
+    _all_odds(block, to, rows - first, n, ld)
     for r in range(first, rows):
         logits, row = advance(z, r * ld), advance(delta, r * ld)
         label = carray(advance(labels, index[r]), (1,))[0]
@@ -139,7 +160,7 @@ def _labels_by_group(z, delta, labels, index, losses, first, lanes, n, ld, scale
         losses[first + r] = top[r] - t[label, r]
     for j in range(n):
         for r in range(lanes):
-            t[j, r] = exp(t[j, r] - top[r])
+            t[j, r] = _odds(t[j, r] - top[r])
             total[r] += t[j, r]
     for r in range(lanes):
         top[r] = log(total[r])
@@ -188,7 +209,7 @@ def cross_entropy_probabilities(z, delta, targets, order, values, parameters, ro
     smoothing = carray(parameters, (1,))[0]
     keep, even = like(first, 1 - smoothing), like(first, smoothing / n)
     scale = like(first, 1.0 / batch)
-    _exponentials(z, delta, rows, n, ld)
+    _all_odds(z, delta, rows, n, ld)
     for r in range(rows):
         logits, row = advance(z, r * ld), advance(delta, r * ld)
         total = row_sum(row, n)

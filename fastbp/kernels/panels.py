@@ -19,10 +19,19 @@ Contracts, all pointers to the network's dtype unless said otherwise:
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numba import carray, types
 
 from fastbp.kernels.jit import INT, REAL, Kernel, inline, kernel
-from fastbp.kernels.simd import address_of, advance, pointer_to, restrict
+from fastbp.kernels.simd import (
+    address_of,
+    advance,
+    copy_padded,
+    pointer_to,
+    restrict,
+    row_sum,
+    stack_array,
+)
 from fastbp.kernels.vecmath import like
 
 FLOAT64S = types.CPointer(types.float64)
@@ -90,6 +99,19 @@ def multiply(delta, operand, rows, n, ld):
         block[i] *= slope[i]
 
 
+BLOCK = 256  # elements that an element-wise loss works on together, whole rows where they fit
+_targets_stack, _values_stack, _scales_stack = (stack_array(BLOCK) for _ in range(3))
+
+
+@inline
+def _fill_scales(to, scale, rows, width, stride):
+    """to[r, :width] = scale and zero behind, so that padding gets no slope."""
+    for r in range(rows):
+        scales = carray(advance(to, r * stride), (stride,))
+        for j in range(stride):
+            scales[j] = scale if j < width else like(scale, 0.0)
+
+
 def elementwise_loss_panel(
     name: str, value: Callable[..., Any], slope: Callable[..., Any]
 ) -> Kernel:
@@ -101,15 +123,30 @@ def elementwise_loss_panel(
     def panel(z, delta, targets, order, values, parameters, rows, n, ld, batch):
         index, losses = carray(order, (rows,)), carray(values, (rows,))
         p = like(carray(z, (1,))[0], carray(parameters, (1,))[0])
-        scale = like(p, 1.0 / (batch * n))
-        for r in range(rows):
-            out, slopes = run(advance(z, r * ld), n), run(advance(delta, r * ld), n)
-            y = run(advance(pointer_to(targets, z), index[r] * n), n)
-            total = 0.0
-            for j in range(n):
-                total += value(out[j], y[j], p)
-            for j in range(n):
-                slopes[j] = scale * slope(out[j], y[j], p)
-            losses[r] = total / n
+        scale, share = like(p, 1.0 / (batch * n)), 1.0 / n
+        wanted, worth, scales = _targets_stack(z), _values_stack(z), _scales_stack(z)
+        together = max(1, BLOCK // ld)  # rows
+        for column in range(0, n, BLOCK):
+            stride = min(BLOCK, ld - column)
+            width = min(stride, n - column)
+            _fill_scales(scales, scale, together, width, stride)
+            for first in range(0, rows, together):
+                count = min(together, rows - first)
+                for r in range(count):
+                    y = advance(pointer_to(targets, z), index[first + r] * n + column)
+                    copy_padded(y, advance(wanted, r * stride), width)
+                at = first * ld + column
+                out, slopes = (
+                    run(advance(z, at), count * stride),
+                    run(advance(delta, at), count * stride),
+                )
+                y_block, factors = run(wanted, count * stride), run(scales, count * stride)
+                block = run(worth, count * stride)
+                for i in range(count * stride):
+                    block[i] = value(out[i], y_block[i], p)
+                    slopes[i] = factors[i] * slope(out[i], y_block[i], p)
+                for r in range(count):
+                    total = share * np.float64(row_sum(advance(worth, r * stride), width))
+                    losses[first + r] = total + (losses[first + r] if column > 0 else 0.0)
 
     return Kernel(panel, LOSS, f"{name}.loss")

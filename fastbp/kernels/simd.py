@@ -15,6 +15,7 @@ from numba.extending import intrinsic
 
 I8, I32, I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 X86 = platform.machine().lower() in ("x86_64", "amd64", "i686", "x86")
+LINE = 64  # bytes of a cache line and of the widest vector
 REDUCTION_LANES = 16  # the same on every processor, so that sums have the same bits everywhere
 
 
@@ -70,6 +71,22 @@ class Vector:
         at = self.builder.bitcast(pointer, self.type.as_pointer())
         self.builder.store(value, at, align=self.itemsize)
 
+    def load_first(self, pointer, count, other):
+        """The first `count` elements, and the constant `other` in the lanes behind them."""
+        numbers = ir.Constant(ir.VectorType(I64, self.lanes), list(range(self.lanes)))
+        undefined = ir.Constant(numbers.type, ir.Undefined)
+        limit = self.builder.insert_element(undefined, count, I32(0))
+        limit = self.shuffle(limit, undefined, [0] * self.lanes)
+        inside = self.builder.icmp_signed("<", numbers, limit)
+        kind = ir.FunctionType(
+            self.type, [self.type.as_pointer(), I32, inside.type, self.type]
+        )  # fmt: skip
+        load = cgutils.get_or_insert_function(
+            self.builder.module, kind, f"llvm.masked.load.{self.suffix}.p0"
+        )
+        at = self.builder.bitcast(pointer, self.type.as_pointer())
+        return self.builder.call(load, [at, I32(self.itemsize), inside, self.constant(other)])
+
     def broadcast(self, scalar):
         undefined = ir.Constant(self.type, ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, I32(0))
@@ -119,6 +136,18 @@ def fma(typingctx, x, y, z):
         return builder.call(function, arguments)
 
     return x(x, x, x), lower
+
+
+@intrinsic
+def multiply_high(typingctx, x, y):
+    """The upper 64 of the 128 bits of the product of two uint64."""
+
+    def lower(context, builder, signature, arguments):
+        wide = ir.IntType(128)
+        product = builder.mul(*(builder.zext(argument, wide) for argument in arguments))
+        return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), I64)
+
+    return types.uint64(types.uint64, types.uint64), lower
 
 
 def _bitcast(pairs):
@@ -178,6 +207,20 @@ def run_time(typingctx, number):
         return _veiled(builder, arguments[0], "fastbp.run_time", no_alias=False)
 
     return types.int64(types.int64), lower
+
+
+@intrinsic
+def stream_line(typingctx, source, to):
+    """Copy the cache line at address `source` to that at `to`, which is not read into the cache."""
+
+    def lower(context, builder, signature, arguments):
+        kind = ir.VectorType(I64, 8).as_pointer()
+        source, to = (builder.inttoptr(address, kind) for address in arguments)
+        store = builder.store(builder.load(source, align=64), to, align=64)
+        store.set_metadata("nontemporal", builder.module.add_metadata([I32(1)]))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), lower
 
 
 @intrinsic
@@ -244,6 +287,24 @@ def prefetch(builder, address):
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
     pointer = builder.inttoptr(address, I8.as_pointer())
     builder.call(function, [pointer, I32(0), I32(2), I32(1)])
+
+
+@intrinsic
+def copy_padded(typingctx, source, to, n):
+    """to[:n] = source[:n], and zeros behind up to a whole cache line; the two do not overlap."""
+
+    def lower(context, builder, signature, arguments):
+        source, to, n = arguments
+        v = Vector(builder, signature.args[0], LINE // element(signature.args[0])[2])
+        whole = builder.and_(n, I64(-v.lanes))
+        with cgutils.for_range_slice(builder, I64(0), whole, I64(v.lanes)) as (i, _):
+            v.store(v.load(builder.gep(source, [i])), builder.gep(to, [i]))
+        with builder.if_then(builder.icmp_signed("<", whole, n)):
+            last = v.load_first(builder.gep(source, [whole]), builder.sub(n, whole), 0.0)
+            v.store(last, builder.gep(to, [whole]))
+        return context.get_dummy_value()
+
+    return types.void(source, source, types.int64), lower
 
 
 def stack_array(elements):
@@ -324,21 +385,7 @@ def _reduction(combine, start, lanes=REDUCTION_LANES):
             with cgutils.for_range_slice(builder, I64(0), whole, I64(lanes)) as (i, _):
                 builder.store(combine(v, builder.load(total), v.load(builder.gep(p, [i]))), total)
             with builder.if_then(builder.icmp_signed("<", whole, n)):
-                # The last, partial vector: lanes past n count as `start`.
-                numbers = ir.Constant(ir.VectorType(I64, v.lanes), list(range(v.lanes)))
-                w = Vector(builder, signature.args[0], v.lanes)
-                rest = builder.sub(n, whole)
-                undefined = ir.Constant(numbers.type, ir.Undefined)
-                limit = builder.insert_element(undefined, rest, I32(0))
-                limit = w.shuffle(limit, undefined, [0] * v.lanes)
-                inside = builder.icmp_signed("<", numbers, limit)
-                mask_type = ir.VectorType(ir.IntType(1), v.lanes)
-                kind = ir.FunctionType(v.type, [v.type.as_pointer(), I32, mask_type, v.type])
-                load = cgutils.get_or_insert_function(
-                    builder.module, kind, f"llvm.masked.load.{v.suffix}.p0"
-                )
-                at = builder.bitcast(builder.gep(p, [whole]), v.type.as_pointer())
-                last = builder.call(load, [at, I32(v.itemsize), inside, v.constant(start)])
+                last = v.load_first(builder.gep(p, [whole]), builder.sub(n, whole), start)
                 builder.store(combine(v, builder.load(total), last), total)
             value, count = builder.load(total), lanes
             while count > 1:

@@ -6,8 +6,8 @@ touched by whole vectors along their rows. I is what the sums start from: a bias
 0), C itself, or a row of zeros. Each element of C is one chain of fused multiply-adds in the
 order of k, whatever the tile, so the choice of tiles changes no bit.
 
-While it computes, a tile asks for cache lines that will be needed later: in turn k < turns for
-line n = first + (k >> slow) of a table of rows, 2**shift lines to a row, rows `stride` bytes apart.
+While it computes, a tile asks for cache lines that will be needed later: every 2**slow turns of k
+below `turns` for the next line of a table from line `first` on.
 """
 
 import platform
@@ -37,12 +37,21 @@ def tile_shape() -> TileShape:
     return TileShape(4, 2)  # SSE: 8 + 2 + 1, and one for the product, of 16
 
 
-def prefetch_line(builder, k, table, shift, stride, first, slow):
-    """Ask for line first + (k >> slow) of the table at an address."""
+def prefetch_line(builder, k, fields, slow):
+    """Ask for line first + (k >> slow) of a table; what these are, ahead.py tells."""
+    table, width, inverse, stride, numbers, first = fields
     line = builder.add(first, builder.ashr(k, slow))
-    row = builder.ashr(line, shift)
-    column = builder.sub(line, builder.shl(row, shift))
-    offset = builder.add(builder.mul(row, stride), builder.shl(column, I64(6)))
+    row = builder.lshr(builder.mul(line, inverse), I64(32))
+    column = builder.sub(line, builder.mul(row, width))
+    entry = builder.block
+    with builder.if_then(builder.icmp_signed("!=", numbers, I64(0))):
+        at = builder.inttoptr(numbers, I64.as_pointer())
+        listed = builder.load(builder.gep(at, [row]))
+        inside = builder.block
+    number = builder.phi(I64)
+    number.add_incoming(row, entry)
+    number.add_incoming(listed, inside)
+    offset = builder.add(builder.mul(number, stride), builder.shl(column, I64(6)))
     prefetch(builder, builder.add(table, offset))
 
 
@@ -52,7 +61,7 @@ def make_tile(rows, vectors):
     @intrinsic
     def tile(typingctx, a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth, ahead):
         n = types.int64
-        signature = types.void(a, n, n, b, n, start, n, c, n, n, types.UniTuple(n, 6))
+        signature = types.void(a, n, n, b, n, start, n, c, n, n, types.UniTuple(n, 8))
 
         def lower(context, builder, signature, arguments):
             a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth, ahead = arguments
@@ -84,9 +93,13 @@ def make_tile(rows, vectors):
                 for j in range(vectors):
                     longer[i, j] = v.fma(copies, row[j], chains[i, j])
             if vectors > 1:  # a narrow tile is bound by its loads as it is
-                *table, turns = (builder.extract_value(ahead, i) for i in range(6))
-                with builder.if_then(builder.icmp_signed("<", k, turns)):
-                    prefetch_line(builder, k, *table)
+                *fields, slow, turns = (builder.extract_value(ahead, i) for i in range(8))
+                between = builder.and_(k, builder.sub(builder.shl(I64(1), slow), I64(1)))
+                due = builder.icmp_signed("==", between, I64(0))
+                with builder.if_then(
+                    builder.and_(due, builder.icmp_signed("<", k, turns)), likely=False
+                ):
+                    prefetch_line(builder, k, fields, slow)
             next_k = builder.add(k, I64(1))
             turned = builder.block
             k.add_incoming(I64(0), entry)

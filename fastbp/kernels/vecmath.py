@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numba.extending import overload
 
-from fastbp.kernels.coefficients import EXP, LOG, NORMAL, REAL
+from fastbp.kernels.coefficients import EXP, LOG, NORMAL, REAL, TANH
 from fastbp.kernels.simd import bits_of, fma, from_bits
 
 # The callers' flags do not reach in here. No arcp: x / y must be the rounded quotient, whatever
@@ -122,11 +122,20 @@ def expm1(k, e):
     return body
 
 
-@_function(EXP)
-def tanh(k, e):
-    """tanh(x) = E / (E + 2) with E = exp(2 |x|) - 1, and the sign of x. Odd; never beyond 1."""
+@_function(EXP, TANH)
+def tanh(k, e, rational):
+    """tanh(x), odd and never beyond 1: by float32 a quotient of polynomials, half as many steps.
 
-    def body(x):
+    By float64 E / (E + 2) with E = exp(2 |x|) - 1, and the sign of x.
+    """
+
+    def of_polynomials(x):
+        z = _limited(x, -rational.highest, rational.highest)
+        u = z * z
+        y = z * _polynomial(u, rational.p) / _polynomial(u, rational.q)
+        return _limited(y, k.real(-1), k.real(1))
+
+    def of_exp(x):
         z = abs(x)
         z = e.tanh_highest if z > e.tanh_highest else z
         q, s, t = _exp_parts(z + z, k.real(0))
@@ -135,7 +144,7 @@ def tanh(k, e):
         y = expm1_2z / (expm1_2z + k.real(2))
         return from_bits(k.integer(bits_of(y) | k.integer(bits_of(x) & k.sign)))
 
-    return body
+    return of_polynomials if rational else of_exp
 
 
 @_function()
@@ -196,6 +205,12 @@ def _log_domain(k):
         return y if x > k.real(0) else edge
 
     return body
+
+
+@_function(LOG)
+def flushed(k, c):
+    """x, or zero where x is denormal, which would make a whole vector slow."""
+    return lambda x: k.real(0) if abs(x) < c.smallest else x
 
 
 @_function(LOG)
