@@ -19,27 +19,27 @@ def parts():
 
 def test_room_is_made_once_and_grows(parts):
     memory = Memory(parts)
-    memory.make_room(16, 1, False)
+    memory.make_room(16, 1, 0)
     first = memory.workspace, memory.scratch, memory.row_losses
-    assert memory.gradient is None
-    for rows, members, gradient in ((16, 1, False), (8, 1, False)):
+    assert memory.gradients is None
+    for rows, members, gradients in ((16, 1, 0), (8, 1, 0)):
         memory.plans[True, False] = plan = Plan(2)
-        memory.make_room(rows, members, gradient)
+        memory.make_room(rows, members, gradients)
         assert (memory.workspace, memory.scratch, memory.row_losses) == first
         assert memory.plans == {(True, False): plan}
-    for rows, members, gradient in ((17, 1, False), (1, 2, False), (1, 1, True)):
+    for rows, members, gradients in ((17, 1, 0), (1, 2, 0), (1, 1, 1), (1, 1, 3)):
         memory.plans[True, False] = Plan(2)
-        memory.make_room(rows, members, gradient)
+        memory.make_room(rows, members, gradients)
         assert memory.plans == {}
     assert memory.workspace.rows == memory.row_losses.size == 17
     assert memory.scratch.size == 2 * SCRATCH
-    assert memory.gradient.size == parts.layout.parameters
+    assert memory.gradients.shape == (3, parts.layout.parameters)
 
 
 def test_the_state_never_moves(parts):
     memory = Memory(parts)
     at = address(memory.state)
-    memory.make_room(1000, 4, True)
+    memory.make_room(1000, 4, 2)
     assert address(memory.state) == at
     assert memory.state.size == 3 * parts.layout.parameters
 
@@ -59,7 +59,7 @@ def test_records_are_those_of_the_kernels(record):
 )
 def test_a_plan_names_what_its_call_needs(training, labels, parts):
     memory = Memory(parts)
-    memory.make_room(16, 1, True)
+    memory.make_room(16, 1, 1)
     plan = plans.make(parts, memory, training, labels)
     program = np.frombuffer(plan.program, step.PROGRAM)[0]
     layers = np.frombuffer(plan.layers, step.LAYER)
