@@ -92,13 +92,14 @@ def make_tile(rows, vectors):
                 for j in range(vectors):
                     longer[i, j] = v.fma(copies, row[j], chains[i, j])
             if vectors > 1:  # a narrow tile is bound by its loads as it is
-                *table, slow, turns = (builder.extract_value(ahead, i) for i in range(8))
+                *line, turns = (builder.extract_value(ahead, i) for i in range(8))
+                slow = line[-1]
                 between = builder.and_(k, builder.sub(builder.shl(I64(1), slow), I64(1)))
                 due = builder.icmp_signed("==", between, I64(0))
                 with builder.if_then(
                     builder.and_(due, builder.icmp_signed("<", k, turns)), likely=False
                 ):
-                    prefetch_line(builder, k, *table, slow)
+                    prefetch_line(builder, k, *line)
             next_k = builder.add(k, I64(1))
             turned = builder.block
             k.add_incoming(I64(0), entry)
