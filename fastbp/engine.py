@@ -12,6 +12,7 @@ from fastbp import plans
 from fastbp.configuration import Configuration
 from fastbp.kernels import step, team
 from fastbp.kernels.jit import Kernel, address
+from fastbp.kernels.program import GRAIN
 from fastbp.layout import aligned_zeros, cut_batch, slab_rows
 from fastbp.memory import Memory
 from fastbp.records import Plan, Program
@@ -218,7 +219,7 @@ class Engine:
     ) -> bool:
         """Call the kernel of prediction; all but the rows and `targets` are addresses."""
         work = rows * self.layout.row_flops // 3
-        members = min(work // THREAD_START, -(-rows // step.GRAIN))
+        members = min(work // THREAD_START, -(-rows // GRAIN))
         if members > 1:
             members = min(members, self.threads or team.available_cores())
         members = max(1, members)
@@ -240,7 +241,7 @@ class Engine:
         if self.threads is None and pays < 2:
             return 1
         widest = max(batch, *self.layout.widths[:-1])
-        useful = -(-widest // step.GRAIN)
+        useful = -(-widest // GRAIN)
         if self.threads is not None:
             return min(self.threads, useful)
         useful = min(useful, pays, batch * self.layout.row_flops // FLOPS_A_THREAD)

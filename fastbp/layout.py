@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.kernels.jit import address
+from fastbp.kernels.simd import LINE
 
-LINE = 64  # bytes of a cache line and of the widest vector
 PART_SLAB, PART_LEAST = 1 << 18, 128  # bytes and rows: a slab of one thread's
 PART_GRADIENT = 1 << 18  # bytes of a gradient that stays in the cache of a core
 PARTS = (4, 6, 8, 12, 16, 24, 48)  # numbers that many a team can share evenly

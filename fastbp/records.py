@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fastbp.kernels import step
+from fastbp.kernels import program
 
 
 def _fields(record: np.dtype[Any]) -> list[tuple[str, Any]]:
@@ -13,17 +13,17 @@ def _fields(record: np.dtype[Any]) -> list[tuple[str, Any]]:
 
 
 class Program(ctypes.Structure):
-    """`step.PROGRAM`."""
+    """`kernels.program.PROGRAM`."""
 
     __slots__ = ()  # a field that does not exist is an error
-    _fields_ = _fields(step.PROGRAM)
+    _fields_ = _fields(program.PROGRAM)
 
 
 class Layer(ctypes.Structure):
-    """`step.LAYER`."""
+    """`kernels.program.LAYER`."""
 
     __slots__ = ()
-    _fields_ = _fields(step.LAYER)
+    _fields_ = _fields(program.LAYER)
 
 
 class Plan:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fastbp import configuration, plans
-from fastbp.kernels import step
 from fastbp.kernels.jit import address
+from fastbp.kernels.program import LAYER, PROGRAM
 from fastbp.memory import SCRATCH, Memory
 from fastbp.records import Layer, Plan, Program
 
@@ -44,7 +44,7 @@ def test_the_state_never_moves(parts):
     assert memory.state.size == 3 * parts.layout.parameters
 
 
-@pytest.mark.parametrize("record", [(Program, step.PROGRAM), (Layer, step.LAYER)])
+@pytest.mark.parametrize("record", [(Program, PROGRAM), (Layer, LAYER)])
 def test_records_are_those_of_the_kernels(record):
     structure, described = record
     assert ctypes.sizeof(structure) == described.itemsize
@@ -61,8 +61,8 @@ def test_a_plan_names_what_its_call_needs(training, labels, parts):
     memory = Memory(parts)
     memory.make_room(16, 1, 1)
     plan = plans.make(parts, memory, training, labels)
-    program = np.frombuffer(plan.program, step.PROGRAM)[0]
-    layers = np.frombuffer(plan.layers, step.LAYER)
+    program = np.frombuffer(plan.program, PROGRAM)[0]
+    layers = np.frombuffer(plan.layers, LAYER)
     assert program["layers"] == ctypes.addressof(plan.layers)
     assert plan.address == ctypes.addressof(plan.program)
     for name in ("update", "gather", "transpose"):
