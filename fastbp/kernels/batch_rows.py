@@ -1,0 +1,84 @@
+"""Phase 1 of a step, by rows of the batch: gather, forward, loss and the deltas back."""
+
+from fastbp.kernels.jit import inline
+from fastbp.kernels.program import stopped
+from fastbp.kernels.simd import call
+
+
+@inline
+def _streams(p, layer):
+    return layer.inputs * layer.ld_out * p.itemsize >= p.streaming
+
+
+@inline
+def forward(p, layers, first, last, features, features_ld, queue, training):
+    """Rows [first, last) of a slab through all layers; `features`: address of row `first`."""
+    rows = last - first
+    for number in range(p.layer_count):
+        if stopped(p):
+            return
+        layer = layers[number]
+        out = layer.output + first * layer.ld_out * p.itemsize
+        bias = layer.weights + layer.inputs * layer.ld_out * p.itemsize
+        call(
+            p.gemm,
+            (features, features_ld, 1, layer.weights, layer.ld_out, bias, 0,
+             out, layer.ld_out, rows, layer.outputs, layer.inputs, p.itemsize,
+             queue, _streams(p, layer)),
+        )  # fmt: skip
+        panel = layer.training_forward if training else layer.forward
+        final = number == p.layer_count - 1
+        if panel != 0 and not (final and p.on_logits and training):
+            slope = layer.slope + first * layer.ld_out * p.itemsize
+            call(panel, (out, slope, rows, layer.outputs, layer.ld_out))
+        features, features_ld = out, layer.ld_out
+
+
+@inline
+def output_delta(p, layer, first, last, order, targets, values, batch):
+    """Delta of the output layer and the row losses of rows [first, last) of a slab."""
+    offset = first * layer.ld_out * p.itemsize
+    call(
+        p.loss,
+        (layer.output + offset, layer.delta + offset, targets, order, values,
+         p.loss_parameters, last - first, layer.outputs, layer.ld_out, batch),
+    )  # fmt: skip
+
+
+@inline
+def _backward(p, layers, first, last, queue):
+    """Delta of rows [first, last) from the output layer back to the first."""
+    rows = last - first
+    for back in range(p.layer_count):
+        if stopped(p):
+            return
+        layer = layers[p.layer_count - 1 - back]
+        offset = first * layer.ld_out * p.itemsize
+        if layer.backward != 0 and not (back == 0 and p.on_logits):
+            call(
+                layer.backward,
+                (layer.delta + offset, layer.operand + offset, rows, layer.outputs, layer.ld_out),
+            )
+        if layer.mirror != 0:
+            below = layer.delta_below + first * layer.ld_in * p.itemsize
+            call(
+                p.gemm,
+                (layer.delta + offset, layer.ld_out, 1, layer.mirror, layer.ld_in, p.zeros, 0,
+                 below, layer.ld_in, rows, layer.inputs, layer.outputs, p.itemsize,
+                 queue, _streams(p, layer)),
+            )  # fmt: skip
+
+
+@inline
+def rows_phase(p, layers, first, last, order, batch, queue):
+    """Phase 1 of rows [first, last) of the activations: from gather to the deltas."""
+    below = layers[0].below + first * layers[0].ld_in * p.itemsize
+    call(
+        p.gather,
+        (p.features, p.features_ld, order, last - first,
+         below, layers[0].ld_in, layers[0].inputs),
+    )  # fmt: skip
+    forward(p, layers, first, last, below, layers[0].ld_in, queue, True)
+    top, values = layers[p.layer_count - 1], p.row_losses + 8 * first
+    output_delta(p, top, first, last, order, p.targets, values, batch)
+    _backward(p, layers, first, last, queue)

@@ -1,0 +1,126 @@
+"""Parts of a long batch: in a small network each thread goes through both phases alone.
+
+A part has a gradient of its own. They are added up in order, so the bits do not depend on the team.
+"""
+
+import math
+
+from numba import carray
+
+from fastbp.kernels.batch_rows import rows_phase
+from fastbp.kernels.jit import inline
+from fastbp.kernels.program import GRAIN, float64s_at, queue_of, stopped, wait
+from fastbp.kernels.simd import LINE, call, load_acquire, row_sum, store_release
+from fastbp.kernels.team import STOP, STOP_EARLY, STOP_SEEN, share
+from fastbp.kernels.weight_rows import (
+    FEW_STRIP,
+    few_outputs,
+    mirror,
+    save_run,
+    strip_of_few,
+    update_run,
+)
+
+
+@inline
+def _add_gradient(p, layer, base, rows, opening, to, me):
+    """The whole gradient of a layer from `rows` rows of the activations: put at `to`, or added."""
+    size, ld, queue = p.itemsize, layer.ld_out, queue_of(p, me)
+    delta = layer.delta + base * ld * size
+    if few_outputs(layer, size):
+        scratch = p.scratch + me * p.scratch_bytes
+        for row in range(0, layer.inputs, FEW_STRIP):
+            count = min(FEW_STRIP, layer.inputs - row)
+            at = to + row * ld * size
+            strip = at if opening else scratch + FEW_STRIP * LINE
+            strip_of_few(p, layer, base, row, count, rows, scratch, strip, queue)
+            if not opening:
+                call(p.add_parts, (at, strip - at, 2, count * ld))
+    else:
+        start, start_ld = (p.zeros, 0) if opening else (to, ld)
+        call(
+            p.gemm,
+            (layer.below + base * layer.ld_in * size, 1, layer.ld_in, delta, ld, start, start_ld,
+             to, ld, layer.inputs, layer.outputs, rows, size, queue, 0),
+        )  # fmt: skip
+    biases = to + layer.inputs * ld * size
+    call(p.column_sums, (delta, ld, rows, ld, p.zeros if opening else biases, biases, size))
+
+
+@inline
+def _part(p, layers, me, number, parts, order, batch):
+    """Part `number` of a long batch, slab by slab: its gradient and the sum of its losses."""
+    total, queue = 0.0, queue_of(p, me)
+    begin, end = share(batch, GRAIN, number, parts)
+    for done in range(begin, end, p.slab):
+        if stopped(p):
+            return total
+        rows = min(p.slab, end - done)
+        first = me * p.slab
+        rows_phase(p, layers, first, first + rows, order + 8 * done, batch, queue)
+        total += row_sum(float64s_at(p.row_losses + 8 * first), rows)
+        for n in range(p.layer_count):
+            to = layers[n].gradient + number * p.part_bytes
+            _add_gradient(p, layers[n], first, rows, done == begin, to, me)
+    return total
+
+
+@inline
+def _join_run(p, weights, gradient, count, parts, saving, coefficients):
+    """A run of parameters: the sum of the parts' gradients, in order, and the update."""
+    if parts > 1:
+        call(p.add_parts, (gradient, p.part_bytes, parts, count))
+    if p.updating:
+        if saving:
+            save_run(p, weights, 0, 1, count * p.itemsize // 64)
+        update_run(p, weights, gradient, count, coefficients)
+
+
+@inline
+def _join(p, layer, me, parts, saving, coefficients):
+    """Thread `me`'s rows of one layer; its last thread has the biases too."""
+    first, last = share(layer.inputs, GRAIN, me, p.team)
+    at = first * layer.ld_out * p.itemsize
+    count = (last - first + (1 if me == p.team - 1 else 0)) * layer.ld_out
+    _join_run(p, layer.weights + at, layer.gradient + at, count, parts, saving, coefficients)
+    if p.updating:
+        mirror(p, layer, first, last - first, 0, layer.outputs)
+
+
+@inline
+def _join_all(p, layers, parts, saving, coefficients):
+    """All parameters as one run, for a thread that is alone."""
+    count = p.part_bytes // p.itemsize
+    _join_run(p, p.state, layers[0].gradient, count, parts, saving, coefficients)
+    if p.updating:
+        for n in range(p.layer_count):
+            mirror(p, layers[n], 0, layers[n].inputs, 0, layers[n].outputs)
+
+
+@inline
+def batch_in_parts(p, layers, me, order, batch, saving, coefficients):
+    """`_batch` of a small network with a long batch: a thread works alone on whole parts."""
+    part_losses = carray(float64s_at(p.part_losses), (p.parts,))
+    parts = min(p.parts, (batch + GRAIN - 1) // GRAIN)  # none is empty
+    first, last = share(parts, 1, me, p.team)
+    for number in range(first, last):
+        part_losses[number] = _part(p, layers, me, number, parts, order, batch)
+    if stopped(p):
+        store_release(p.shared + 8 * STOP_EARLY, 1)
+    wait(p)
+    if load_acquire(p.shared + 8 * STOP_EARLY) != 0:
+        return 0.0, False
+    total = 0.0
+    for number in range(parts):
+        total += part_losses[number]
+    if not math.isfinite(total):
+        return total / batch, False
+    if p.team == 1:
+        _join_all(p, layers, parts, saving, coefficients)
+    else:
+        for n in range(p.layer_count):
+            _join(p, layers[n], me, parts, saving, coefficients)
+    if me == 0:
+        store_release(p.shared + 8 * STOP_SEEN, load_acquire(p.shared + 8 * STOP))
+    wait(p)
+    return total / batch, True

@@ -1,0 +1,80 @@
+"""The records that the kernels of a step read, and what every part of a step needs of them."""
+
+import numba
+import numpy as np
+from numba import types
+
+from fastbp.kernels import ahead
+from fastbp.kernels.jit import inline
+from fastbp.kernels.simd import load_acquire, pointer_maker
+from fastbp.kernels.team import STOP, barrier
+
+GRAIN = 8  # rows that a thread takes at the least
+
+
+def _record(*names: str) -> np.dtype:
+    return np.dtype([(name, np.int64) for name in names])
+
+
+# One layer. Capital letters of the comments: addresses of arrays of the network's dtype.
+LAYER = _record(
+    "inputs", "outputs", "ld_in", "ld_out",  # widths, and row strides in elements
+    "weights",        # W (inputs + 1, ld_out): the last row holds the biases
+    "mirror",         # M (outputs, ld_in): W transposed; 0 for the first layer
+    "gradient",       # like W
+    "below",          # A (slab, ld_in): the layer's input
+    "output",         # A (slab, ld_out)
+    "delta",          # D (slab, ld_out): d(loss)/d(pre-activation)
+    "delta_below",    # D (slab, ld_in); 0 for the first layer
+    "slope",          # S (slab, ld_out): where training_forward leaves the slopes, or 0
+    "forward", "training_forward", "backward",  # panels; 0: none
+    "operand",        # of the backward panel: output or slope
+)  # fmt: skip
+
+# One call of a kernel: the batch loop's bounds, the data, and the kernels that it calls.
+PROGRAM = _record(
+    "layers", "layer_count", "itemsize", "team", "shared", "yield_address",
+    "slab",           # rows of activations that there is room for, with parts for every thread
+    "parts",          # of a long batch, each one thread's; 0: the team shares every slab
+    "part_bytes", "part_losses",  # from a part's gradient to the next one's; float64 (parts,)
+    "batch", "rows", "epochs",
+    "features", "features_ld", "targets", "target_bytes",  # target_bytes: of a row
+    "order",          # int64 (epochs * rows)
+    "updating",       # 1: phase 2 updates; 0: it leaves the gradient in the flat buffer
+    "on_logits",      # 1: the loss takes the outputs before the output activation
+    "gemm", "gather", "copy_rows", "stream_rows", "transpose", "loss", "update",
+    "column_sums", "add_parts",
+    "check", "not_finite",  # for `predict` of unchecked features, else 0; int64 that it sets to 1
+    "loss_parameters", "row_losses", "epoch_losses",  # float64
+    "coefficients", "coefficient_count",  # float64 (steps, count)
+    "slot_bytes", "slots", "scratch", "scratch_bytes", "zeros",
+    "queues",         # int64 (team, ahead.WORDS)
+    "streaming",      # bytes of W from which on it is prefetched
+    "state", "snapshot", "state_bytes",  # snapshot 0: none is taken
+    "predictions",    # (rows, outputs) without padding
+    "step_counter",   # int64: thread 0 adds 1 for every step made
+    "failed_epoch", "failed_step",  # written by thread 0; -1 where no batch failed
+)  # fmt: skip
+
+program_at = pointer_maker(numba.from_dtype(PROGRAM))
+layers_at = pointer_maker(numba.from_dtype(LAYER))
+float64s_at = pointer_maker(types.float64)
+words_at = pointer_maker(types.int64)
+
+
+@inline
+def stopped(p):
+    """Whether the team was asked to stop."""
+    return load_acquire(p.shared + 8 * STOP) != 0
+
+
+@inline
+def queue_of(p, me):
+    """The address of thread `me`'s prefetch queue."""
+    return p.queues + me * ahead.WORDS * 8
+
+
+@inline
+def wait(p):
+    """Wait for the rest of the team."""
+    barrier(p.shared, p.team, p.yield_address)
