@@ -1,134 +1,136 @@
-"""Where the time of a training step goes, stage by stage.
+"""Where the time of a training step goes, stage by stage and layer by layer.
 
-``taskset -c 0 python benchmarks/stages.py mnist`` trains on one thread and prints for each stage
-the time a step, operations a second and their share of the peak. The step calls all its kernels
-by address; here each address is that of a wrapper that reads the cycle counter around the call.
+``taskset -c 0 python benchmarks/stages.py mnist`` prints for each stage the microseconds of a step,
+with ``--threads`` of each thread, and how fast a thread is while it is in the stage:
+
+- forward, delta, gradient: operations a second of the product, and their share of the peak of one
+  core, measured in the same run.
+- all others: bytes a second, counting what the stage must read and write, once. gather: the batch's
+  features, from X and to the activations. activation, loss: outputs read, outputs or deltas
+  written. derivative: outputs and deltas read, deltas written. bias sums: deltas read. parts: the
+  gradients of a long batch's parts read, their sum written. update: parameters, slots and gradient
+  read, parameters and slots written. mirror: W read and written. snapshot: parameters and slots
+  read and written, once an epoch.
+- barrier: from the last kernel of a phase to the first of the next one. It holds the waiting for
+  other threads, and the sum of the row losses.
+- between kernels: the rest of the steps, their own code and the reading of the counter.
+- around steps: the rest of a fit of one epoch, a step's share of it: checks, the order of the rows,
+  the first mirrors, starting threads.
+
+All are of the one fit whose steps were fastest. A stage without a layer is of all layers together.
 """
 
 import argparse
 import time
 from collections import defaultdict
 
-import numpy as np
-from llvmlite import ir
-from numba import carray, types
-from numba.core import cgutils
-from numba.extending import intrinsic
 from peak import fma_peak
+from stopwatch import Stopwatch
 from suite.workloads import WORKLOADS
 
-from fastbp.engine import Engine
-from fastbp.kernels import movement, panels, transpose
-from fastbp.kernels.gemm import gemm
-from fastbp.kernels.jit import INT, Kernel, address
-from fastbp.kernels.simd import call, pointer_maker
+from fastbp.optimizers import OPTIMIZERS
 
-WORDS = 4  # of an entry of the log: which kernel, its first and third argument's address, cycles
-_words_at = pointer_maker(types.int64)
-
-
-@intrinsic
-def cycles(typingctx):
-    """The processor's cycle counter."""
-
-    def lower(context, builder, signature, arguments):
-        kind = ir.FunctionType(ir.IntType(64), [])
-        name = "llvm.readcyclecounter"
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
-
-    return types.int64(), lower
-
-
-def wrapper(number, real, arity, log):
-    """A kernel that calls the one at address `real` and logs how long that took."""
-    names = ", ".join(f"a{i}" for i in range(arity))
-    source = f"""
-def timed({names}):
-    before = cycles()
-    call(real, ({names},))
-    after = cycles()
-    words = carray(_words_at(log), (1 << 40,))
-    at = 1 + WORDS * words[0]
-    words[at], words[at + 1], words[at + 2] = number, a0, {"a3" if arity > 6 else "0"}
-    words[at + 3] = after - before
-    words[0] += 1
-"""
-    scope = {
-        "cycles": cycles, "call": call, "carray": carray, "_words_at": _words_at,
-        "WORDS": WORDS, "number": number, "real": real, "log": log, "__name__": __name__,
-    }  # fmt: skip
-    exec(source, scope)
-    return Kernel(scope["timed"], (INT,) * arity, cached=False).address()
+# The stage of a kernel that all layers share, by the buffer that its telling argument lies in.
+LOCATED = {
+    ("gemm", "weights"): "forward",
+    ("gemm", "mirror"): "delta",
+    ("gemm", "delta"): "gradient",
+    ("gemm", "below"): "gradient",  # with vectors along the inputs, for few outputs
+    ("column_sums", "delta"): "bias sums",
+    ("add_parts", "gradient"): "parts",
+    ("update", "weights"): "update",
+    ("transpose", "weights"): "mirror",
+}
+OTHERS = {
+    "gather": "gather",
+    "loss": "loss",
+    "training_forward": "activation",
+    "backward": "derivative",
+    "stream_rows": "snapshot",
+}
+PRODUCTS = ("forward", "delta", "gradient")
+JOINING = ("parts", "update", "mirror", "snapshot")  # phase 2 of a batch in parts
+UPDATING = ("gradient", "bias sums", *JOINING)  # of any other batch
+ORDER = ["gather", "forward", "activation", "loss", "derivative", "delta", *UPDATING]
+BARRIER, BETWEEN, AROUND = ((name, None) for name in ("barrier", "between kernels", "around steps"))
 
 
-class Stopwatch:
-    """Puts wrappers into the records of an engine's program and names what they log."""
-
-    def __init__(self, entries):
-        self.log = np.zeros(1 + WORDS * entries, np.int64)
-        self.kernels = {}  # real address: (number, wrapper)
-        self.layers = None
-
-    def wrap(self, real, arity):
-        """The wrapper of a kernel, made once."""
-        if real and real not in self.kernels:
-            number = len(self.kernels)
-            self.kernels[real] = number, wrapper(number, real, arity, address(self.log))
-        return self.kernels[real][1] if real else 0
-
-    def install(self, program, layers):
-        """Replace all addresses of kernels."""
-        self.layers = layers.copy()
-        self.roles = {int(program[name][0]): name for name in ("gemm", "gather", "loss", "update")}
-        self.roles[int(program["transpose"][0])] = "mirror"
-        arities = {
-            "gemm": len(gemm.signature),
-            "gather": len(movement.gather.signature),
-            "transpose": len(transpose.transpose.signature),
-            "loss": len(panels.LOSS),
-            "update": len(panels.UPDATE),
+def buffers(program, layers):
+    """(first address, address behind, buffer's name, layer) of what tells a call's layer."""
+    size = int(program["itemsize"][0])
+    rows = int(program["slab"][0]) * (int(program["team"][0]) if program["parts"][0] else 1)
+    found = []
+    for number, layer in enumerate(layers):
+        lengths = {
+            "weights": (layer["inputs"] + 1) * layer["ld_out"],
+            "gradient": (layer["inputs"] + 1) * layer["ld_out"],
+            "mirror": layer["outputs"] * layer["ld_in"],
+            "delta": rows * layer["ld_out"],
+            "below": rows * layer["ld_in"],
         }
-        for name, arity in arities.items():
-            program[name] = self.wrap(int(program[name][0]), arity)
-        for layer in layers:
-            for name in ("training_forward", "backward"):
-                self.roles.setdefault(int(layer[name]), name)
-                layer[name] = self.wrap(int(layer[name]), len(panels.FORWARD))
-
-    def stages(self):
-        """(stage, layer) and cycles of every entry."""
-        roles = {number: self.roles[real] for real, (number, _) in self.kernels.items()}
-        entries = self.log[1 : 1 + WORDS * self.log[0]].reshape(-1, WORDS)
-        for number, first, third, spent in entries.tolist():
-            yield *self._stage(roles[number], first, third), spent
-
-    def _stage(self, role, first, third):
-        for i, layer in enumerate(self.layers.tolist()):
-            fields = dict(zip(self.layers.dtype.names, layer, strict=True))
-            parameters = range(
-                fields["weights"],
-                fields["weights"] + (fields["inputs"] + 1) * fields["ld_out"] * 4,
-            )
-            if role == "gemm":
-                if third in parameters:
-                    return "forward", i
-                if third == fields["mirror"]:
-                    return "delta", i
-                if third in range(fields["delta"], fields["delta"] + fields["ld_out"] * 4):
-                    return "gradient", i
-            elif role in ("update", "mirror") and first in parameters:
-                return role, i
-            elif role == "training_forward" and first == fields["output"]:
-                return "activation", i
-            elif role == "backward" and first == fields["delta"]:
-                return "derivative", i
-        return role, 0 if role == "gather" else len(self.layers) - 1
+        found += [
+            (int(layer[name]), int(layer[name] + length * size), name, number)
+            for name, length in lengths.items()
+        ]
+    return found
 
 
-def measure(workload, repeats):
-    """({(stage, layer): seconds a step}, seconds of a step without wrappers)."""
+def stages_of(log, stopwatch):
+    """The (stage, layer) of every call in a thread's log."""
+    program, layers = stopwatch.program, stopwatch.layers
+    places = buffers(program, layers)
+    alone = program["parts"][0] > 0 and program["team"][0] == 1  # it updates all layers at once
+
+    def stage(number, key):
+        """None for a kernel that works on the scratch of the call before it."""
+        name, layer = stopwatch.names[number]
+        if name in OTHERS:
+            return OTHERS[name], layer
+        for first, behind, buffer, of_layer in places:
+            if first <= key < behind and (name, buffer) in LOCATED:
+                found = LOCATED[name, buffer]
+                return found, None if alone and found in ("parts", "update") else of_layer
+        return None
+
+    calls = log[:, :2].tolist()
+    known = {call: stage(*call) for call in set(map(tuple, calls))}
+    stages = [known[tuple(calls[0])]]
+    for call in calls[1:]:
+        here, before = known[tuple(call)], stages[-1]
+        # The gradient of few outputs ends with a transpose from scratch, and with an addition.
+        same = here is None or (here[0] == "parts" and before[0] == "gradient")
+        stages.append(before if same else here)
+    return stages
+
+
+def divide(log, stopwatch):
+    """{(stage, layer): ticks} from a thread's first gather to its last kernel."""
+    stages, ticks = stages_of(log, stopwatch), defaultdict(int)
+    begin = next(i for i, (name, _) in enumerate(stages) if name == "gather")
+    updating = JOINING if stopwatch.program["parts"][0] else UPDATING
+    before, free = stages[begin], int(log[begin, 2])
+    for stage, (start, end) in zip(stages[begin:], log[begin:, 2:].tolist(), strict=True):
+        changes = (stage[0] in updating) != (before[0] in updating)
+        ticks[BARRIER if changes else BETWEEN] += start - free
+        ticks[stage] += end - start
+        before, free = stage, end
+    return ticks
+
+
+def measure(workload, threads, repeats):
+    """Train with and without the stopwatch.
+
+    Returns
+    -------
+    threads : list of {(stage, layer): seconds a step}
+        Of the fit whose steps were fastest.
+    parts : int
+        How many a batch was worked on in, each by one thread.
+    seconds : float
+        Of a step without the stopwatch.
+    """
     X, y = workload.data()
-    network = workload.network()
+    network = workload.network(threads)
 
     def fit(epochs=1):
         start = time.perf_counter()
@@ -138,76 +140,82 @@ def measure(workload, repeats):
     fit()
     epochs = max(5, round(0.2 / (fit() * workload.steps)))
     whole = min(fit(epochs) for _ in range(5))
-    calls = 40 + 2000 * sum(-(-width // 256) for width in workload.layers)
-    stopwatch = Stopwatch(calls * workload.steps)
-    build = Engine._program
-
-    def timed_program(engine, *arguments, **keywords):
-        program = build(engine, *arguments, **keywords)
-        stopwatch.install(program, engine._records)
-        return program
-
-    best = defaultdict(lambda: float("inf"))
-    Engine._program = timed_program
-    try:
+    best, least = [], float("inf")
+    with Stopwatch() as stopwatch:
         for _ in range(repeats):
-            stopwatch.log[0] = 0
-            start, first = time.perf_counter(), _cycles_now()
-            fit()
-            per_second = (_cycles_now() - first) / (time.perf_counter() - start)
-            total = defaultdict(float)
-            for stage, layer, spent in stopwatch.stages():
-                total[stage, layer] += spent / per_second / workload.steps
-            for key, seconds in total.items():
-                best[key] = min(best[key], seconds)
-    finally:
-        Engine._program = build
-    return dict(best), whole
+            seconds = fit()
+            scale = stopwatch.seconds_a_tick / workload.steps
+            divided = [divide(log, stopwatch) for log in stopwatch.logs]
+            total = scale * max(sum(ticks.values()) for ticks in divided)
+            if total < least:
+                least = total
+                best = [{key: scale * n for key, n in ticks.items()} for ticks in divided]
+                for thread in best:
+                    thread[AROUND] = seconds - total
+    return best, int(stopwatch.program["parts"][0]), whole
 
 
-_now = np.zeros(1, np.int64)
+def work(workload, stage, layer, parts):
+    """(operations, bytes) of a step's stage; None for what does not bound it."""
+    batch, size = workload.batch_size, 4  # float32
+    pairs = list(zip(workload.layers[:-1], workload.layers[1:], strict=True))
+    inputs, outputs = pairs[{"gather": 0, "loss": -1}.get(stage, layer or 0)]
+    if stage in PRODUCTS:
+        return 2 * batch * inputs * outputs, None
+    of = pairs if layer is None else [pairs[layer]]
+    parameters = sum((inputs + 1) * outputs for inputs, outputs in of)
+    held = 1 + OPTIMIZERS[workload.optimizer]().slots
+    elements = {
+        "gather": 2 * batch * inputs,
+        "activation": 2 * batch * outputs,
+        "loss": 2 * batch * outputs,
+        "derivative": 3 * batch * outputs,
+        "bias sums": batch * outputs,
+        "parts": (parts + 1) * parameters,
+        "update": (2 * held + 1) * parameters,
+        "mirror": 2 * inputs * outputs,
+        "snapshot": 2 * held * parameters / workload.steps,
+    }
+    return None, size * elements[stage]
 
 
-def _read(to):
-    carray(_words_at(to), (1,))[0] = cycles()
-
-
-_read_kernel = Kernel(_read, (INT,), cached=False)
-
-
-def _cycles_now():
-    _read_kernel.call()(address(_now))
-    return int(_now[0])
-
-
-ORDER = [
-    "gather", "forward", "activation", "loss", "derivative", "delta", "gradient", "update", "mirror"
-]  # fmt: skip
+def rates(operations, moved, seconds, peak):
+    """The columns GFLOP/s, share of the peak, and GB/s."""
+    if operations is not None:
+        return f"{operations / seconds / 1e9:8.1f} {100 * operations / seconds / peak:6.1f}%"
+    return f"{'':8} {'':7} {moved / seconds / 1e9:7.1f}"
 
 
 def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("workload", choices=list(WORKLOADS))
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
     workload = WORKLOADS[arguments.workload]
-    stages, whole = measure(workload, arguments.repeats)
+    threads, parts, whole = measure(workload, arguments.threads, arguments.repeats)
     peak = fma_peak() * 1e9
-    print(f"{'stage':12} {'layer':>5} {'us':>9} {'GFLOP/s':>8} {'of peak':>8}")
-    for stage, layer in sorted(stages, key=lambda key: (ORDER.index(key[0]), key[1])):
-        seconds = stages[stage, layer]
-        line = f"{stage:12} {layer:5d} {seconds * 1e6:9.2f}"
-        if stage in ("forward", "delta", "gradient"):
-            inputs, outputs = workload.layers[layer : layer + 2]
-            rate = 2 * workload.batch_size * inputs * outputs / seconds
-            line += f" {rate / 1e9:8.1f} {100 * rate / peak:7.1f}%"
-        print(line)
-    print(f"{'all stages':12} {'':5} {sum(stages.values()) * 1e6:9.2f}")
-    rate = workload.flops / whole
+
+    def row(stage, seconds, columns=""):
+        name, layer = stage
+        layer = "" if layer is None else layer
+        print(f"{name:15} {layer:>5}", *(f"{1e6 * s:9.2f}" for s in seconds), columns)
+
+    headings = ["us"] if len(threads) == 1 else [f"us, {me}" for me in range(len(threads))]
+    print(f"{'stage':15} {'layer':>5}", *(f"{heading:>9}" for heading in headings), end=" ")
+    print(f"{'GFLOP/s':>8} {'of peak':>7} {'GB/s':>7}")
+    stages = {stage for thread in threads for stage in thread} - {BARRIER, BETWEEN, AROUND}
+    for stage in sorted(stages, key=lambda stage: (ORDER.index(stage[0]), stage[1] or 0)):
+        seconds = [thread.get(stage, 0.0) for thread in threads]
+        row(stage, seconds, rates(*work(workload, *stage, parts), sum(seconds), peak))
+    for rest in (BARRIER, BETWEEN, AROUND):
+        row(rest, [thread.get(rest, 0.0) for thread in threads])
+    row(("all", None), [sum(thread.values()) for thread in threads])
+    rate = workload.flops / whole / len(threads)
     print(
-        f"{'a step':12} {'':5} {whole * 1e6:9.2f} {rate / 1e9:8.1f} {100 * rate / peak:7.1f}%"
-        "   (without the cycle counter)"
+        f"Without the stopwatch and in fits of many epochs a step takes {whole * 1e6:.2f} us: "
+        f"{100 * rate / peak:.1f}% of the peak, {peak / 1e9:.1f} GFLOP/s a core."
     )
 
 

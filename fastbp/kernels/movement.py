@@ -3,8 +3,9 @@
 from numba import carray, types
 
 from fastbp.kernels.jit import INT, REAL, kernel
-from fastbp.kernels.simd import advance, copy_padded, restrict, stream_line
+from fastbp.kernels.simd import advance, ask_for, copy_padded, restrict, stream_line
 
+ROWS_AHEAD = 16  # a row that comes from memory is asked for so many rows before it is copied
 INDICES = types.CPointer(types.int64)
 
 
@@ -13,6 +14,7 @@ def gather(x, x_row, order, rows, to, to_row, width):
     """to[r, :width] = x[order[r], :width] for r < rows; zeros behind, up to whole cache lines."""
     index = carray(order, (rows,))
     for r in range(rows):
+        ask_for(advance(x, index[min(r + ROWS_AHEAD, rows - 1)] * x_row))
         copy_padded(advance(x, index[r] * x_row), advance(to, r * to_row), width)
 
 

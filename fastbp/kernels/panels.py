@@ -26,6 +26,7 @@ from fastbp.kernels.jit import INT, REAL, Kernel, inline, kernel
 from fastbp.kernels.simd import (
     address_of,
     advance,
+    ask_for,
     copy_padded,
     pointer_to,
     restrict,
@@ -133,6 +134,8 @@ def elementwise_loss_panel(
             for first in range(0, rows, together):
                 count = min(together, rows - first)
                 for r in range(count):
+                    following = index[min(first + r + BLOCK // 16, rows - 1)]
+                    ask_for(advance(pointer_to(targets, z), following * n + column))
                     y = advance(pointer_to(targets, z), index[first + r] * n + column)
                     copy_padded(y, advance(wanted, r * stride), width)
                 at = first * ld + column

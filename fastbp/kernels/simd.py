@@ -307,6 +307,17 @@ def copy_padded(typingctx, source, to, n):
     return types.void(source, source, types.int64), lower
 
 
+@intrinsic
+def ask_for(typingctx, pointer):
+    """Prefetch the cache line that a pointer points into."""
+
+    def lower(context, builder, signature, arguments):
+        prefetch(builder, builder.ptrtoint(arguments[0], I64))
+        return context.get_dummy_value()
+
+    return types.void(pointer), lower
+
+
 def stack_array(elements):
     """A function for kernels: memory for so many elements of a pointer's type, while it runs."""
 
