@@ -1,5 +1,6 @@
 """What a network is made of: from the constructor's arguments, to a model file and back."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -124,7 +125,12 @@ def _named(value: Any, entries: Mapping[str, Any], kind: type, name: str) -> Any
         return value
     if isinstance(value, type) and value in entries.values():
         raise TypeError(f"{name} must be an object: write {value.__name__}(), with the brackets")
-    return entries[choice(value, entries, name)]()
+    return _default(entries[choice(value, entries, name)])
+
+
+@functools.cache  # they cannot be changed, so that networks can share them
+def _default(entry: type) -> Any:
+    return entry()
 
 
 def _activation(value: Any, name: str, options: Sequence[str]) -> Activation | FixedActivation:
