@@ -21,7 +21,7 @@ from fastbp.kernels.simd import call, fetch_add, load_acquire, spin_pause, store
 # int64 words of the team's shared block, a cache line of 8 apart.
 ARRIVED, GENERATION, STOP, STOP_EARLY, STOP_SEEN, WORDS = 0, 8, 16, 24, 32, 40
 LINE = 64
-SPINS = 4000  # about 40 us, then the core is offered to whoever else wants it
+SPINS = 50  # then the core is offered to whoever else wants it: a busy one would cost time slices
 
 if sys.platform == "win32":
     _yield = ctypes.WinDLL("kernel32").SwitchToThread
