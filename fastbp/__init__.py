@@ -3,7 +3,7 @@
 `Network` is the place to begin.
 """
 
-from fastbp import activations, initializers, losses, optimizers
+from fastbp import activations, callbacks, initializers, losses, optimizers
 from fastbp.activations import Activation
 from fastbp.history import History
 from fastbp.network import Gradients, Network, load
@@ -24,6 +24,7 @@ __all__ = [
     "Optimizer",
     "RMSprop",
     "activations",
+    "callbacks",
     "initializers",
     "load",
     "losses",

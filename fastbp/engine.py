@@ -3,6 +3,7 @@
 Knows shapes, buffers and addresses; nothing of what a user may pass.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +36,7 @@ _numbers_at = address(_numbers)
 class TrainingResult(NamedTuple):
     """What a call of `Engine.train` did."""
 
-    losses: NDArray[np.float64]  # mean loss of each epoch
+    losses: NDArray[np.float64]  # mean loss of each whole epoch
     failure: tuple[int, int] | None  # epoch and batch of a loss that was not finite
 
 
@@ -75,7 +76,13 @@ class Engine:
         """Bytes that the network holds at the moment."""
         return self._memory.nbytes
 
-    def train(self, data: Rows, order: NDArray[np.int64], batch: int) -> TrainingResult:
+    def train(
+        self,
+        data: Rows,
+        order: NDArray[np.int64],
+        batch: int,
+        after_step: Callable[[float], bool] | None = None,
+    ) -> TrainingResult:
         """Train for one or more epochs.
 
         Parameters
@@ -86,6 +93,9 @@ class Engine:
             The rows of `data` that each epoch visits, in order.
         batch : int
             Rows of a batch; the last one of an epoch may be shorter.
+        after_step : callable, optional
+            Called with the loss of each step, which then takes a call of the kernels of its own;
+            training ends where it returns False.
 
         Returns
         -------
@@ -93,7 +103,9 @@ class Engine:
             After a failure the state is what it was when the failing epoch began.
         """
         rows, most = order.shape[1], STEPS_A_CALL * batch
-        if rows <= most:
+        if after_step is not None:
+            most = batch
+        elif rows <= most:
             return self._train(data, order, batch, keep=rows > batch)
         losses: list[float] = []
         for epoch in order:
@@ -108,7 +120,10 @@ class Engine:
                     failure = (len(losses), start // batch + result.failure[1])
                     return TrainingResult(np.array(losses), failure)
                 total += result.losses[0] * part.size
-            losses.append(total / rows)
+                if start + most >= rows:
+                    losses.append(total / rows)
+                if after_step is not None and not after_step(float(result.losses[0])):
+                    return TrainingResult(np.array(losses), None)
         return TrainingResult(np.array(losses), None)
 
     def train_step(self, data: Rows) -> float:

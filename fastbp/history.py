@@ -1,6 +1,6 @@
 """The record of a fit: one number an epoch for each quantity."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 
 class History(Mapping[str, list[float]]):
@@ -8,10 +8,23 @@ class History(Mapping[str, list[float]]):
 
     With `validation_data` there is ``"val_loss"`` too, and ``"val_accuracy"`` where the targets
     are classes. Behaves as a read-only dictionary of lists.
+
+    Parameters
+    ----------
+    columns : mapping of str to sequences of float, optional
+        What was recorded so far, by an earlier history.
+
+    Attributes
+    ----------
+    stopped : str or None
+        Why the fit ended before its last epoch; None where it did not.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, columns: Mapping[str, Sequence[float]] | None = None) -> None:
         self._columns: dict[str, list[float]] = {"loss": []}
+        if columns is not None:
+            self._columns.update({name: list(values) for name, values in columns.items()})
+        self.stopped: str | None = None
 
     @property
     def epochs(self) -> int:

@@ -1,10 +1,11 @@
-"""Network: a dense network, checked at its boundary, and the loop over its epochs."""
+"""Network: a dense network, checked at its boundary."""
 
 import copy
 import math
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,17 +13,16 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastbp import configuration, data, initializers, persistence, prediction
 from fastbp.activations import Activation
+from fastbp.callbacks import Callback, checked_callbacks
 from fastbp.configuration import Configuration
 from fastbp.engine import Engine
+from fastbp.evaluation import evaluate
+from fastbp.fitting import Fit
 from fastbp.history import History
 from fastbp.losses import Loss
 from fastbp.optimizers import Optimizer
-from fastbp.progress import progress_bar
-from fastbp.rows import Rows, accuracy, row_orders, with_targets
+from fastbp.rows import Rows, with_targets
 from fastbp.validation import flag, generator, positive_int, shown
-
-ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
-FLOPS_A_CALL = 30_000_000_000  # of several epochs: progress stays visible
 
 
 class Gradients(NamedTuple):
@@ -103,17 +103,30 @@ class Network:
     def _build(self, parts: Configuration, threads: int | None) -> None:
         self._configuration = parts
         self._lock: Any = threading.RLock()
+        self._guests: Any = None  # while a callback of `fit` runs, the lock that its calls hold
         self._engine = Engine(parts, threads)
 
     @property
     def _turn(self) -> Any:
         """The lock that every call holds; for other threads to wait, not for its own to use."""
         if self._lock._is_owned():
-            raise RuntimeError(
-                "the network is at work: a signal handler or an initializer cannot use it in the "
-                "midst of a call of the same thread"
-            )
+            guests = self._guests
+            if guests is None or guests._is_owned():
+                raise RuntimeError(
+                    "the network is at work: a signal handler or an initializer cannot use it in "
+                    "the midst of a call of the same thread"
+                )
+            return guests
         return self._lock
+
+    @contextmanager
+    def _between_steps(self) -> Iterator[None]:
+        """Within a fit, let the callbacks that run here use the network."""
+        self._guests = threading.RLock()
+        try:
+            yield
+        finally:
+            self._guests = None
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -164,6 +177,7 @@ class Network:
         *,
         shuffle: bool = True,
         validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        callbacks: Sequence[Callback] = (),
         progress: bool | None = None,
     ) -> History:
         """Train on mini-batches, going on from where the parameters and the optimizer stand.
@@ -184,6 +198,8 @@ class Network:
             Draw a new order of the rows for every epoch.
         validation_data : (X, y), optional
             Evaluated after each epoch.
+        callbacks : sequence of Callback
+            What to call between epochs or steps; see `fastbp.callbacks`.
         progress : bool, optional
             Show a progress bar; None shows one where stderr is a terminal.
 
@@ -202,8 +218,13 @@ class Network:
             of the last good epoch.
         KeyboardInterrupt
             Ctrl-C: after a whole update, the network is usable.
+        RuntimeError
+            A callback tried to fit the network that is being fitted.
         """
-        with self._turn:
+        turn = self._turn
+        if turn is not self._lock:
+            raise RuntimeError("a callback cannot fit the network that is being fitted")
+        with turn:
             rows = self._rows(X, y)
             epochs = positive_int(epochs, "epochs")
             batch = data.batch_size(batch_size, len(rows.features))
@@ -211,43 +232,10 @@ class Network:
             validation = self._validation(validation_data)
             if progress is not None:
                 flag(progress, "progress")
-            history = History()
-            with progress_bar(progress, epochs) as advance:
-                while history.epochs < epochs:
-                    self._some_epochs(rows, epochs, batch, shuffle, validation, history)
-                    advance(history)
-            return history
-
-    def _some_epochs(
-        self,
-        rows: Rows,
-        epochs: int,
-        batch: int,
-        shuffle: bool,
-        validation: Rows | None,
-        history: History,
-    ) -> None:
-        """As many epochs in one call of the kernels as need nothing in between."""
-        count = len(rows.features)
-        together = 1
-        if validation is None:
-            flops = count * self._configuration.layout.row_flops
-            together = max(1, min(ORDER_A_CALL // count, FLOPS_A_CALL // flops))
-        together = min(together, epochs - history.epochs)
-        order = row_orders(count, together, self._rng if shuffle else None)
-        result = self._engine.train(rows, order, batch)
-        for loss in result.losses:
-            quantities = {"loss": loss}
-            if validation is not None:
-                quantities |= {f"val_{k}": v for k, v in self._evaluate(validation).items()}
-            history.append(quantities)
-        if result.failure is not None:
-            raise FloatingPointError(
-                f"the loss is not finite in epoch {history.epochs + 1} of {epochs}, "
-                f"step {result.failure[1] + 1} of {-(-count // batch)}; the network is as it was "
-                "at the end of the last good epoch (a smaller learning rate or scaled inputs "
-                "may help)"
-            )
+            called = checked_callbacks(callbacks)
+            rng = self._rng if shuffle else None
+            fit = Fit(self, self._engine, rows, epochs, batch, rng, validation, called)
+            return fit.run(progress)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The network's outputs, after the output activation.
@@ -291,7 +279,7 @@ class Network:
             An argument that cannot be used.
         """
         with self._turn:
-            return self._evaluate(self._rows(X, y))
+            return evaluate(self._engine, self._rows(X, y), self.loss)
 
     def train_step(self, X: ArrayLike, y: ArrayLike) -> float:
         """One update on these rows as one batch.
@@ -406,13 +394,6 @@ class Network:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise TypeError(f"validation_data must be a pair (X, y), got {shown(pair)}")
         return self._rows(*pair, prefix="validation_data ")
-
-    def _evaluate(self, rows: Rows) -> dict[str, float]:
-        outputs, losses = self._engine.evaluate(rows)
-        with np.errstate(all="ignore"):
-            found = {"loss": float(losses.mean())}
-            correct = accuracy(rows, outputs, self.loss)
-        return found if correct is None else {**found, "accuracy": correct}
 
     def __repr__(self) -> str:
         layout = self._configuration.layout

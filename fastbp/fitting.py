@@ -1,0 +1,195 @@
+"""Fit: one call of `Network.fit`, the loop over its epochs and what happens between them."""
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastbp.callbacks import Callback, overriding
+from fastbp.engine import Engine
+from fastbp.evaluation import evaluate
+from fastbp.history import History
+from fastbp.progress import Bar, wanted
+from fastbp.rows import Rows, row_orders
+
+if TYPE_CHECKING:
+    from fastbp.network import Network
+
+ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
+FLOPS_A_CALL = 30_000_000_000  # of several epochs: progress stays visible
+
+
+class Fit:
+    """A fit under way, as callbacks see it.
+
+    Parameters
+    ----------
+    network : Network
+        The network, whose arguments of `fit` are checked.
+    engine : Engine
+        The network's.
+    rows : Rows
+        What it is trained on.
+    epochs, batch : int
+        How many epochs, and rows a step, of which there are at most as many as rows.
+    rng : numpy.random.Generator or None
+        What shuffles the rows; None leaves them in their order.
+    validation : Rows or None
+        What is evaluated after each epoch.
+    callbacks : tuple of Callback
+        What is called in between.
+
+    Attributes
+    ----------
+    network : Network
+        The network; between two steps it can be used and changed.
+    history : History
+        What was recorded.
+    epoch, epochs : int
+        Epochs completed, and how many there are to be.
+    step, steps_an_epoch : int
+        Steps made in this fit (in the fit that it resumes, too), and how many an epoch has.
+    batch_size : int
+        Rows a step, the last one of an epoch excepted.
+    loss : float
+        Mean loss of the last epoch; after a step, the loss of this step. NaN before the first.
+    failure : BaseException or None
+        In `on_fit_end`, the exception that ended the fit.
+    """
+
+    def __init__(
+        self,
+        network: "Network",
+        engine: Engine,
+        rows: Rows,
+        epochs: int,
+        batch: int,
+        rng: np.random.Generator | None,
+        validation: Rows | None = None,
+        callbacks: tuple[Callback, ...] = (),
+    ) -> None:
+        self.network, self._engine, self._rows = network, engine, rows
+        self.epochs, self.batch_size, self._rng = epochs, batch, rng
+        self._validation, self._callbacks = validation, callbacks
+        self.history = History()
+        self.epoch = self.step = 0
+        self.steps_an_epoch = -(-len(rows.features) // batch)
+        self.loss = float("nan")
+        self.failure: BaseException | None = None
+        self._after_epochs: tuple[Callback, ...] = ()
+        self._after_steps: tuple[Callback, ...] = ()
+
+    def stop(self, reason: str) -> None:
+        """End the fit after this step or epoch; `History.stopped` keeps the first reason given.
+
+        An epoch that is not complete is not recorded.
+        """
+        if self.history.stopped is None:
+            self.history.stopped = str(reason)
+
+    def state(self) -> dict[str, Any]:
+        """What an exact resume after a whole epoch needs besides the network and its generator."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "history": {name: list(values) for name, values in self.history.items()},
+            "callbacks": [callback.state() for callback in self._callbacks],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken; to be called before `run`."""
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.history = History(state["history"])
+        self.loss = self.history["loss"][-1]
+        for callback, kept in zip(self._callbacks, state["callbacks"], strict=True):
+            callback.restore(kept)
+
+    def run(self, progress: bool | None) -> History:
+        """Train; returns what was recorded."""
+        bar = Bar(self.epochs, self.epoch) if wanted(progress) else None
+        try:
+            if not self._callbacks:
+                self._all_epochs(bar)
+            else:
+                self._with_callbacks(bar)
+        finally:
+            if bar is not None:
+                bar.close()
+        return self.history
+
+    def _with_callbacks(self, bar: Bar | None) -> None:
+        self._after_epochs = overriding(self._callbacks, "on_epoch_end")
+        self._after_steps = overriding(self._callbacks, "on_step_end")
+        begun: list[Callback] = []
+
+        def end(callback: Callback) -> None:
+            if callback in begun:
+                with self.network._between_steps():
+                    callback.on_fit_end(self)
+
+        with ExitStack() as ends:  # calls all of them, whatever one of them raises
+            for callback in reversed(self._callbacks):
+                ends.callback(end, callback)
+            try:
+                with self.network._between_steps():
+                    for callback in self._callbacks:
+                        begun.append(callback)
+                        callback.on_fit_begin(self)
+                self._all_epochs(bar)
+            except BaseException as error:
+                self.failure = error
+                raise
+
+    def _all_epochs(self, bar: Bar | None) -> None:
+        while self.epoch < self.epochs and self.history.stopped is None:
+            self._some_epochs()
+            if bar is not None:
+                bar.advance(self.history)
+
+    def _some_epochs(self) -> None:
+        """As many epochs in one call of the kernels as need nothing in between."""
+        rows, batch = self._rows, self.batch_size
+        count = len(rows.features)
+        together = 1
+        if self._validation is None and not self._after_epochs and not self._after_steps:
+            flops = count * self._engine.layout.row_flops
+            together = max(1, min(ORDER_A_CALL // count, FLOPS_A_CALL // flops))
+        together = min(together, self.epochs - self.epoch)
+        order = row_orders(count, together, self._rng)
+        after_step = self._after_step if self._after_steps else None
+        result = self._engine.train(rows, order, batch, after_step)
+        for loss in result.losses.tolist():
+            self._record(loss)
+        if result.failure is not None:
+            self.step = self.epoch * self.steps_an_epoch
+            raise FloatingPointError(
+                f"the loss is not finite in epoch {self.epoch + 1} of {self.epochs}, "
+                f"step {result.failure[1] + 1} of {self.steps_an_epoch}; the network is as it was "
+                "at the end of the last good epoch (a smaller learning rate or scaled inputs "
+                "may help)"
+            )
+
+    def _record(self, loss: float) -> None:
+        """Take down an epoch that is complete."""
+        quantities = {"loss": loss}
+        if self._validation is not None:
+            found = evaluate(self._engine, self._validation, self.network.loss)
+            quantities |= {f"val_{name}": value for name, value in found.items()}
+        self.history.append(quantities)
+        self.epoch += 1
+        self.loss = loss
+        if not self._after_steps:
+            self.step += self.steps_an_epoch
+        if self._after_epochs:
+            with self.network._between_steps():
+                for callback in self._after_epochs:
+                    callback.on_epoch_end(self)
+
+    def _after_step(self, loss: float) -> bool:
+        """Whether to go on after this step."""
+        self.step += 1
+        self.loss = loss
+        with self.network._between_steps():
+            for callback in self._after_steps:
+                callback.on_step_end(self)
+        return self.history.stopped is None
