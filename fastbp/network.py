@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastbp import configuration, data, initializers, persistence, prediction
+from fastbp import configuration, data, initializers, model_files, prediction
 from fastbp.activations import Activation
 from fastbp.callbacks import Callback, checked_callbacks
 from fastbp.configuration import Configuration
@@ -20,6 +20,7 @@ from fastbp.evaluation import evaluate
 from fastbp.fitting import Fit
 from fastbp.history import History
 from fastbp.losses import Loss
+from fastbp.model_files import Model
 from fastbp.optimizers import Optimizer
 from fastbp.rows import Rows, with_targets
 from fastbp.validation import flag, generator, positive_int, shown
@@ -339,9 +340,10 @@ class Network:
             )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write weights, optimizer state, settings and step count to a safetensors file.
+        """Write weights, optimizer state, settings, step count and random state to a file.
 
-        The file is replaced as a whole or not at all. The random generator is not part of it.
+        It is a safetensors file, which is replaced as a whole or not at all. A random generator
+        whose bit generator is not one of NumPy's own is left out.
 
         Parameters
         ----------
@@ -356,8 +358,10 @@ class Network:
             The file cannot be written; an old one is still whole.
         """
         with self._turn:
-            described = configuration.describe(self._configuration)
-            persistence.write(path, self._arrays(), {**described, "steps": self.steps})
+            model_files.write(
+                path,
+                Model(self._configuration, self._arrays(), self.steps, self._rng, None),
+            )
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         """Views of all parameters and optimizer slots under the names of a model file."""
@@ -437,7 +441,8 @@ def load(
     path : str or path-like
         The file.
     rng : int, numpy.random.Generator or None
-        Seeds the shuffling of further training.
+        What shuffles in further training; None goes on with the state in the file, or with a seed
+        of the system's where the file has none.
     threads : int, optional
         As in `Network`.
 
@@ -450,23 +455,14 @@ def load(
         The file is missing or cannot be read.
     """
     threads = None if threads is None else positive_int(threads, "threads")
-    drawn = generator(rng)
-    arrays, described = persistence.read(path)
-    try:
-        steps = described.pop("steps", None)
-        if type(steps) is not int or not 0 <= steps < 1 << 62:
-            raise ValueError(f"steps must be a count, got {shown(steps)}")
-        parts = configuration.parse(described)
-        configuration.expect_count(parts, len(arrays))
-        persistence.expect(arrays, configuration.arrays(parts))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"cannot load {os.fsdecode(path)!r}: {error}") from error
+    given = None if rng is None else generator(rng)
+    model = model_files.read(path)
     network = Network.__new__(Network)
-    network._build(parts, threads)
-    network._rng = drawn
-    network._engine.step = steps
+    network._build(model.parts, threads)
+    network._rng = given or model.rng or generator(None)
+    network._engine.step = model.steps
     for name, view in network._arrays().items():
-        view[:] = arrays[name]
+        view[:] = model.arrays[name]
     return network
 
 

@@ -122,6 +122,14 @@ EDITS = [
     (["steps"], 10**100),
     (["steps"], ...),
     (["more"], 1),
+    (["rng"], None),
+    (["rng"], 5),
+    (["rng", "bit_generator"], "os.system"),
+    (["rng", "state", "inc"], 2),
+    (["rng", "state", "state"], 10**100),
+    (["rng", "has_uint32"], ...),
+    (["fit"], None),
+    (["fit"], {"a": {"$array": 0}}),
 ]
 
 
@@ -131,12 +139,21 @@ def test_configurations(path, value, model, tmp_path):
     refused(tmp_path / "m", arrays, edited(configuration, path, value))
 
 
+def test_a_file_of_before_generators_were_kept_still_loads(model, tmp_path):
+    arrays, configuration = model
+    persistence.write(tmp_path / "m", arrays, edited(configuration, ["rng"], ...))
+    net = fastbp.load(tmp_path / "m", rng=3)
+    net.fit(np.ones((4, 3)), np.ones((4, 2)))
+    assert net.steps == 2
+
+
 def test_arrays(model, tmp_path):
     arrays, configuration = model
     one = arrays["weights.0"]
     for change in (
         {"more": one},
         {"slot3.weights.0": one},
+        {"state.0": one},
         {"weights.0": one.T},
         {"weights.0": one.reshape(12)},
         {"weights.0": one.astype("f8")},
@@ -171,6 +188,7 @@ PLACES = [
     ["layers"], ["layers", 1], ["dtype"], ["activations"], ["activations", 0], ["loss"],
     ["loss", "name"], ["loss", "delta"], ["optimizer"], ["optimizer", "name"], ["optimizer", "eps"],
     ["optimizer", "amsgrad"], ["initializer"], ["steps"],
+    ["rng"], ["rng", "state"], ["rng", "state", "state"],
 ]  # fmt: skip
 
 

@@ -1,0 +1,76 @@
+"""Model files: what of a network is in one, and the checks of what is read from one."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp import configuration, generators, persistence, plain_state
+from fastbp.configuration import Configuration
+from fastbp.validation import shown
+
+MOST_STEPS = 1 << 62
+
+
+class Model(NamedTuple):
+    """All that a file holds.
+
+    Attributes
+    ----------
+    parts : Configuration
+        What the network is made of.
+    arrays : mapping of str to ndarray
+        Parameters and optimizer slots, named as `configuration.arrays` names them.
+    steps : int
+        How many updates they have had.
+    rng : numpy.random.Generator or None
+        None where a file has none: an old one, or one of a network whose bit generator is not one
+        of NumPy's.
+    fit : dict or None
+        The state of the fit in whose midst the network is, as `plain_state` packs it.
+    """
+
+    parts: Configuration
+    arrays: Mapping[str, NDArray[Any]]
+    steps: int
+    rng: np.random.Generator | None
+    fit: dict[str, Any] | None
+
+
+def write(path: str | os.PathLike[str], model: Model) -> None:
+    """Write a model file; raises as `persistence.write` and `configuration.describe` do."""
+    described = configuration.describe(model.parts) | {"steps": model.steps}
+    arrays = dict(model.arrays)
+    rng = None if model.rng is None else generators.describe(model.rng)
+    if rng is not None:
+        described["rng"] = rng
+    if model.fit is not None:
+        described["fit"], more = plain_state.pack(model.fit, "the state of the fit")
+        arrays |= more
+    persistence.write(path, arrays, described)
+
+
+def read(path: str | os.PathLike[str]) -> Model:
+    """Read a model file; raises as `fastbp.load` does."""
+    arrays, described = persistence.read(path)
+    try:
+        return _checked(arrays, described)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"cannot load {os.fsdecode(path)!r}: {error}") from error
+
+
+def _checked(arrays: dict[str, NDArray[Any]], described: dict[str, Any]) -> Model:
+    steps = described.pop("steps", None)
+    if type(steps) is not int or not 0 <= steps < MOST_STEPS:
+        raise ValueError(f"steps must be a count, got {shown(steps)}")
+    rng = generators.restore(described.pop("rng")) if "rng" in described else None
+    fit = None
+    if "fit" in described:
+        names = [name for name in arrays if name.startswith(plain_state.PREFIX)]
+        fit = plain_state.unpack(described.pop("fit"), {name: arrays.pop(name) for name in names})
+    parts = configuration.parse(described)
+    configuration.expect_count(parts, len(arrays))
+    persistence.expect(arrays, configuration.arrays(parts))
+    return Model(parts, arrays, steps, rng, fit)
