@@ -1,37 +1,32 @@
 """Brings one array from outside into the form the kernels read: real, finite, contiguous."""
 
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from fastbp import sources
 from fastbp.validation import shown
 
 # Elements a block of the search for NaN and infinity: few calls, and a scratch that stays in cache.
 _BLOCK = 1 << 17
-
-_STRINGS = "; np.unique(..., return_inverse=True)[1] numbers the names of classes"
-_HINTS = {
-    "O": "; np.asarray(..., dtype=float) converts numbers held as objects" + _STRINGS,
-    "c": "; pass the real and the imaginary part as separate columns",
-    "M": "; subtract a reference time and divide by a unit of time",
-    "m": "; divide it by a unit of time",
-    "V": "; give it a plain dtype such as float32",
-    "U": _STRINGS,
-    "S": _STRINGS,
-    "T": _STRINGS,
-}
+# Bytes of a memory map's copy that are worth a warning: maps are for what memory does not hold.
+_LARGE_COPY = 1 << 28
 
 
-def numeric(value: ArrayLike, name: str) -> NDArray[Any]:
+def numeric(value: ArrayLike, name: str, nulls: bool = False) -> NDArray[Any]:
     """Return `value` as an array of booleans, integers or floats, without a copy where it is one.
 
     Parameters
     ----------
     value : array_like
-        An array, nested lists, a pandas DataFrame or whatever else `numpy.asarray` reads.
+        An array, nested lists, what `sources.plain` knows (frames, tables, tensors), or whatever
+        else `numpy.asarray` reads.
     name : str
         What the caller calls the argument, for the message.
+    nulls : bool
+        Whether values that a frame does not have become NaN; otherwise they are an error.
 
     Returns
     -------
@@ -41,9 +36,10 @@ def numeric(value: ArrayLike, name: str) -> NDArray[Any]:
     Raises
     ------
     TypeError
-        Complex numbers, objects, strings, dates, structured or masked arrays.
+        Complex numbers, objects, strings, dates, structured or masked arrays, or a tensor that
+        NumPy cannot read.
     ValueError
-        Ragged lists.
+        Ragged lists, or a value that is missing.
     """
     if type(value) is np.ndarray and value.dtype.kind in "biuf":
         return value
@@ -56,8 +52,9 @@ def numeric(value: ArrayLike, name: str) -> NDArray[Any]:
             f"{name} must be an array without a mask, got a masked array; fill the masked entries "
             f"with {name}.filled(value) or drop their rows"
         )
+    readable = sources.plain(value, name, nulls)
     try:
-        array = np.asarray(value)
+        array = np.asarray(readable)
     except ValueError as error:
         raise ValueError(
             f"{name} must be a rectangular array of numbers, all rows of one length; "
@@ -65,14 +62,13 @@ def numeric(value: ArrayLike, name: str) -> NDArray[Any]:
         ) from error
     kind = array.dtype.kind
     if kind not in "biuf":
-        given, hint = f"dtype {array.dtype}", _HINTS.get(kind, "")
         if hasattr(value, "toarray"):
-            given, hint = shown(value), f"; {name}.toarray() makes a sparse matrix dense"
-        elif kind == "O" and not array.ndim:
-            given, hint = shown(value), ""
-        raise TypeError(
-            f"{name} must hold real numbers (booleans, integers or floats); got {given}{hint}"
-        )
+            sources.reject(
+                name, shown(value), hint=f"; {name}.toarray() makes a sparse matrix dense"
+            )
+        if kind == "O" and not array.ndim:
+            sources.reject(name, shown(value))
+        sources.reject(name, f"dtype {array.dtype}", kind)
     return array
 
 
@@ -98,7 +94,9 @@ def contiguous(source: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
         return source.astype(dtype, order="C")
 
 
-def finite(source: NDArray[Any], dtype: DTypeLike, name: str, first_row: int = 0) -> NDArray[Any]:
+def finite(
+    source: NDArray[Any], dtype: DTypeLike, name: str, first_row: int = 0, given: Any = None
+) -> NDArray[Any]:
     """Return what `contiguous` does, having checked that every value of it is finite.
 
     Parameters
@@ -111,6 +109,8 @@ def finite(source: NDArray[Any], dtype: DTypeLike, name: str, first_row: int = 0
         What the caller calls the argument, for the message.
     first_row : int
         The number of the first row, for the message.
+    given : object
+        What the user passed: a frame's columns are called by their names in the message.
 
     Returns
     -------
@@ -121,15 +121,27 @@ def finite(source: NDArray[Any], dtype: DTypeLike, name: str, first_row: int = 0
     ------
     ValueError
         A value is NaN or infinite, or becomes infinite in `dtype`; the message names the first.
+
+    Warns
+    -----
+    UserWarning
+        A large memory map had to be copied.
     """
     array = contiguous(source, dtype)
+    if isinstance(given, np.memmap) and array is not source and array.nbytes >= _LARGE_COPY:
+        warnings.warn(
+            f"{name} is a memory map of {source.dtype} that had to be converted: its copy as "
+            f"C-contiguous {array.dtype} takes {array.nbytes / (1 << 30):.2f} GiB of memory (a map "
+            "of that form is read where it lies; fit_batches takes any map piece by piece)",
+            stacklevel=2,
+        )
     # No integer is out of the range of float32.
     index = _first_not_finite(array.reshape(-1)) if source.dtype.kind == "f" else None
     if index is None:
         return array
     overflows = np.isfinite(source[np.unravel_index(index, source.shape)])
     cause = f", which is too large for {array.dtype}" if overflows else ""
-    found = located(source, index, first_row) + cause
+    found = located(source, index, first_row, given) + cause
     raise ValueError(f"{name} holds {found}; every value must be finite")
 
 
@@ -144,11 +156,13 @@ def _first_not_finite(flat: NDArray[Any]) -> int | None:
     return None
 
 
-def located(source: NDArray[Any], index: int, first_row: int = 0) -> str:
+def located(source: NDArray[Any], index: int, first_row: int = 0, given: Any = None) -> str:
     """Say which value lies at the flat `index` of an array of rank 1 or 2, and where that is.
 
-    Its rows are numbered from `first_row`.
+    Its rows are numbered from `first_row`; its columns too, unless those of `given` have names.
     """
     row, *column = place = np.unravel_index(index, source.shape)
-    where = ", ".join([f"row {row + first_row}", *(f"column {i}" for i in column)])
+    labels = sources.column_labels(given)
+    called = [f"column {i if labels is None else repr(labels[int(i)])}" for i in column]
+    where = ", ".join([f"row {row + first_row}", *called])
     return f"{source[place]} at {where}"

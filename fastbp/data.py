@@ -44,7 +44,7 @@ def features(X: ArrayLike, width: int, dtype: DTypeLike, name: str = "X") -> NDA
         Wrong rank or feature count, no rows, ragged lists, NaN or infinity (after conversion to
         `dtype`: 1e300 is infinite in float32).
     """
-    return finite(table(X, width, name), dtype, name)
+    return finite(table(X, width, name), dtype, name, given=X)
 
 
 def table(X: ArrayLike, width: int, name: str = "X") -> NDArray[Any]:
@@ -253,7 +253,7 @@ def targets(
         also = f" or ({rows},)" if outputs == 1 else ""
         _reject_shape(source, name, f"({rows}, {outputs}){also}")
     _check_rows(source, rows, name)
-    array = finite(source, dtype, name)
+    array = finite(source, dtype, name, given=y)
     wrong = None
     if low is not None and array.min() < low:
         wrong = array < low
@@ -263,7 +263,7 @@ def targets(
         bounds = [f"at least {low:g}"] if low is not None else []
         bounds += [f"at most {high:g}"] if high is not None else []
         raise ValueError(
-            f"{name} holds {located(source, int(wrong.argmax()))}; "
+            f"{name} holds {located(source, int(wrong.argmax()), given=y)}; "
             f"every value must be {' and '.join(bounds)}"
         )
     return array.reshape(rows, outputs)

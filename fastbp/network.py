@@ -258,7 +258,7 @@ class Network:
         """
         with self._turn:
             source = data.table(X, self._configuration.layout.widths[0])
-            return prediction.predict(self._engine, source, "X")
+            return prediction.predict(self._engine, source, "X", X)
 
     def evaluate(self, X: ArrayLike, y: ArrayLike) -> dict[str, float]:
         """The mean loss, and the accuracy where the targets are classes.

@@ -11,7 +11,7 @@ from fastbp.engine import Engine
 PIECE = 1 << 20  # elements that are converted at a time
 
 
-def predict(engine: Engine, source: NDArray[Any], name: str) -> NDArray[Any]:
+def predict(engine: Engine, source: NDArray[Any], name: str, given: Any) -> NDArray[Any]:
     """The outputs of all rows; beside them no more memory is needed than for a piece.
 
     Parameters
@@ -22,6 +22,8 @@ def predict(engine: Engine, source: NDArray[Any], name: str) -> NDArray[Any]:
         What `data.table` returned.
     name : str
         What the caller calls the argument, for the message.
+    given : object
+        What the user passed, for the names of its columns in the message.
 
     Raises
     ------
@@ -31,20 +33,25 @@ def predict(engine: Engine, source: NDArray[Any], name: str) -> NDArray[Any]:
     rows, width = source.shape
     outputs = np.empty((rows, engine.layout.widths[-1]), engine.layout.dtype)
     if source.size <= PIECE or is_ready(source, engine.layout.dtype):
-        _predict(engine, source, outputs, name, 0)
+        _predict(engine, source, outputs, name, 0, given)
         return outputs
     height = max(1, PIECE // width)
     for first in range(0, rows, height):
         piece = slice(first, first + height)
-        _predict(engine, source[piece], outputs[piece], name, first)
+        _predict(engine, source[piece], outputs[piece], name, first, given)
     return outputs
 
 
 def _predict(
-    engine: Engine, source: NDArray[Any], outputs: NDArray[Any], name: str, first_row: int
+    engine: Engine,
+    source: NDArray[Any],
+    outputs: NDArray[Any],
+    name: str,
+    first_row: int,
+    given: Any,
 ) -> None:
     features = contiguous(source, engine.layout.dtype)
     # The kernel looks for what is not finite while the rows are in its cache. `finite` finds the
     # place and raises, unless another thread has just mended it.
     while not engine.predict(features, outputs):
-        finite(source, engine.layout.dtype, name, first_row)
+        finite(source, engine.layout.dtype, name, first_row, given)

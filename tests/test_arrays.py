@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 from fastbp import arrays
 from fastbp.arrays import contiguous, finite, numeric
+from fastbp.data import features
 
 DTYPES = (np.float32, np.float64)
 KINDS = ("?", "i1", "u2", "<i4", ">i8", "<f2", ">f2", "<f4", ">f4", "<f8", ">f8")
@@ -115,6 +116,18 @@ def test_a_memory_map_is_not_copied(tmp_path):
     assert type(result) is np.ndarray
     assert np.shares_memory(result, mapped)
     np.testing.assert_array_equal(result, np.arange(12).reshape(3, 4))
+
+
+def test_the_copy_of_a_large_memory_map_is_no_surprise(tmp_path, monkeypatch):
+    np.arange(12.0).tofile(tmp_path / "X")
+    mapped = np.memmap(tmp_path / "X", float, "r", shape=(3, 4))
+    told = r"X is a memory map of float64.*as C-contiguous float32 takes 0.00 GiB"
+    assert features(mapped, 4, np.float32).dtype == np.float32  # 48 bytes: nothing to tell
+    monkeypatch.setattr(arrays, "_LARGE_COPY", 48)
+    assert np.shares_memory(features(mapped, 4, np.float64), mapped)
+    features(np.array(mapped), 4, np.float32)
+    with pytest.warns(UserWarning, match=told):
+        assert features(mapped, 4, np.float32).nbytes == 48
 
 
 @pytest.mark.parametrize(
