@@ -7,7 +7,7 @@ would hold up its own loads. When the queue has run empty, the next batch's rows
 
 from numba import carray, types
 
-from fastbp.kernels.jit import inline
+from fastbp.kernels.jit import INT, inline, inline_early
 from fastbp.kernels.simd import pointer_maker
 
 # int64 words of a queue: the table at hand, its first line that is still to come, how many tables
@@ -24,7 +24,7 @@ FEATURES, TARGETS = START, START + FIELDS
 _words_at = pointer_maker(types.int64)
 
 
-@inline
+@inline_early
 def clear(queue):
     """Forget all tables but the next batch's; queue: address of int64[WORDS]."""
     words = carray(_words_at(queue), (WORDS,))
@@ -96,8 +96,8 @@ def begin(queue, features, feature_bytes, targets, target_bytes):
     words = carray(_words_at(queue), (WORDS,))
     for word in range(START):
         words[word] = 0
-    list_rows(words, FEATURES, features, feature_bytes)
-    list_rows(words, TARGETS, targets, target_bytes)
+    list_rows(words, INT(FEATURES), features, feature_bytes)
+    list_rows(words, INT(TARGETS), targets, target_bytes)
 
 
 @inline

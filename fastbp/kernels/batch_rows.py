@@ -1,11 +1,11 @@
 """Phase 1 of a step, by rows of the batch: gather, forward, loss and the deltas back."""
 
-from fastbp.kernels.jit import inline
+from fastbp.kernels.jit import inline, inline_early
 from fastbp.kernels.program import stopped
 from fastbp.kernels.simd import call
 
 
-@inline
+@inline_early
 def _streams(p, layer):
     return layer.inputs * layer.ld_out * p.itemsize >= p.streaming
 
@@ -34,7 +34,7 @@ def forward(p, layers, first, last, features, features_ld, queue, training):
         features, features_ld = out, layer.ld_out
 
 
-@inline
+@inline_early
 def output_delta(p, layer, first, last, order, targets, values, batch):
     """Delta of the output layer and the row losses of rows [first, last) of a slab."""
     offset = first * layer.ld_out * p.itemsize

@@ -5,7 +5,7 @@ of W as B, and `X.T @ delta` by reading X along its columns.
 """
 
 from fastbp.kernels import ahead
-from fastbp.kernels.jit import INT, REAL, inline, kernel
+from fastbp.kernels.jit import INT, REAL, inline, inline_early, kernel
 from fastbp.kernels.simd import address_of, advance, vector_bytes
 from fastbp.kernels.tile import make_tile, tile_shape
 
@@ -19,7 +19,7 @@ def _at_row(rows, vectors):
     tile = make_tile(rows, vectors)
     asks = vectors > 1
 
-    @inline
+    @inline_early
     def at_row(i, a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth, queue):
         tile(
             advance(a, i * a_row), a_row, a_k, b, b_k, advance(start, i * start_row), start_row,
@@ -57,7 +57,7 @@ WIDE = 6  # registers of a tile of one row: enough chains of additions to hide t
 wide = _at_row(1, WIDE)
 
 
-@inline
+@inline_early
 def _block(
     a, a_row, a_k, b, b_k, start, start_row, c, c_row, rows, columns, depth, itemsize, queue, stream
 ):
@@ -103,13 +103,8 @@ def gemm(
     for block in range(blocks):
         k0, k1 = depth * block // blocks, depth * (block + 1) // blocks
         ak, bk = advance(a, k0 * a_k), advance(b, k0 * b_k)
-        if block == 0:
-            _block(
-                ak, a_row, a_k, bk, b_k, start, start_row, c, c_row,
-                rows, columns, k1, itemsize, queue, stream,
-            )  # fmt: skip
-        else:
-            _block(
-                ak, a_row, a_k, bk, b_k, c, c_row, c, c_row,
-                rows, columns, k1 - k0, itemsize, queue, stream,
-            )  # fmt: skip
+        _block(
+            ak, a_row, a_k, bk, b_k, start, start_row, c, c_row,
+            rows, columns, k1 - k0, itemsize, queue, stream,
+        )  # fmt: skip
+        start, start_row = c, c_row

@@ -41,6 +41,11 @@ FLAGS: dict[str, Any] = {
 
 # Called from kernels alone: no wrappers for Python or C, which would double the compilation.
 inline = numba.njit(**FLAGS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+# The same for small functions, and for those with one caller: they become part of their callers
+# before types are inferred, instead of being compiled once for each combination of argument types
+# and optimized by themselves first. Nested deeply they take longer than they save.
+inline_early = numba.njit(**FLAGS, no_cpython_wrapper=True, no_cfunc_wrapper=True, inline="always")
+
 
 SOURCES = Path(__file__).resolve().parents[1]
 UNUSED_SECONDS = 30 * 24 * 3600

@@ -6,7 +6,7 @@ The contracts stand in panels.py. These write only the n columns that count, and
 import numpy as np
 from numba import carray
 
-from fastbp.kernels.jit import inline, kernel
+from fastbp.kernels.jit import inline, inline_early, kernel
 from fastbp.kernels.panels import BACKWARD, FORWARD, LOSS, run
 from fastbp.kernels.simd import advance, pointer_to, row_max, row_sum, run_time, stack_array
 from fastbp.kernels.transpose import SIDE, transpose_square
@@ -16,7 +16,7 @@ GROUP = 16  # rows that narrow outputs are worked on together
 _group_stack, _lanes_stack = stack_array(GROUP * GROUP), stack_array(GROUP)
 
 
-@inline
+@inline_early
 def _shift(z, to, rows, n, ld):
     """to[r, :ld] = z[r] - max(z[r, :n]); z and `to` may be the same block."""
     for r in range(rows):
@@ -47,7 +47,7 @@ def _all_odds(z, to, rows, n, ld):
         block[i] = _odds(block[i])
 
 
-@inline
+@inline_early
 def _scale_row(row, factor, n, ld):
     values = carray(row, (ld,))
     for j in range(ld):
@@ -99,7 +99,7 @@ def exponential_backward(delta, operand, rows, n, ld):
             slopes[j] *= a[j]
 
 
-@inline
+@inline_early
 def _sum_in_order(row, n):
     values = carray(row, (n,))
     total = like(values[0], 0.0)
@@ -108,7 +108,7 @@ def _sum_in_order(row, n):
     return total
 
 
-@inline
+@inline_early
 def _labels_by_row(z, delta, labels, index, losses, first, rows, n, ld, scale, smoothing):
     """Rows [first, rows) one by one."""
     block, to = advance(z, first * ld), advance(delta, first * ld)
@@ -141,7 +141,7 @@ def _transpose_group(x, x_row, to, to_row, rows, columns):
             transpose_square(advance(x, r * x_row + c), x_row, advance(to, c * to_row + r), to_row)
 
 
-@inline
+@inline_early
 def _labels_by_group(z, delta, labels, index, losses, first, lanes, n, ld, scale):
     """GROUP rows at once, transposed so that each lane is a row: no sums across lanes."""
     turned = _group_stack(z)
@@ -188,14 +188,12 @@ def cross_entropy_labels(z, delta, targets, order, values, parameters, rows, n, 
     labels = pointer_to(targets, order)
     smoothing = carray(parameters, (1,))[0]
     scale = like(carray(z, (1,))[0], 1.0 / batch)
-    first = 0
-    if ld <= GROUP and smoothing == 0:
-        lanes = run_time(GROUP)
-        while first + GROUP <= rows:
-            _labels_by_group(z, delta, labels, index, losses, first, lanes, n, ld, scale)
-            first += GROUP
-    if first < rows:
-        _labels_by_row(z, delta, labels, index, losses, first, rows, n, ld, scale, smoothing)
+    grouped = rows // GROUP * GROUP if ld <= GROUP and smoothing == 0 else 0
+    lanes = run_time(GROUP)
+    for first in range(0, grouped, GROUP):
+        _labels_by_group(z, delta, labels, index, losses, first, lanes, n, ld, scale)
+    if grouped < rows:
+        _labels_by_row(z, delta, labels, index, losses, grouped, rows, n, ld, scale, smoothing)
 
 
 @kernel(*LOSS)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numba import carray, types
 
-from fastbp.kernels.jit import INT, REAL, Kernel, inline, kernel
+from fastbp.kernels.jit import INT, REAL, Kernel, inline, inline_early, kernel
 from fastbp.kernels.simd import (
     address_of,
     advance,
@@ -43,13 +43,13 @@ LOSS = (REAL, REAL, INT, INT64S, FLOAT64S, FLOAT64S, INT, INT, INT, INT)
 UPDATE = (REAL, REAL, INT, INT, FLOAT64S)
 
 
-@inline
+@inline_early
 def run(pointer, n):
     """An array over n elements that nothing else in the panel overlaps."""
     return carray(restrict(pointer), (n,))
 
 
-@inline
+@inline_early
 def slot(p, slot_bytes, k, n):
     """Slot k of the parameters at p."""
     return run(pointer_to(address_of(p) + (k + 1) * slot_bytes, p), n)

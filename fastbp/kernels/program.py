@@ -5,7 +5,7 @@ import numpy as np
 from numba import types
 
 from fastbp.kernels import ahead
-from fastbp.kernels.jit import inline
+from fastbp.kernels.jit import inline_early
 from fastbp.kernels.simd import load_acquire, pointer_maker
 from fastbp.kernels.team import STOP, barrier
 
@@ -62,19 +62,19 @@ float64s_at = pointer_maker(types.float64)
 words_at = pointer_maker(types.int64)
 
 
-@inline
+@inline_early
 def stopped(p):
     """Whether the team was asked to stop."""
     return load_acquire(p.shared + 8 * STOP) != 0
 
 
-@inline
+@inline_early
 def queue_of(p, me):
     """The address of thread `me`'s prefetch queue."""
     return p.queues + me * ahead.WORDS * 8
 
 
-@inline
+@inline_early
 def wait(p):
     """Wait for the rest of the team."""
     barrier(p.shared, p.team, p.yield_address)

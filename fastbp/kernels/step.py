@@ -15,7 +15,7 @@ from numba import carray
 
 from fastbp.kernels import ahead
 from fastbp.kernels.batch_rows import forward, output_delta, rows_phase
-from fastbp.kernels.jit import INT, inline, kernel
+from fastbp.kernels.jit import INT, inline, inline_early, kernel
 from fastbp.kernels.parts import batch_in_parts
 from fastbp.kernels.program import (
     GRAIN,
@@ -32,7 +32,7 @@ from fastbp.kernels.team import STOP, STOP_EARLY, STOP_SEEN, share
 from fastbp.kernels.weight_rows import gradient_and_update, idle_turns, refresh_mirrors
 
 
-@inline
+@inline_early
 def _batch(p, layers, me, order, batch, following, saving, coefficients):
     """One batch: returns (mean loss, whether the step was made).
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastbp.kernels.jit import inline
+from fastbp.kernels.jit import inline_early
 from fastbp.kernels.simd import call, fetch_add, load_acquire, spin_pause, store_release
 
 # int64 words of the team's shared block, a cache line of 8 apart.
@@ -30,7 +30,7 @@ else:
 YIELD_ADDRESS = ctypes.cast(_yield, ctypes.c_void_p).value
 
 
-@inline
+@inline_early
 def barrier(shared, team, yield_address):
     """Wait until `team` threads are here; what each wrote before, all see after.
 
@@ -53,7 +53,7 @@ def barrier(shared, team, yield_address):
                 call(yield_address, ())
 
 
-@inline
+@inline_early
 def share(count, grain, me, team):
     """The range of `count` items that is thread `me`'s, in whole grains."""
     grains = (count + grain - 1) // grain

@@ -48,5 +48,5 @@ def transpose(x, x_row, to, to_row, rows, columns):
     for c in range(0, whole_columns, SIDE):
         for r in range(0, whole_rows, SIDE):
             transpose_square(advance(x, r * x_row + c), x_row, advance(to, c * to_row + r), to_row)
-    _transpose_edge(x, x_row, to, to_row, whole_rows, rows, 0, columns)
-    _transpose_edge(x, x_row, to, to_row, 0, whole_rows, whole_columns, columns)
+    _transpose_edge(x, x_row, to, to_row, whole_rows, rows, INT(0), columns)
+    _transpose_edge(x, x_row, to, to_row, INT(0), whole_rows, whole_columns, columns)

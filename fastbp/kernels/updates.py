@@ -10,13 +10,13 @@ import math
 
 from numba import carray
 
-from fastbp.kernels.jit import INT, REAL, Kernel, inline, kernel
+from fastbp.kernels.jit import INT, REAL, Kernel, inline_early, kernel
 from fastbp.kernels.panels import UPDATE, run, slot
 from fastbp.kernels.simd import address_of, pointer_to
 from fastbp.kernels.vecmath import flushed, like
 
 
-@inline
+@inline_early
 def coefficient(p, coefficients, k):
     """Coefficient k in the element type."""
     return like(carray(p, (1,))[0], carray(coefficients, (k + 1,))[k])

@@ -4,7 +4,7 @@ from numba import carray
 
 from fastbp.kernels import ahead
 from fastbp.kernels.gemm import REGISTER, ROWS, VECTORS
-from fastbp.kernels.jit import inline
+from fastbp.kernels.jit import INT, inline, inline_early
 from fastbp.kernels.program import GRAIN, queue_of, words_at
 from fastbp.kernels.simd import LINE, call
 from fastbp.kernels.team import share
@@ -16,13 +16,13 @@ FEW_STRIP = 256  # rows of a strip of a layer of few outputs
 BLOCK = 256  # columns of a strip of a wide layer: what is read again and again stays in L2
 
 
-@inline
+@inline_early
 def update_run(p, parameters, gradient, count, coefficients):
     """One update of a run of parameters, by the run of their gradient."""
     call(p.update, (parameters, gradient, p.slot_bytes, count, coefficients))
 
 
-@inline
+@inline_early
 def save_run(p, start, row_bytes, rows, row_lines):
     """Copy the parameters from address `start` on, and their slots, into the snapshot."""
     for part in range(1 + p.slots):
@@ -31,7 +31,7 @@ def save_run(p, start, row_bytes, rows, row_lines):
         call(p.stream_rows, (source, to, row_bytes, rows, row_lines))
 
 
-@inline
+@inline_early
 def mirror(p, layer, row, rows, column, columns):
     """Refresh the mirror of W[row : row + rows, column : column + columns]."""
     if layer.mirror != 0:
@@ -84,7 +84,7 @@ def _block(outputs, ld, size):
     return (outputs + blocks * line - 1) // (blocks * line) * line
 
 
-@inline
+@inline_early
 def few_outputs(layer, size):
     """Whether the outputs are too few to fill a vector, so that inputs had better fill it."""
     return layer.ld_out * size == LINE and layer.outputs < layer.inputs
@@ -143,7 +143,7 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, saving, coeff
                 _announce(p, layer, queue, row, rows, following, column, width, slab_rows)
             if few:
                 to = scratch + FEW_STRIP * LINE
-                strip_of_few(p, layer, 0, row, rows, slab_rows, scratch, to, queue)
+                strip_of_few(p, layer, INT(0), row, rows, slab_rows, scratch, to, queue)
             else:
                 call(
                     p.gemm,
