@@ -141,7 +141,7 @@ def _transpose_group(x, x_row, to, to_row, rows, columns):
             transpose_square(advance(x, r * x_row + c), x_row, advance(to, c * to_row + r), to_row)
 
 
-@inline_early
+@inline
 def _labels_by_group(z, delta, labels, index, losses, first, lanes, n, ld, scale):
     """GROUP rows at once, transposed so that each lane is a row: no sums across lanes."""
     turned = _group_stack(z)
