@@ -1,6 +1,7 @@
 """Compilation: the one place that holds Numba's flags and the disk cache of compiled kernels.
 
-Two kinds of functions exist. `inline` functions are called from kernels and compiled into them.
+Two kinds of functions exist. `inline` functions (and `inline_early` ones) are called from kernels
+and compiled into them.
 A `Kernel` is a C function with a fixed signature that the rest of fastbp calls by its address:
 whatever is plugged into a training step, nothing else is compiled again.
 
