@@ -13,8 +13,11 @@ from fastbp.activations import ACTIVATIONS, Activation, FixedActivation
 from fastbp.layout import Layout
 from fastbp.losses import LOSSES, Loss
 from fastbp.optimizers import OPTIMIZERS, Optimizer
+from fastbp.scaling import STANDARD, check_scaling
 from fastbp.validation import choice, shown, widths
 
+OPTIONAL = {"scaling"}  # keys of a model file that mean the default where they are missing
+SCALING_ARRAYS = ("scaling.shift", "scaling.factor")
 HIDDEN = tuple(name for name, entry in ACTIVATIONS.items() if not entry.output_only)
 
 
@@ -27,6 +30,7 @@ class Configuration:
     loss: Loss
     optimizer: Optimizer
     initializer: Any
+    scaling: float | str | None
 
 
 def make(
@@ -37,6 +41,7 @@ def make(
     optimizer: Any,
     initializer: Any,
     dtype: DTypeLike,
+    scaling: Any = None,
 ) -> Configuration:
     """Check the arguments of `fastbp.Network`; errors name the argument."""
     layout = Layout(widths(layers), _dtype(dtype))
@@ -47,6 +52,7 @@ def make(
         chosen,
         _named(optimizer, OPTIMIZERS, Optimizer, "optimizer"),
         initializers.check(initializer),
+        check_scaling(scaling),
     )
 
 
@@ -65,13 +71,14 @@ def describe(parts: Configuration) -> dict[str, Any]:
         "loss": {"name": parts.loss.name, **asdict(parts.loss)},
         "optimizer": {"name": parts.optimizer.name, **asdict(parts.optimizer)},
         "initializer": initializers.describe(parts.initializer),
+        "scaling": parts.scaling,
     }
 
 
 def parse(described: Mapping[str, Any]) -> Configuration:
     """The parts that a model file describes; raises ValueError or TypeError."""
     expected = {"layers", "dtype", "activations", "loss", "optimizer", "initializer"}
-    if set(described) != expected:
+    if set(described) - OPTIONAL != expected:
         raise ValueError(f"configuration must have the keys {sorted(expected)}")
     names = described["activations"]
     if not isinstance(names, list) or not names:
@@ -84,6 +91,7 @@ def parse(described: Mapping[str, Any]) -> Configuration:
         _settings(described["optimizer"], OPTIMIZERS, "optimizer"),
         described["initializer"],
         described["dtype"],
+        described.get("scaling"),
     )
 
 
@@ -93,13 +101,20 @@ def expect_count(parts: Configuration, count: int) -> None:
     Before their names are made: the widths of a small file may ask for a million.
     """
     expected = 2 * parts.layout.layers * (1 + parts.optimizer.slots)
-    if count != expected:
+    if count != expected + (2 if has_scaling(parts, count) else 0):
         raise ValueError(f"the configuration wants {expected} arrays, the file holds {count}")
 
 
-def arrays(parts: Configuration) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+def has_scaling(parts: Configuration, count: int) -> bool:
+    """Whether a model file of the parts with so many arrays holds a scaling that was learned."""
+    parameters = 2 * parts.layout.layers * (1 + parts.optimizer.slots)
+    return parts.scaling == STANDARD and count > parameters
+
+
+def arrays(parts: Configuration, scaled: bool) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Name, shape and dtype of every array of a model file, from the widths alone."""
-    expected = {}
+    inputs = parts.layout.widths[:1]
+    expected = {name: (inputs, np.dtype(float)) for name in SCALING_ARRAYS} if scaled else {}
     for slot in range(1 + parts.optimizer.slots):
         prefix = f"slot{slot}." if slot else ""
         for layer in range(parts.layout.layers):

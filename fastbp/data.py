@@ -17,7 +17,9 @@ from fastbp.validation import positive_int
 SUM_TOLERANCE = 1e-3
 
 
-def features(X: ArrayLike, width: int, dtype: DTypeLike, name: str = "X") -> NDArray[Any]:
+def features(
+    X: ArrayLike, width: int, dtype: DTypeLike, name: str = "X", scaled: bool = False
+) -> NDArray[Any]:
     """Return the inputs of the network, one row a sample.
 
     Parameters
@@ -30,10 +32,12 @@ def features(X: ArrayLike, width: int, dtype: DTypeLike, name: str = "X") -> NDA
         The network's: float32 or float64.
     name : str
         What the caller calls the argument, for the message.
+    scaled : bool
+        Whether the network scales its inputs.
 
     Returns
     -------
-    ndarray of `dtype`, shape (rows, width)
+    ndarray of the dtype that `source_dtype` tells, shape (rows, width)
         C-contiguous; the memory of `X` where nothing had to change.
 
     Raises
@@ -44,7 +48,30 @@ def features(X: ArrayLike, width: int, dtype: DTypeLike, name: str = "X") -> NDA
         Wrong rank or feature count, no rows, ragged lists, NaN or infinity (after conversion to
         `dtype`: 1e300 is infinite in float32).
     """
-    return finite(table(X, width, name), dtype, name, given=X)
+    source = table(X, width, name)
+    return finite(source, source_dtype(source.dtype, dtype, scaled), name, given=X)
+
+
+def source_dtype(given: np.dtype[Any], dtype: DTypeLike, scaled: bool) -> np.dtype[Any]:
+    """The dtype in which the kernels read features.
+
+    Bytes stay bytes. What will be scaled keeps its precision: seconds since 1970 are much alike in
+    float32, but not once their mean has been taken off.
+
+    Parameters
+    ----------
+    given : dtype
+        Of booleans, integers or floats.
+    dtype : dtype
+        The network's.
+    scaled : bool
+        Whether the network scales its inputs.
+    """
+    if given == np.uint8:
+        return np.dtype(np.uint8)
+    if scaled and given != dtype:
+        return np.dtype(np.float32 if np.can_cast(given, np.float32) else np.float64)
+    return np.dtype(dtype)
 
 
 def table(X: ArrayLike, width: int, name: str = "X") -> NDArray[Any]:

@@ -18,6 +18,7 @@ from fastbp.layout import aligned_zeros, cut_batch, slab_rows
 from fastbp.memory import Memory
 from fastbp.records import Plan, Program
 from fastbp.rows import Rows
+from fastbp.scaling import Scaling, fixed
 from fastbp.schedule import Schedule
 
 FLOPS_A_THREAD = 600_000  # of one step: less does not pay for another thread at the barriers
@@ -61,6 +62,7 @@ class Engine:
         self._memory = Memory(parts)
         self.state = self._memory.state
         self._schedule = Schedule(parts.optimizer)
+        self.scaling = fixed(parts.scaling, parts.layout.widths[0])
 
     @property
     def step(self) -> int:
@@ -70,6 +72,17 @@ class Engine:
     @step.setter
     def step(self, value: int) -> None:
         self._memory.steps[0] = value
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """What the features go through, if anything."""
+        return self._scaling
+
+    @scaling.setter
+    def scaling(self, value: Scaling | None) -> None:
+        memory = self._memory
+        memory.plans, memory.scaling = {}, None if value is None else np.stack(value)
+        self._scaling = value
 
     @property
     def nbytes(self) -> int:
@@ -159,7 +172,7 @@ class Engine:
         steps = epochs * -(-rows // batch)
         work = epochs * rows * self.layout.row_flops + steps * STEP_FLOPS
         members = self._members(batch, work)
-        plan = self._plan(True, data.targets, batch, members)
+        plan = self._plan(True, data.features.dtype, data.targets, batch, members)
         program = plan.program
         program.coefficients, coefficients = self._schedule.steps(self.step, steps)
         program.coefficient_count = coefficients.shape[1]
@@ -182,7 +195,7 @@ class Engine:
         loss = np.empty(1)
         work = rows * self.layout.row_flops
         members = self._members(rows, work)
-        plan = self._plan(True, data.targets, rows, members, whole=True)
+        plan = self._plan(True, data.features.dtype, data.targets, rows, members, whole=True)
         program = plan.program
         program.features, program.targets = address(data.features), address(data.targets)
         program.batch = program.rows = rows
@@ -194,19 +207,10 @@ class Engine:
 
     def evaluate(self, data: Rows) -> tuple[NDArray[Any], NDArray[np.float64]]:
         """The outputs of all rows and the loss of each."""
-        rows, width = data.features.shape
+        rows = len(data.features)
         outputs = np.empty((rows, self.layout.widths[-1]), self.layout.dtype)
         losses = np.empty(rows)
-        order, _held = _in_order(rows)
-        self._forward(
-            rows,
-            address(data.features),
-            width,
-            address(outputs),
-            data.targets,
-            order,
-            address(losses),
-        )
+        self._forward(data.features, address(outputs), data.targets, address(losses))
         return outputs, losses
 
     def predict(self, features: NDArray[Any], outputs: NDArray[Any]) -> bool:
@@ -215,36 +219,35 @@ class Engine:
         Parameters
         ----------
         features : (rows, inputs) ndarray
-            As `arrays.contiguous` returns it.
+            C-contiguous, of a dtype that `data.source_dtype` tells; finite or not.
         outputs : (rows, outputs) ndarray
             C-contiguous.
         """
-        rows, width = features.shape
-        return self._forward(rows, address(features), width, address(outputs))
+        return self._forward(features, address(outputs))
 
     def _forward(
         self,
-        rows: int,
-        features: int,
-        features_ld: int,
+        features: NDArray[Any],
         outputs: int,
         targets: NDArray[Any] | None = None,
-        order: int = 0,
         losses: int = 0,
     ) -> bool:
-        """Call the kernel of prediction; all but the rows and `targets` are addresses."""
+        """Call the kernel of prediction; `outputs` and `losses` are addresses."""
+        rows = len(features)
         work = rows * self.layout.row_flops // 3
         members = min(work // THREAD_START, -(-rows // GRAIN))
         if members > 1:
             members = min(members, self.threads or team.available_cores())
         members = max(1, members)
-        plan = self._plan(False, targets, rows, members)
+        plan = self._plan(False, features.dtype, targets, rows, members)
         program = plan.program
         program.rows, program.predictions = rows, outputs
-        program.features, program.features_ld = features, features_ld
+        program.features = address(features)
         if targets is not None:
-            program.targets, program.order = address(targets), order
-            program.row_losses = losses
+            program.order, _held = _in_order(rows)
+            program.targets, program.row_losses = address(targets), losses
+        elif program.gather:
+            program.order, _held = _in_order(program.slab)
         not_finite = self._memory.not_finite
         not_finite[0] = 0
         self._run(step.predict, plan, members, work)
@@ -270,6 +273,7 @@ class Engine:
     def _plan(
         self,
         training: bool,
+        source: np.dtype[Any],
         targets: NDArray[Any] | None,
         rows: int,
         members: int,
@@ -286,11 +290,10 @@ class Engine:
         gradients = max(parts, int(whole or (training and slab < rows)))
         memory.make_room(slab * members if parts else slab, members, gradients)
         labels = None if targets is None else targets.ndim == 1
-        plan = memory.plans.get((training, labels))
+        key = training, labels, source.char
+        plan = memory.plans.get(key)
         if plan is None:
-            plan = memory.plans[training, labels] = plans.make(
-                self._parts, memory, training, labels
-            )
+            plan = memory.plans[key] = plans.make(self._parts, memory, training, labels, source)
         plan.program.slab, plan.program.parts, plan.program.team = slab, parts, members
         return plan
 

@@ -34,6 +34,8 @@ class Memory:
         Like the state; made when first needed.
     workspace : Workspace or None
         Likewise.
+    scaling : (2, inputs) ndarray of float64 or None
+        Shifts and factors of the features; replaced after the plans are dropped.
     plans : dict
         By what kind of call they are for. They are dropped before any array is replaced.
     """
@@ -47,7 +49,9 @@ class Memory:
         self.gradients: NDArray[Any] | None = None
         self.snapshot: NDArray[Any] | None = None
         self.workspace: Workspace | None = None
-        self.plans: dict[tuple[bool, bool | None], Plan] = {}
+        self.scaling: NDArray[np.float64] | None = None
+        self._unscaled: NDArray[np.float64] | None = None
+        self.plans: dict[tuple[bool, bool | None, str], Plan] = {}
         self.shared = aligned_zeros(team.WORDS, WORD)
         self.zeros = aligned_zeros(2 * max(layout.strides), layout.dtype)
         self.not_finite = np.zeros(1, WORD)  # whether the check of features found one
@@ -56,6 +60,14 @@ class Memory:
         self.part_losses = np.empty(PARTS[-1])
         self.queues = np.empty(0, WORD)
         self.scratch = np.empty(0, layout.dtype)
+
+    def scaling_terms(self) -> NDArray[np.float64]:
+        """The scaling, or one that changes nothing."""
+        if self.scaling is not None:
+            return self.scaling
+        if self._unscaled is None:
+            self._unscaled = np.repeat([[0.0], [1.0]], self._layout.widths[0], axis=1)
+        return self._unscaled
 
     @property
     def nbytes(self) -> int:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp import configuration, generators, persistence, plain_state
-from fastbp.configuration import Configuration
+from fastbp.configuration import SCALING_ARRAYS, Configuration
+from fastbp.scaling import Scaling, restored
 from fastbp.validation import shown
 
 MOST_STEPS = 1 << 62
@@ -22,7 +23,8 @@ class Model(NamedTuple):
     parts : Configuration
         What the network is made of.
     arrays : mapping of str to ndarray
-        Parameters and optimizer slots, named as `configuration.arrays` names them.
+        Parameters, optimizer slots and the scaling that was learned, named as
+        `configuration.arrays` names them.
     steps : int
         How many updates they have had.
     rng : numpy.random.Generator or None
@@ -30,6 +32,8 @@ class Model(NamedTuple):
         of NumPy's.
     fit : dict or None
         The state of the fit in whose midst the network is, as `plain_state` packs it.
+    scaling : Scaling or None
+        Of a file that was read: what its arrays say.
     """
 
     parts: Configuration
@@ -37,6 +41,7 @@ class Model(NamedTuple):
     steps: int
     rng: np.random.Generator | None
     fit: dict[str, Any] | None
+    scaling: Scaling | None = None
 
 
 def write(path: str | os.PathLike[str], model: Model) -> None:
@@ -72,5 +77,7 @@ def _checked(arrays: dict[str, NDArray[Any]], described: dict[str, Any]) -> Mode
         fit = plain_state.unpack(described.pop("fit"), {name: arrays.pop(name) for name in names})
     parts = configuration.parse(described)
     configuration.expect_count(parts, len(arrays))
-    persistence.expect(arrays, configuration.arrays(parts))
-    return Model(parts, arrays, steps, rng, fit)
+    scaled = configuration.has_scaling(parts, len(arrays))
+    persistence.expect(arrays, configuration.arrays(parts, scaled))
+    scaling = restored(*(arrays[name] for name in SCALING_ARRAYS)) if scaled else None
+    return Model(parts, arrays, steps, rng, fit, scaling)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastbp import configuration, data, initializers, model_files, prediction
 from fastbp.activations import Activation
 from fastbp.callbacks import Callback, checked_callbacks
-from fastbp.configuration import Configuration
+from fastbp.configuration import SCALING_ARRAYS, Configuration
 from fastbp.engine import Engine
 from fastbp.evaluation import evaluate
 from fastbp.fitting import Fit
@@ -23,6 +23,7 @@ from fastbp.losses import Loss
 from fastbp.model_files import Model
 from fastbp.optimizers import Optimizer
 from fastbp.rows import Rows, with_targets
+from fastbp.scaling import STANDARD, Scaling, standard
 from fastbp.validation import flag, generator, positive_int, shown
 
 
@@ -59,6 +60,12 @@ class Network:
         Threads to train with, and to predict with where there are rows enough; None for as many
         as help this shape, and never more than the cores that the process may use. The numbers do
         not depend on it.
+    scaling : float, "standard" or None
+        What inputs go through before the first layer. A number above 0 multiplies each of them
+        (1 / 255 for images of bytes). "standard" takes off the mean of each column and divides by
+        its standard deviation, both of the X of the first `fit`, kept with the network and used
+        by every call since; a constant column is shifted alone. Computed in float64 and rounded
+        once, batch by batch: X is neither copied nor converted, and its bytes stay bytes.
 
     Examples
     --------
@@ -83,10 +90,12 @@ class Network:
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
         threads: int | None = None,
+        *,
+        scaling: float | str | None = None,
     ) -> None:
         self._build(
             configuration.make(
-                layers, activation, loss, output_activation, optimizer, initializer, dtype
+                layers, activation, loss, output_activation, optimizer, initializer, dtype, scaling
             ),
             None if threads is None else positive_int(threads, "threads"),
         )
@@ -155,6 +164,11 @@ class Network:
         return tuple(activation.name for activation in self._configuration.activations)
 
     @property
+    def scaling(self) -> Scaling | None:
+        """What inputs go through, ``(x - shift) * factor``; None for nothing, or nothing yet."""
+        return self._engine.scaling
+
+    @property
     def steps(self) -> int:
         """How many updates the parameters have had."""
         return self._engine.step
@@ -168,6 +182,35 @@ class Network:
     def biases(self) -> tuple[NDArray[Any], ...]:
         """One (outputs,) array a layer: writable views, edits count."""
         return self._views(self._engine.state)[1]
+
+    def learn_scaling(self, X: ArrayLike) -> Scaling:
+        """Learn the means and deviations of ``scaling="standard"``, again where they are known.
+
+        `fit` does this by itself where they are not; it is for those who train by `train_step`.
+
+        Parameters
+        ----------
+        X : (rows, inputs) array_like
+            Features; finite.
+
+        Returns
+        -------
+        Scaling
+            What inputs go through from now on.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An `X` that cannot be used, or a network that was made with another `scaling`.
+        """
+        with self._turn:
+            parts = self._configuration
+            if parts.scaling != STANDARD:
+                raise ValueError(
+                    'learn_scaling is for networks with scaling="standard", this one has '
+                    f"scaling={parts.scaling!r}"
+                )
+            return self._learn_scaling(X)
 
     def fit(
         self,
@@ -225,7 +268,7 @@ class Network:
         turn = self._turn
         if turn is not self._lock:
             raise RuntimeError("a callback cannot fit the network that is being fitted")
-        with turn:
+        with turn, self._scaling_of(X):
             rows = self._rows(X, y)
             epochs = positive_int(epochs, "epochs")
             batch = data.batch_size(batch_size, len(rows.features))
@@ -257,6 +300,7 @@ class Network:
             An `X` that cannot be used.
         """
         with self._turn:
+            self._known_scaling()
             source = data.table(X, self._configuration.layout.widths[0])
             return prediction.predict(self._engine, source, "X", X)
 
@@ -372,6 +416,8 @@ class Network:
             for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
                 named[f"{prefix}weights.{layer}"] = weight
                 named[f"{prefix}biases.{layer}"] = bias
+        if self._configuration.scaling == STANDARD and self.scaling is not None:
+            named |= zip(SCALING_ARRAYS, self.scaling, strict=True)
         return named
 
     def _views(
@@ -385,12 +431,42 @@ class Network:
         )
 
     def _rows(self, X: ArrayLike, y: ArrayLike, prefix: str = "") -> Rows:
-        rows = with_targets(self._configuration, X, y, prefix)
+        rows = with_targets(self._configuration, self._known_scaling(), X, y, prefix)
         state = self._engine.state
         if np.may_share_memory(rows.features, state) or np.may_share_memory(rows.targets, state):
             # The network's own weights as data: training must not change what it reads.
             return copy.deepcopy(rows)
         return rows
+
+    def _known_scaling(self) -> Scaling | None:
+        scaling = self._engine.scaling
+        if scaling is None and self._configuration.scaling == STANDARD:
+            raise RuntimeError(
+                "the network has not learned the scaling of its inputs; call fit, or "
+                "learn_scaling(X), first"
+            )
+        return scaling
+
+    @contextmanager
+    def _scaling_of(self, X: ArrayLike) -> Iterator[None]:
+        """Learn the scaling where there is none yet; forget it if no step is made with it."""
+        parts = self._configuration
+        if self._engine.scaling is not None or parts.scaling != STANDARD:
+            yield
+            return
+        before = self.steps
+        try:
+            self._learn_scaling(X)
+            yield
+        finally:
+            if self.steps == before:
+                self._engine.scaling = None
+
+    def _learn_scaling(self, X: ArrayLike) -> Scaling:
+        layout = self._configuration.layout
+        features = data.features(X, layout.widths[0], layout.dtype, "X", True)
+        self._engine.scaling = scaling = standard(features, "X")
+        return scaling
 
     def _validation(self, pair: tuple[ArrayLike, ArrayLike] | None) -> Rows | None:
         if pair is None:
@@ -419,6 +495,7 @@ class Network:
                 "rng": copy.deepcopy(self._rng),
                 "state": self._engine.state.copy(),
                 "steps": self.steps,
+                "scaling": self.scaling,
             }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -426,6 +503,7 @@ class Network:
         self._rng = state["rng"]
         self._engine.state[:] = state["state"]
         self._engine.step = state["steps"]
+        self._engine.scaling = state["scaling"]
 
 
 def load(
@@ -463,6 +541,8 @@ def load(
     network._engine.step = model.steps
     for name, view in network._arrays().items():
         view[:] = model.arrays[name]
+    if model.scaling is not None:
+        network._engine.scaling = model.scaling
     return network
 
 

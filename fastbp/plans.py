@@ -4,8 +4,12 @@ To fill in some hundred fields takes longer than a step of a small network. A ca
 that belong to it: its data and batches, and where the results go.
 """
 
+from typing import Any
+
+import numpy as np
+
 from fastbp.configuration import Configuration
-from fastbp.kernels import check, gemm, movement, sums, team, transpose, updates
+from fastbp.kernels import check, gemm, movement, scaled_rows, sums, team, transpose, updates
 from fastbp.kernels.jit import address
 from fastbp.memory import SCRATCH, Memory
 from fastbp.records import Plan
@@ -13,7 +17,9 @@ from fastbp.records import Plan
 STREAMING = 1 << 19  # bytes: what is larger is not in the L2 cache when it is needed
 
 
-def make(parts: Configuration, memory: Memory, training: bool, labels: bool | None) -> Plan:
+def make(
+    parts: Configuration, memory: Memory, training: bool, labels: bool | None, source: np.dtype[Any]
+) -> Plan:
     """A plan but for what each call sets.
 
     Parameters
@@ -26,11 +32,19 @@ def make(parts: Configuration, memory: Memory, training: bool, labels: bool | No
         Whether it is for training and gradients, or for prediction.
     labels : bool or None
         Whether targets are integer class labels; None where there are no targets.
+    source : dtype
+        Of the features.
     """
     layout, dtype = parts.layout, parts.layout.dtype
     plan = Plan(layout.layers)
     program = plan.program
     program.itemsize, program.features_ld = dtype.itemsize, layout.widths[0]
+    program.feature_bytes = layout.widths[0] * source.itemsize
+    if source != dtype or memory.scaling is not None:
+        program.gather = scaled_rows.gather_scaled[source].address(dtype)
+        program.scaling = address(memory.scaling_terms())
+    elif training:
+        program.gather = movement.gather.address(dtype)
     program.shared, program.yield_address = address(memory.shared), team.YIELD_ADDRESS
     program.on_logits = parts.loss.on_logits
     program.gemm = gemm.gemm.address(dtype)
@@ -42,7 +56,6 @@ def make(parts: Configuration, memory: Memory, training: bool, labels: bool | No
         program.part_bytes = layout.parameters * dtype.itemsize
         program.stream_rows = movement.stream_rows.address()
         program.target_bytes = 8 if labels else layout.widths[-1] * dtype.itemsize
-        program.gather = movement.gather.address(dtype)
         program.transpose = transpose.transpose.address(dtype)
         program.row_losses = address(memory.row_losses)
     else:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.arrays import contiguous, finite, is_ready
+from fastbp.data import source_dtype
 from fastbp.engine import Engine
 
 PIECE = 1 << 20  # elements that are converted at a time
@@ -32,26 +33,30 @@ def predict(engine: Engine, source: NDArray[Any], name: str, given: Any) -> NDAr
     """
     rows, width = source.shape
     outputs = np.empty((rows, engine.layout.widths[-1]), engine.layout.dtype)
-    if source.size <= PIECE or is_ready(source, engine.layout.dtype):
-        _predict(engine, source, outputs, name, 0, given)
+    dtype = source_dtype(source.dtype, engine.layout.dtype, engine.scaling is not None)
+    if source.size <= PIECE or is_ready(source, dtype):
+        _predict(engine, source, dtype, outputs, name, 0, given)
         return outputs
     height = max(1, PIECE // width)
     for first in range(0, rows, height):
         piece = slice(first, first + height)
-        _predict(engine, source[piece], outputs[piece], name, first, given)
+        _predict(engine, source[piece], dtype, outputs[piece], name, first, given)
     return outputs
 
 
 def _predict(
     engine: Engine,
     source: NDArray[Any],
+    dtype: np.dtype[Any],
     outputs: NDArray[Any],
     name: str,
     first_row: int,
     given: Any,
 ) -> None:
-    features = contiguous(source, engine.layout.dtype)
-    # The kernel looks for what is not finite while the rows are in its cache. `finite` finds the
-    # place and raises, unless another thread has just mended it.
+    features = contiguous(source, dtype)
+    # The kernel looks for what is not finite while the rows are in its cache. The checks find the
+    # place and raise, unless another thread has just mended it.
     while not engine.predict(features, outputs):
-        finite(source, engine.layout.dtype, name, first_row, given)
+        finite(source, dtype, name, first_row, given)
+        if engine.scaling is not None:
+            engine.scaling.check_range(source, engine.layout.dtype, name, first_row)

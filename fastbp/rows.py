@@ -10,6 +10,7 @@ from fastbp.configuration import Configuration
 from fastbp.kernels.jit import address
 from fastbp.kernels.shuffle import shuffled
 from fastbp.losses import Loss
+from fastbp.scaling import Scaling
 
 # The least and the greatest target of losses that have such.
 BOUNDS: dict[str, tuple[float | None, float | None]] = {"fractions": (0, 1), "counts": (0, None)}
@@ -27,10 +28,22 @@ class Rows(NamedTuple):
         return self.targets.ndim == 1
 
 
-def with_targets(parts: Configuration, X: ArrayLike, y: ArrayLike, prefix: str = "") -> Rows:
-    """Check what a user passed as X and y; errors call them by `prefix` and these letters."""
+def with_targets(
+    parts: Configuration,
+    scaling: Scaling | None,
+    X: ArrayLike,
+    y: ArrayLike,
+    prefix: str = "",
+) -> Rows:
+    """Check what a user passed as X and y; errors call them by `prefix` and these letters.
+
+    scaling: the network's, where it is known already.
+    """
     layout, loss = parts.layout, parts.loss
-    features = data.features(X, layout.widths[0], layout.dtype, f"{prefix}X")
+    name = f"{prefix}X"
+    features = data.features(X, layout.widths[0], layout.dtype, name, parts.scaling is not None)
+    if scaling is not None:
+        scaling.check_range(features, layout.dtype, name)
     count, outputs, name = len(features), layout.widths[-1], f"{prefix}y"
     if loss.targets == "labels":
         return Rows(features, data.class_targets(y, count, outputs, layout.dtype, name))

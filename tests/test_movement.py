@@ -40,7 +40,10 @@ def test_gather(order, gap, dtype):
         x, to = Guarded(source, 1), Guarded(canaries((len(order), stride + gap), dtype), 1)
         want = to.array.copy()
         want[:, :width], want[:, width:stride] = source[index.array, :width], 0
-        gather.call(dtype)(x.at, width + 2, index.at, len(order), to.at, stride + gap, width)
+        gather.call(dtype)(
+            x.at - 8 * x.array.strides[0], width + 2, 8, index.at, len(order),
+            to.at, stride + gap, width, 0,
+        )  # fmt: skip
         assert (bits(to.array) == bits(want)).all()
         assert (bits(x.array) == bits(source)).all()
         assert to.intact()

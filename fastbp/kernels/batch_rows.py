@@ -75,8 +75,8 @@ def rows_phase(p, layers, first, last, order, batch, queue):
     below = layers[0].below + first * layers[0].ld_in * p.itemsize
     call(
         p.gather,
-        (p.features, p.features_ld, order, last - first,
-         below, layers[0].ld_in, layers[0].inputs),
+        (p.features, p.features_ld, 0, order, last - first,
+         below, layers[0].ld_in, layers[0].inputs, p.scaling),
     )  # fmt: skip
     forward(p, layers, first, last, below, layers[0].ld_in, queue, True)
     top, values = layers[p.layer_count - 1], p.row_losses + 8 * first

@@ -7,12 +7,14 @@ from fastbp.kernels.simd import advance, ask_for, copy_padded, restrict, stream_
 
 ROWS_AHEAD = 16  # a row that comes from memory is asked for so many rows before it is copied
 INDICES = types.CPointer(types.int64)
+SCALING = types.CPointer(types.float64)  # (2, width): shifts and factors; see scaled_rows.py
+GATHER = (INT, INT, INDICES, INT, REAL, INT, INT, SCALING)  # what follows x in every gather
 
 
-@kernel(REAL, INT, INDICES, INT, REAL, INT, INT)
-def gather(x, x_row, order, rows, to, to_row, width):
-    """to[r, :width] = x[order[r], :width] for r < rows; zeros behind, up to whole cache lines."""
-    index = carray(order, (rows,))
+@kernel(REAL, *GATHER)
+def gather(x, x_row, base, order, rows, to, to_row, width, scaling):
+    """to[r, :width] = x[base + order[r], :width] for r < rows; zeros behind, up to whole lines."""
+    index, x = carray(order, (rows,)), advance(x, base * x_row)
     for r in range(rows):
         ask_for(advance(x, index[min(r + ROWS_AHEAD, rows - 1)] * x_row))
         copy_padded(advance(x, index[r] * x_row), advance(to, r * to_row), width)

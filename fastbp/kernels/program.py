@@ -38,8 +38,10 @@ PROGRAM = _record(
     "parts",          # of a long batch, each one thread's; 0: the team shares every slab
     "part_bytes", "part_losses",  # from a part's gradient to the next one's; float64 (parts,)
     "batch", "rows", "epochs",
-    "features", "features_ld", "targets", "target_bytes",  # target_bytes: of a row
-    "order",          # int64 (epochs * rows)
+    "features", "features_ld", "feature_bytes",  # elements of a row, and its bytes
+    "scaling",        # float64 (2, inputs): shifts and factors of the features, or 0
+    "targets", "target_bytes",  # target_bytes: of a row
+    "order",          # int64 (epochs * rows); of `predict` also the numbers that a gather takes
     "updating",       # 1: phase 2 updates; 0: it leaves the gradient in the flat buffer
     "on_logits",      # 1: the loss takes the outputs before the output activation
     "gemm", "gather", "copy_rows", "stream_rows", "transpose", "loss", "update",

@@ -79,8 +79,7 @@ def _batch(p, layers, me, order, batch, following, saving, coefficients):
 @inline
 def _begin(p, layers, me):
     """What comes before the first batch: an empty queue, and all mirrors anew."""
-    feature_bytes = p.features_ld * p.itemsize
-    ahead.begin(queue_of(p, me), p.features, feature_bytes, p.targets, p.target_bytes)
+    ahead.begin(queue_of(p, me), p.features, p.feature_bytes, p.targets, p.target_bytes)
     refresh_mirrors(p, layers, me)
     wait(p)
 
@@ -155,14 +154,22 @@ def predict(program, me):
         if stopped(p):
             return
         rows = min(piece, last - row)
-        features = p.features + row * p.features_ld * p.itemsize
+        features, features_ld = p.features + row * p.feature_bytes, p.features_ld
+        if p.gather != 0:
+            below = layers[0].below + at * layers[0].ld_in * p.itemsize
+            call(
+                p.gather,
+                (p.features, features_ld, row, p.order, rows,
+                 below, layers[0].ld_in, layers[0].inputs, p.scaling),
+            )  # fmt: skip
+            features, features_ld = below, layers[0].ld_in
         if p.check != 0:
-            call(p.check, (features, rows * p.features_ld, p.not_finite))
+            call(p.check, (features, rows * features_ld, p.not_finite))
             if load_acquire(p.not_finite) != 0:
                 return
         training = p.targets != 0  # the loss may want the outputs before their activation
         ahead.clear(queue)
-        forward(p, layers, at, at + rows, features, p.features_ld, queue, training)
+        forward(p, layers, at, at + rows, features, features_ld, queue, training)
         if training:
             values = p.row_losses + 8 * row
             output_delta(p, top, at, at + rows, p.order + 8 * row, p.targets, values, 1)
