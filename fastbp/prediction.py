@@ -53,10 +53,9 @@ def _predict(
     first_row: int,
     given: Any,
 ) -> None:
-    features = contiguous(source, dtype)
     # The kernel looks for what is not finite while the rows are in its cache. The checks find the
     # place and raise, unless another thread has just mended it.
-    while not engine.predict(features, outputs):
+    while not engine.predict(features := contiguous(source, dtype), outputs):
         finite(source, dtype, name, first_row, given)
         if engine.scaling is not None:
-            engine.scaling.check_range(source, engine.layout.dtype, name, first_row)
+            engine.scaling.check_range(features, engine.layout.dtype, name, first_row, given)

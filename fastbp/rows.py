@@ -43,7 +43,7 @@ def with_targets(
     name = f"{prefix}X"
     features = data.features(X, layout.widths[0], layout.dtype, name, parts.scaling is not None)
     if scaling is not None:
-        scaling.check_range(features, layout.dtype, name)
+        scaling.check_range(features, layout.dtype, name, given=X)
     count, outputs, name = len(features), layout.widths[-1], f"{prefix}y"
     if loss.targets == "labels":
         return Rows(features, data.class_targets(y, count, outputs, layout.dtype, name))

@@ -36,32 +36,41 @@ class Scaling(NamedTuple):
             return ((rows - self.shift) * self.factor).astype(dtype)
 
     def check_range(
-        self, rows: NDArray[Any], dtype: np.dtype[Any], name: str, first_row: int = 0
+        self,
+        rows: NDArray[Any],
+        dtype: np.dtype[Any],
+        name: str,
+        first_row: int = 0,
+        given: Any = None,
     ) -> None:
         """Raise ValueError for finite rows of which a value is too large once it is scaled.
 
         Parameters
         ----------
         rows : (rows, inputs) ndarray
-            Finite, of any dtype.
+            Finite, of a dtype that `data.source_dtype` tells.
         dtype : dtype
             The network's.
         name : str
             What the caller calls the rows, for the message.
         first_row : int
             The number of the first row, for the message.
+        given : object
+            What the user passed, for the names of its columns in the message.
         """
-        with np.errstate(all="ignore"):
-            largest = max(-float(rows.min()), float(rows.max()))
-            bound = (largest + float(np.abs(self.shift).max())) * float(self.factor.max())
-        if bound <= float(np.finfo(dtype).max):
+        shift, factor = float(np.abs(self.shift).max()), float(self.factor.max())
+        limit = float(np.finfo(dtype).max)
+        largest = 255.0 if rows.dtype == np.uint8 else float(np.finfo(rows.dtype).max)
+        if (largest + shift) * factor <= limit:
             return
         for start, piece in _pieces(rows):
+            if (max(-float(piece.min()), float(piece.max())) + shift) * factor <= limit:
+                continue
             fits = np.isfinite(self.of(piece, dtype))
             if not fits.all():
                 raise ValueError(
-                    f"{name} holds {located(piece, int(fits.argmin()), first_row + start)}, which "
-                    f"is too large for {dtype} once it is scaled"
+                    f"{name} holds {located(piece, int(fits.argmin()), first_row + start, given)}, "
+                    f"which is too large for {dtype} once it is scaled"
                 )
 
 
