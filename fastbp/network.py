@@ -229,7 +229,8 @@ class Network:
         Parameters
         ----------
         X : (rows, inputs) array_like
-            Features, converted once to the network's dtype; finite.
+            Features; finite. Converted once to the network's dtype, but for bytes (uint8) and what
+            `scaling` changes, which are converted batch by batch.
         y : (rows,) or (rows, outputs) array_like
             Targets. Cross-entropy: integer labels (rows,) or class probabilities. Other losses:
             values; (rows,) where there is one output.
