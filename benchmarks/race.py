@@ -26,13 +26,13 @@ import race_report
 from contenders import CONTENDERS, version
 from contenders.base import NotPossibleError
 from contenders.process import Worker, WorkerError, cores, pin
-from peak import fma_peak
 from race_report import Result
-from share import processor
 from suite.workloads import WORKLOADS
 from tqdm import tqdm
 
 import fastbp
+from fastbp.kernels.peak import fma_peak
+from fastbp.system import processor
 
 CHECK_STEPS, CHECK_FLOPS = 200, 3e11  # how far all train before their losses are compared
 

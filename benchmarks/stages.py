@@ -24,10 +24,10 @@ import argparse
 import time
 from collections import defaultdict
 
-from peak import fma_peak
 from stopwatch import Stopwatch
 from suite.workloads import WORKLOADS
 
+from fastbp.kernels.peak import fma_peak
 from fastbp.optimizers import OPTIMIZERS
 
 # The stage of a kernel that all layers share, by the buffer that its telling argument lies in.

@@ -24,15 +24,15 @@ from cliffs import HIDDEN, Cell, find_cliffs, grid_pairs, larger_neighbours, ran
 from contenders import CONTENDERS, version
 from contenders.base import NotPossibleError
 from contenders.process import WorkerError, cores, pin
-from peak import fma_peak
 from race import positive, whole
-from share import processor
 from steptime import Here, Peer, TooSlowError, Training
 from tqdm import tqdm
 
 import fastbp
+from fastbp.kernels.peak import fma_peak
 from fastbp.losses import LOSSES
 from fastbp.optimizers import OPTIMIZERS
+from fastbp.system import processor
 
 WIDTHS = [
     2, 3, 5, 9, 17, 33, 50, 67, 100, 129, 200, 257, 400, 513, 600, 700, 850, 1025, 1250, 1500,

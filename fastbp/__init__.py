@@ -8,6 +8,7 @@ from fastbp.activations import Activation
 from fastbp.history import History
 from fastbp.network import Gradients, Network, load
 from fastbp.optimizers import SGD, Adagrad, Adam, AdamW, Nadam, Optimizer, RMSprop
+from fastbp.system import show_config
 
 __version__ = "0.1.0"
 
@@ -29,4 +30,5 @@ __all__ = [
     "load",
     "losses",
     "optimizers",
+    "show_config",
 ]

@@ -1,6 +1,12 @@
 """The record of a fit: one number an epoch for each quantity."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+RATE = "learning_rate"  # the name under which the learning rate is recorded
 
 
 class History(Mapping[str, list[float]]):
@@ -35,6 +41,58 @@ class History(Mapping[str, list[float]]):
         """Record the quantities of one more epoch."""
         for name, value in quantities.items():
             self._columns.setdefault(name, []).append(float(value))
+
+    def to_frame(self) -> Any:
+        """A pandas.DataFrame: a column for each quantity, a row an epoch, counted from 1.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            There is no pandas.
+        """
+        import pandas  # noqa: ICN001
+
+        epochs = pandas.RangeIndex(1, self.epochs + 1, name="epoch")
+        return pandas.DataFrame(dict(self), index=epochs, dtype=float)
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the losses over the epochs, and the learning rate where it was recorded.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to; None for those of a new figure. The learning rate has a logarithmic axis of
+            its own on the right.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            With the losses.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            There is no matplotlib.
+        """
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            ax = plt.figure().add_subplot()
+        epochs = range(1, self.epochs + 1)
+        lines = [
+            ax.plot(epochs, self[name], label=name)[0]
+            for name in ("loss", "val_loss")
+            if name in self
+        ]
+        ax.set(xlabel="epoch", ylabel="loss")
+        if RATE in self:
+            right = ax.twinx()
+            right.set(yscale="log", ylabel="learning rate")
+            lines += right.plot(
+                epochs, self[RATE], label="learning rate", color="gray", linestyle="dotted"
+            )
+        ax.legend(handles=lines)
+        return ax
 
     def __getitem__(self, name: str) -> list[float]:
         return self._columns[name]

@@ -24,6 +24,7 @@ from fastbp.model_files import Model
 from fastbp.optimizers import Optimizer
 from fastbp.rows import Rows, with_targets
 from fastbp.scaling import STANDARD, Scaling, standard
+from fastbp.summary import bytes_text, summary
 from fastbp.validation import flag, generator, positive_int, shown
 
 
@@ -476,6 +477,13 @@ class Network:
             raise TypeError(f"validation_data must be a pair (X, y), got {shown(pair)}")
         return self._rows(*pair, prefix="validation_data ")
 
+    def summary(self) -> str:
+        """A table of the layers, to be printed: shapes, activations, parameters, memory, work.
+
+        Operations are the floating-point operations of the matrix products.
+        """
+        return summary(self._configuration, self._engine.nbytes)
+
     def __repr__(self) -> str:
         layout = self._configuration.layout
         widths = [str(width) for width in layout.widths]
@@ -485,7 +493,7 @@ class Network:
         return (
             f"Network({widths[0]} {' '.join(steps)}; {self.loss}, {self.optimizer}, "
             f"{self.dtype}, {layout.parameter_count:,} parameters, {self.steps:,} steps, "
-            f"{_bytes(self._engine.nbytes)})"
+            f"{bytes_text(self._engine.nbytes)})"
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -545,12 +553,3 @@ def load(
     if model.scaling is not None:
         network._engine.scaling = model.scaling
     return network
-
-
-def _bytes(count: int) -> str:
-    size = float(count)
-    for unit in ("bytes", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.4g} {unit}"
-        size /= 1024
-    return f"{size:.4g} GiB"

@@ -19,26 +19,31 @@ LINE = 64  # bytes of a cache line and of the widest vector
 REDUCTION_LANES = 16  # the same on every processor, so that sums have the same bits everywhere
 
 
+def processor_target() -> tuple[str, str]:
+    """LLVM's name of the processor that Numba compiles for, and its features.
+
+    NUMBA_CPU_NAME and NUMBA_CPU_FEATURES count. A named processor has only its own features.
+    """
+    if config.CPU_NAME is None:
+        name, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    else:
+        name, features = config.CPU_NAME, ""
+    return name, features if config.CPU_FEATURES is None else config.CPU_FEATURES
+
+
 @functools.cache
 def vector_bytes() -> int:
     """Bytes of the widest vector register of the processor that Numba compiles for.
 
-    LLVM is asked by compiling one vector addition and reading the register's name, so that
-    NUMBA_CPU_NAME and NUMBA_CPU_FEATURES count. A named processor has only its own features.
+    LLVM is asked by compiling one vector addition and reading the register's name.
     """
     if not X86:
         return 16
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    if config.CPU_NAME is None:
-        name, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
-    else:
-        name, features = config.CPU_NAME, ""
-    if config.CPU_FEATURES is not None:
-        features = config.CPU_FEATURES
     v = "<16 x float>"
     text = f"define {v} @f({v} %a, {v} %b) {{ %c = fadd {v} %a, %b\n ret {v} %c }}"
-    machine = llvm.Target.from_default_triple().create_target_machine(name, features)
+    machine = llvm.Target.from_default_triple().create_target_machine(*processor_target())
     assembly = machine.emit_assembly(llvm.parse_assembly(text))
     return 64 if "zmm" in assembly else 32 if "ymm" in assembly else 16
 

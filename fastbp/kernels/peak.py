@@ -1,7 +1,4 @@
-"""The floating-point peak of one core, measured: fused multiply-adds in registers alone.
-
-``python benchmarks/peak.py`` prints it for float32 and float64.
-"""
+"""The floating-point peak of one core, measured: fused multiply-adds in registers alone."""
 
 import time
 
@@ -9,7 +6,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from fastbp.kernels.jit import INT, REAL, Kernel, address
+from fastbp.kernels.jit import INT, REAL, address, kernel
 from fastbp.kernels.simd import I64, Vector, vector_bytes
 
 CHAINS = 12  # independent sums: more than latency times throughput, fewer than registers
@@ -18,7 +15,7 @@ TURNS = 200_000
 
 @intrinsic
 def multiply_add(typingctx, data, turns):
-    """`turns` fused multiply-adds on each of CHAINS vectors; data: one vector, overwritten."""
+    """`turns` fused multiply-adds on each of CHAINS vectors; data: two, the first overwritten."""
 
     def lower(context, builder, signature, arguments):
         data, turns = arguments
@@ -48,26 +45,20 @@ def multiply_add(typingctx, data, turns):
     return types.void(data, types.int64), lower
 
 
-def _peak(data, turns):
+@kernel(REAL, INT)
+def multiply_adds(data, turns):
+    """`turns` fused multiply-adds on each of CHAINS vectors; data as `multiply_add` takes it."""
     multiply_add(data, turns)
 
 
-_kernel = Kernel(_peak, (REAL, INT), cached=False)
-
-
-def fma_peak(dtype="float32", repeats=15):
-    """GFLOP/s of one core, the best of `repeats` short runs."""
+def fma_peak(dtype: str = "float32", repeats: int = 15) -> float:
+    """GFLOP/s of one core, the best of `repeats` runs of a millisecond at most."""
     data = np.full(256, 0.5, dtype)
     lanes = vector_bytes() // data.itemsize
     best = float("inf")
     for _ in range(repeats):
         data[:] = 0.5
         start = time.perf_counter()
-        _kernel.call(dtype)(address(data), TURNS)
+        multiply_adds.call(dtype)(address(data), TURNS)
         best = min(best, time.perf_counter() - start)
     return 2 * CHAINS * lanes * TURNS / best / 1e9
-
-
-if __name__ == "__main__":
-    for dtype in ("float32", "float64"):
-        print(f"{dtype}: {fma_peak(dtype):.1f} GFLOP/s a core, {vector_bytes()}-byte vectors")

@@ -1,0 +1,88 @@
+"""What fastbp runs on, as a text for bug reports: versions, processor, kernels and their peak."""
+
+import contextlib
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from fastbp.kernels import simd, team, tile
+from fastbp.kernels.jit import cache_folder
+
+REQUIRED = ("numpy", "numba", "llvmlite", "tqdm", "platformdirs")
+OPTIONAL = (
+    "scipy", "scikit-learn", "pandas", "polars", "pyarrow", "torch", "jax", "matplotlib",
+    "tensorboardX",
+)  # fmt: skip
+SIMD = ("sse", "ssse", "avx", "fma", "f16c", "amx", "neon", "sve", "bf16", "fp16", "fullfp16")
+
+
+def show_config() -> None:
+    """Print versions, processor, cores, cache folder and floating-point peak, for bug reports.
+
+    The peak, of one core, is measured: some milliseconds, and a second where its kernel is not
+    in the cache. ``python -m fastbp`` prints the same.
+    """
+    sys.stdout.write(config_text())
+
+
+def config_text() -> str:
+    """What `show_config` prints."""
+    import fastbp  # not above: fastbp imports this module
+    from fastbp.kernels.peak import fma_peak  # nor what few users of it need
+
+    lines = {
+        "fastbp": fastbp.__version__,
+        "Python": f"{platform.python_version()} ({platform.python_implementation()})",
+        "with": _versions(REQUIRED),
+        "beside": _versions(OPTIONAL) or "none of the optional packages",
+        "system": f"{platform.platform()}, {platform.machine()}",
+        "processor": processor() or "unknown",
+        "compiled for": _target(),
+        "vectors": f"{simd.vector_bytes()} bytes",
+        "tile": "{0.rows} rows x {0.vectors} vectors".format(tile.tile_shape()),
+        "cores": f"{team.available_cores()} to use of {os.cpu_count()}",
+        "kernel cache": _cache(),
+        "FMA peak": ", ".join(
+            f"{fma_peak(dtype):.1f} GFLOP/s in {dtype}" for dtype in ("float32", "float64")
+        )
+        + " (one core, measured now)",
+    }
+    return "".join(f"{name:13} {text}\n" for name, text in lines.items())
+
+
+def processor() -> str:
+    """The processor's name, as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def _versions(names: tuple[str, ...]) -> str:
+    """Those installed, without importing them."""
+    found = []
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {metadata.version(name)}")
+    return ", ".join(found)
+
+
+def _target() -> str:
+    """LLVM's name of the processor, and those of its features that matter here."""
+    name, features = simd.processor_target()
+    has = [one[1:] for one in features.split(",") if one.startswith("+")]
+    return " ".join([f"{name}:", *sorted(one for one in has if one.startswith(SIMD))])
+
+
+def _cache() -> str:
+    folder = cache_folder()
+    if folder is None:
+        return "none: no folder can be written, kernels are compiled in every process"
+    kernels = sum(1 for _ in folder.iterdir())
+    writable = "writable" if os.access(folder, os.W_OK) else "not writable"
+    with contextlib.suppress(ValueError, RuntimeError):  # elsewhere, or no home folder is known
+        folder = "~" / folder.relative_to(Path.home())
+    return f"{folder}, {writable}, {kernels} kernels"
