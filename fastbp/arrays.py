@@ -95,7 +95,12 @@ def contiguous(source: NDArray[Any], dtype: DTypeLike) -> NDArray[Any]:
 
 
 def finite(
-    source: NDArray[Any], dtype: DTypeLike, name: str, first_row: int = 0, given: Any = None
+    source: NDArray[Any],
+    dtype: DTypeLike,
+    name: str,
+    first_row: int = 0,
+    given: Any = None,
+    of_nan: str = "",
 ) -> NDArray[Any]:
     """Return what `contiguous` does, having checked that every value of it is finite.
 
@@ -111,6 +116,8 @@ def finite(
         The number of the first row, for the message.
     given : object
         What the user passed: a frame's columns are called by their names in the message.
+    of_nan : str
+        What the message says besides, where the value is NaN.
 
     Returns
     -------
@@ -139,10 +146,11 @@ def finite(
     index = _first_not_finite(array.reshape(-1)) if source.dtype.kind == "f" else None
     if index is None:
         return array
-    overflows = np.isfinite(source[np.unravel_index(index, source.shape)])
-    cause = f", which is too large for {array.dtype}" if overflows else ""
+    value = source[np.unravel_index(index, source.shape)]
+    cause = f", which is too large for {array.dtype}" if np.isfinite(value) else ""
     found = located(source, index, first_row, given) + cause
-    raise ValueError(f"{name} holds {found}; every value must be finite")
+    hint = of_nan if np.isnan(value) else ""
+    raise ValueError(f"{name} holds {found}; every value must be finite{hint}")
 
 
 def _first_not_finite(flat: NDArray[Any]) -> int | None:

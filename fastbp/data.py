@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastbp.arrays import contiguous, finite, located, numeric
 from fastbp.validation import positive_int
 
+OF_NAN = " (mask_nan=True leaves out targets that are NaN)"  # in messages
+
 # How far a row of probabilities may sum from one. Softmax in float16 is off by up to 5e-4.
 SUM_TOLERANCE = 1e-3
 
@@ -144,9 +146,10 @@ def labels(y: ArrayLike, rows: int, classes: int, name: str = "y") -> NDArray[np
         wrong |= array != source
     first = wrong.argmax()  # quicker than any()
     if wrong[first]:
+        hint = OF_NAN if source.dtype.kind == "f" and np.isnan(source[first]) else ""
         raise ValueError(
             f"{name} holds {located(source, int(first))}; the labels of {classes} "
-            f"classes are the whole numbers from 0 to {classes - 1}"
+            f"classes are the whole numbers from 0 to {classes - 1}{hint}"
         )
     return array
 
@@ -280,7 +283,7 @@ def targets(
         also = f" or ({rows},)" if outputs == 1 else ""
         _reject_shape(source, name, f"({rows}, {outputs}){also}")
     _check_rows(source, rows, name)
-    array = finite(source, dtype, name, given=y)
+    array = finite(source, dtype, name, given=y, of_nan=OF_NAN)
     wrong = None
     if low is not None and array.min() < low:
         wrong = array < low

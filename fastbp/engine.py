@@ -16,8 +16,8 @@ from fastbp.kernels.jit import Kernel, address
 from fastbp.kernels.program import GRAIN
 from fastbp.layout import aligned_zeros, cut_batch, slab_rows
 from fastbp.memory import Memory
-from fastbp.records import Plan, Program
-from fastbp.rows import Rows
+from fastbp.records import Kind, Plan, Program
+from fastbp.rows import Rows, batch_totals
 from fastbp.scaling import Scaling, fixed
 from fastbp.schedule import Schedule
 
@@ -122,7 +122,7 @@ class Engine:
             return self._train(data, order, batch, keep=rows > batch)
         losses: list[float] = []
         for epoch in order:
-            before, total = self.step, 0.0
+            before, total, mass = self.step, 0.0, 0.0
             for start in range(0, rows, most):
                 part = np.ascontiguousarray(epoch[None, start : start + most])
                 result = self._train(data, part, batch, keep=start == 0)
@@ -132,9 +132,10 @@ class Engine:
                     self.step = before
                     failure = (len(losses), start // batch + result.failure[1])
                     return TrainingResult(np.array(losses), failure)
-                total += result.losses[0] * part.size
+                weight = part.size if data.totals is None else float(data.totals[part].sum())
+                total, mass = total + result.losses[0] * weight, mass + weight
                 if start + most >= rows:
-                    losses.append(total / rows)
+                    losses.append(total / mass)
                 if after_step is not None and not after_step(float(result.losses[0])):
                     return TrainingResult(np.array(losses), None)
         return TrainingResult(np.array(losses), None)
@@ -144,7 +145,8 @@ class Engine:
         rows = len(data.features)
         order, _held = _in_order(rows)
         loss = np.empty(1)
-        program = self._steps(data, order, 1, rows, rows, address(loss), 0)
+        totals = None if data.totals is None else data.totals.sum(keepdims=True)
+        program = self._steps(data, order, 1, rows, rows, address(loss), 0, totals)
         return float("nan") if program.failed_epoch >= 0 else float(loss[0])
 
     def _train(
@@ -156,7 +158,10 @@ class Engine:
         if memory.snapshot is None:
             memory.snapshot = aligned_zeros(self.state.size, self.layout.dtype)
         snapshot = address(memory.snapshot) if keep else 0
-        program = self._steps(data, address(order), epochs, rows, batch, address(losses), snapshot)
+        totals = None if data.totals is None else batch_totals(data.totals, order, batch)
+        program = self._steps(
+            data, address(order), epochs, rows, batch, address(losses), snapshot, totals
+        )
         failed, failed_step = program.failed_epoch, program.failed_step
         if failed < 0:
             return TrainingResult(losses, None)
@@ -166,17 +171,27 @@ class Engine:
         return TrainingResult(losses[:failed], (failed, failed_step))
 
     def _steps(
-        self, data: Rows, order: int, epochs: int, rows: int, batch: int, losses: int, snapshot: int
+        self,
+        data: Rows,
+        order: int,
+        epochs: int,
+        rows: int,
+        batch: int,
+        losses: int,
+        snapshot: int,
+        totals: NDArray[np.float64] | None,
     ) -> Program:
         """Call the kernel of training; `order`, `losses` and `snapshot` are addresses."""
         steps = epochs * -(-rows // batch)
         work = epochs * rows * self.layout.row_flops + steps * STEP_FLOPS
         members = self._members(batch, work)
-        plan = self._plan(True, data.features.dtype, data.targets, batch, members)
+        plan = self._plan(self._kind(True, data.features, data), batch, members)
         program = plan.program
         program.coefficients, coefficients = self._schedule.steps(self.step, steps)
         program.coefficient_count = coefficients.shape[1]
         program.features, program.targets = address(data.features), address(data.targets)
+        if data.weights is not None and totals is not None:
+            program.totals, plan.weighted.weights = address(totals), address(data.weights)
         program.batch, program.rows, program.epochs = batch, rows, epochs
         program.order, program.epoch_losses, program.snapshot = order, losses, snapshot
         program.updating, program.failed_epoch = 1, -1
@@ -195,9 +210,12 @@ class Engine:
         loss = np.empty(1)
         work = rows * self.layout.row_flops
         members = self._members(rows, work)
-        plan = self._plan(True, data.features.dtype, data.targets, rows, members, whole=True)
+        plan = self._plan(self._kind(True, data.features, data), rows, members, whole=True)
         program = plan.program
         program.features, program.targets = address(data.features), address(data.targets)
+        if data.weights is not None and data.totals is not None:
+            totals = data.totals.sum(keepdims=True)
+            program.totals, plan.weighted.weights = address(totals), address(data.weights)
         program.batch = program.rows = rows
         program.order, program.epoch_losses, program.updating = order, address(loss), 0
         self._run(step.differentiate, plan, members, work)
@@ -210,7 +228,7 @@ class Engine:
         rows = len(data.features)
         outputs = np.empty((rows, self.layout.widths[-1]), self.layout.dtype)
         losses = np.empty(rows)
-        self._forward(data.features, address(outputs), data.targets, address(losses))
+        self._forward(data.features, address(outputs), data, address(losses))
         return outputs, losses
 
     def predict(self, features: NDArray[Any], outputs: NDArray[Any]) -> bool:
@@ -229,7 +247,7 @@ class Engine:
         self,
         features: NDArray[Any],
         outputs: int,
-        targets: NDArray[Any] | None = None,
+        data: Rows | None = None,
         losses: int = 0,
     ) -> bool:
         """Call the kernel of prediction; `outputs` and `losses` are addresses."""
@@ -239,13 +257,13 @@ class Engine:
         if members > 1:
             members = min(members, self.threads or team.available_cores())
         members = max(1, members)
-        plan = self._plan(False, features.dtype, targets, rows, members)
+        plan = self._plan(self._kind(False, features, data), rows, members)
         program = plan.program
         program.rows, program.predictions = rows, outputs
         program.features = address(features)
-        if targets is not None:
+        if data is not None:
             program.order, _held = _in_order(rows)
-            program.targets, program.row_losses = address(targets), losses
+            program.targets, program.row_losses = address(data.targets), losses
         elif program.gather:
             program.order, _held = _in_order(program.slab)
         not_finite = self._memory.not_finite
@@ -270,30 +288,26 @@ class Engine:
         interruptible = work > SLOWEST * BLINK
         team.run_team(call, plan.address, members, self._memory.shared, interruptible)
 
-    def _plan(
-        self,
-        training: bool,
-        source: np.dtype[Any],
-        targets: NDArray[Any] | None,
-        rows: int,
-        members: int,
-        whole: bool = False,
-    ) -> Plan:
+    def _kind(self, training: bool, features: NDArray[Any], data: Rows | None) -> Kind:
+        if data is None:
+            return Kind(training, features.dtype.char)
+        weights = training and data.weights is not None
+        return Kind(training, features.dtype.char, data.labels, weights, data.masked)
+
+    def _plan(self, kind: Kind, rows: int, members: int, whole: bool = False) -> Plan:
         """The plan of a call with batches of so many rows, and room for it.
 
         whole: the gradient is wanted in the flat buffer, where long batches add it up anyway.
         """
         memory, layout = self._memory, self.layout
-        slab, parts = cut_batch(layout, rows) if training else (slab_rows(layout, rows), 0)
-        if training and members == 1 and slab >= rows and layout.parameters <= ALONE:
+        slab, parts = cut_batch(layout, rows) if kind.training else (slab_rows(layout, rows), 0)
+        if kind.training and members == 1 and slab >= rows and layout.parameters <= ALONE:
             parts = 1  # the same numbers by fewer calls
-        gradients = max(parts, int(whole or (training and slab < rows)))
+        gradients = max(parts, int(whole or (kind.training and slab < rows)))
         memory.make_room(slab * members if parts else slab, members, gradients)
-        labels = None if targets is None else targets.ndim == 1
-        key = training, labels, source.char
-        plan = memory.plans.get(key)
+        plan = memory.plans.get(kind)
         if plan is None:
-            plan = memory.plans[key] = plans.make(self._parts, memory, training, labels, source)
+            plan = memory.plans[kind] = plans.make(self._parts, memory, kind)
         plan.program.slab, plan.program.parts, plan.program.team = slab, parts, members
         return plan
 

@@ -5,14 +5,20 @@ output activation and holds the derivative of both together, which is exact and 
 where the two apart would not.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from fastbp.kernels import loss_rules as rules
 from fastbp.kernels import output_panels
 from fastbp.kernels.jit import Kernel
 from fastbp.kernels.panels import elementwise_loss_panel
 from fastbp.validation import real
+
+
+def _panels(name: str, value: Callable[..., Any], slope: Callable[..., Any]) -> tuple[Kernel, ...]:
+    """The panel of an element-wise loss, and that for masked targets."""
+    return tuple(elementwise_loss_panel(name, value, slope, masked) for masked in (False, True))
 
 
 @dataclass(frozen=True)
@@ -30,17 +36,28 @@ class Loss:
         possible one.
     targets : str
         What `y` holds: "values", "labels" (or probabilities), "fractions" in [0, 1] or "counts".
+    elementwise : bool
+        Whether the loss is a mean over outputs, each of which has a loss of its own.
     """
 
     name: ClassVar[str]
     output_activation: ClassVar[str] = "identity"
     on_logits: ClassVar[bool] = False
     targets: ClassVar[str] = "values"
-    _kernel: ClassVar[Kernel]
+    elementwise: ClassVar[bool] = True
+    _kernels: ClassVar[tuple[Kernel, ...]]
 
-    def panel(self, labels: bool = False) -> Kernel:
-        """The compiled loss; `labels` where the targets are integer class labels."""
-        return self._kernel
+    def panel(self, labels: bool = False, masked: bool = False) -> Kernel:
+        """The compiled loss.
+
+        Parameters
+        ----------
+        labels : bool
+            Whether the targets are integer class labels.
+        masked : bool
+            Of an element-wise loss: whether targets may be NaN, or outputs have weights.
+        """
+        return self._kernels[masked]
 
     def parameter(self) -> float:
         """The one number that the panel takes, 0 where there is none."""
@@ -52,7 +69,7 @@ class MSE(Loss):
     """Mean squared error, ``mean((a - y)**2)`` over rows and outputs."""
 
     name = "mse"
-    _kernel = elementwise_loss_panel("mse", rules.mse, rules.mse_slope)
+    _kernels = _panels("mse", rules.mse, rules.mse_slope)
 
 
 @dataclass(frozen=True)
@@ -60,7 +77,7 @@ class MAE(Loss):
     """Mean absolute error, ``mean(abs(a - y))`` over rows and outputs; slope 0 where they meet."""
 
     name = "mae"
-    _kernel = elementwise_loss_panel("mae", rules.mae, rules.mae_slope)
+    _kernels = _panels("mae", rules.mae, rules.mae_slope)
 
 
 @dataclass(frozen=True)
@@ -75,7 +92,7 @@ class Huber(Loss):
 
     delta: float = 1.0
     name = "huber"
-    _kernel = elementwise_loss_panel("huber", rules.huber, rules.huber_slope)
+    _kernels = _panels("huber", rules.huber, rules.huber_slope)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "delta", real(self.delta, "delta", low=0, low_open=True))
@@ -102,12 +119,13 @@ class CrossEntropy(Loss):
     output_activation = "softmax"
     on_logits = True
     targets = "labels"
+    elementwise = False
 
     def __post_init__(self) -> None:
         smoothing = real(self.label_smoothing, "label_smoothing", low=0, high=1, high_open=True)
         object.__setattr__(self, "label_smoothing", smoothing)
 
-    def panel(self, labels: bool = False) -> Kernel:
+    def panel(self, labels: bool = False, masked: bool = False) -> Kernel:
         if labels:
             return output_panels.cross_entropy_labels
         return output_panels.cross_entropy_probabilities
@@ -127,7 +145,7 @@ class BinaryCrossEntropy(Loss):
     output_activation = "sigmoid"
     on_logits = True
     targets = "fractions"
-    _kernel = elementwise_loss_panel(
+    _kernels = _panels(
         "binary_cross_entropy", rules.binary_cross_entropy, rules.binary_cross_entropy_slope
     )
 
@@ -144,7 +162,7 @@ class Poisson(Loss):
     output_activation = "exponential"
     on_logits = True
     targets = "counts"
-    _kernel = elementwise_loss_panel("poisson", rules.poisson, rules.poisson_slope)
+    _kernels = _panels("poisson", rules.poisson, rules.poisson_slope)
 
 
 LOSSES: dict[str, type[Loss]] = {

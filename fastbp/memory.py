@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastbp.configuration import Configuration
 from fastbp.kernels import ahead, team
 from fastbp.layout import PARTS, Workspace, aligned_zeros
-from fastbp.records import Plan
+from fastbp.records import Kind, Plan
 
 SCRATCH = 12288  # elements of a thread's gradient strip: 16 rows of a layer of 600 columns and more
 WORD = np.dtype(np.int64)
@@ -51,11 +51,12 @@ class Memory:
         self.workspace: Workspace | None = None
         self.scaling: NDArray[np.float64] | None = None
         self._unscaled: NDArray[np.float64] | None = None
-        self.plans: dict[tuple[bool, bool | None, str], Plan] = {}
+        self.plans: dict[Kind, Plan] = {}
         self.shared = aligned_zeros(team.WORDS, WORD)
         self.zeros = aligned_zeros(2 * max(layout.strides), layout.dtype)
         self.not_finite = np.zeros(1, WORD)  # whether the check of features found one
-        self.loss_parameters = np.array([parts.loss.parameter()])
+        self.loss_parameters = np.ones(1 + layout.widths[-1])  # its own, the outputs' weights
+        self.loss_parameters[0] = parts.loss.parameter()
         self.row_losses = np.empty(0)
         self.part_losses = np.empty(PARTS[-1])
         self.queues = np.empty(0, WORD)

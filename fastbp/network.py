@@ -4,14 +4,14 @@ import copy
 import math
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from fastbp import configuration, data, initializers, model_files, prediction
+from fastbp import configuration, data, initializers, model_files, prediction, weighting
 from fastbp.activations import Activation
 from fastbp.callbacks import Callback, checked_callbacks
 from fastbp.configuration import SCALING_ARRAYS, Configuration
@@ -221,7 +221,10 @@ class Network:
         batch_size: int = 32,
         *,
         shuffle: bool = True,
-        validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+        validation_data: tuple[ArrayLike, ...] | None = None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        mask_nan: bool = False,
         callbacks: Sequence[Callback] = (),
         progress: bool | None = None,
     ) -> History:
@@ -242,8 +245,22 @@ class Network:
             More than there are rows means all rows.
         shuffle : bool
             Draw a new order of the rows for every epoch.
-        validation_data : (X, y), optional
+        validation_data : (X, y) or (X, y, sample_weight), optional
             Evaluated after each epoch.
+        sample_weight : (rows,) array_like, optional
+            What each row counts, at least 0. A loss is then the weighted mean over a batch,
+            ``sum(w_i l_i) / sum(w_i)``, as PyTorch's; a batch of total weight 0 has loss 0 and
+            gradient 0, and an epoch's loss is the mean of its batches' by their total weights.
+        class_weight : dict or "balanced", optional
+            What the rows of each class count, ``{class: weight}`` for all classes, besides their
+            `sample_weight`; "balanced" for n / (k * count), with n rows in k classes. For
+            cross-entropy, and for binary cross-entropy with one output of targets 0 and 1. Class
+            probabilities weigh by ``-sum_c w_c y_c log p_c`` and ``sum_c w_c y_c``. The validation
+            data keep their own weights.
+        mask_nan : bool
+            Let NaN in `y` (of the validation data too) count for nothing: the mean is over the
+            targets that are there, by the weights of their rows. A label that is NaN, or a row of
+            class probabilities with one, leaves out the row.
         callbacks : sequence of Callback
             What to call between epochs or steps; see `fastbp.callbacks`.
         progress : bool, optional
@@ -271,11 +288,11 @@ class Network:
         if turn is not self._lock:
             raise RuntimeError("a callback cannot fit the network that is being fitted")
         with turn, self._scaling_of(X):
-            rows = self._rows(X, y)
+            rows = self._rows(X, y, "", sample_weight, class_weight, mask_nan)
             epochs = positive_int(epochs, "epochs")
             batch = data.batch_size(batch_size, len(rows.features))
             flag(shuffle, "shuffle")
-            validation = self._validation(validation_data)
+            validation = self._validation(validation_data, mask_nan)
             if progress is not None:
                 flag(progress, "progress")
             called = checked_callbacks(callbacks)
@@ -306,12 +323,22 @@ class Network:
             source = data.table(X, self._configuration.layout.widths[0])
             return prediction.predict(self._engine, source, "X", X)
 
-    def evaluate(self, X: ArrayLike, y: ArrayLike) -> dict[str, float]:
+    def evaluate(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        mask_nan: bool = False,
+    ) -> dict[str, float]:
         """The mean loss, and the accuracy where the targets are classes.
 
         Parameters
         ----------
         X, y : array_like
+            As in `fit`.
+        sample_weight, class_weight, mask_nan
             As in `fit`.
 
         Returns
@@ -326,14 +353,25 @@ class Network:
             An argument that cannot be used.
         """
         with self._turn:
-            return evaluate(self._engine, self._rows(X, y), self.loss)
+            rows = self._rows(X, y, "", sample_weight, class_weight, mask_nan)
+            return evaluate(self._engine, rows, self.loss)
 
-    def train_step(self, X: ArrayLike, y: ArrayLike) -> float:
+    def train_step(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        mask_nan: bool = False,
+    ) -> float:
         """One update on these rows as one batch.
 
         Parameters
         ----------
         X, y : array_like
+            As in `fit`.
+        sample_weight, class_weight, mask_nan
             As in `fit`.
 
         Returns
@@ -349,17 +387,28 @@ class Network:
             The loss is NaN or infinite; nothing has changed.
         """
         with self._turn:
-            loss = self._engine.train_step(self._rows(X, y))
+            rows = self._rows(X, y, "", sample_weight, class_weight, mask_nan)
+            loss = self._engine.train_step(rows)
         if not math.isfinite(loss):
             raise FloatingPointError("the loss is not finite; no update was made")
         return loss
 
-    def loss_and_gradients(self, X: ArrayLike, y: ArrayLike) -> tuple[float, Gradients]:
+    def loss_and_gradients(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        mask_nan: bool = False,
+    ) -> tuple[float, Gradients]:
         """The mean loss of these rows and its gradient; the network stays as it is.
 
         Parameters
         ----------
         X, y : array_like
+            As in `fit`.
+        sample_weight, class_weight, mask_nan
             As in `fit`.
 
         Returns
@@ -377,7 +426,8 @@ class Network:
             The loss is NaN or infinite.
         """
         with self._turn:
-            loss, flat = self._engine.differentiate(self._rows(X, y))
+            rows = self._rows(X, y, "", sample_weight, class_weight, mask_nan)
+            loss, flat = self._engine.differentiate(rows)
             if not math.isfinite(loss):
                 raise FloatingPointError(f"the loss is not finite ({loss}); it has no gradient")
             weights, biases = self._views(flat)
@@ -432,8 +482,28 @@ class Network:
             tuple(layout.biases(flat, number) for number in numbers),
         )
 
-    def _rows(self, X: ArrayLike, y: ArrayLike, prefix: str = "") -> Rows:
-        rows = with_targets(self._configuration, self._known_scaling(), X, y, prefix)
+    def _rows(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        prefix: str = "",
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        mask_nan: bool = False,
+    ) -> Rows:
+        if sample_weight is None and class_weight is None and mask_nan is False:
+            rows = with_targets(self._configuration, self._known_scaling(), X, y, prefix)
+        else:
+            rows = weighting.weighted_rows(
+                self._configuration,
+                self._known_scaling(),
+                X,
+                y,
+                prefix,
+                sample_weight,
+                class_weight,
+                mask_nan,
+            )
         state = self._engine.state
         if np.may_share_memory(rows.features, state) or np.may_share_memory(rows.targets, state):
             # The network's own weights as data: training must not change what it reads.
@@ -470,12 +540,16 @@ class Network:
         self._engine.scaling = scaling = standard(features, "X")
         return scaling
 
-    def _validation(self, pair: tuple[ArrayLike, ArrayLike] | None) -> Rows | None:
-        if pair is None:
+    def _validation(self, given: tuple[ArrayLike, ...] | None, mask_nan: bool) -> Rows | None:
+        if given is None:
             return None
-        if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise TypeError(f"validation_data must be a pair (X, y), got {shown(pair)}")
-        return self._rows(*pair, prefix="validation_data ")
+        if not isinstance(given, tuple | list) or len(given) not in (2, 3):
+            raise TypeError(
+                f"validation_data must be (X, y) or (X, y, sample_weight), got {shown(given)}"
+            )
+        X, y, *weight = given
+        sample_weight = weight[0] if weight else None
+        return self._rows(X, y, "validation_data ", sample_weight, None, mask_nan)
 
     def summary(self) -> str:
         """A table of the layers, to be printed: shapes, activations, parameters, memory, work.

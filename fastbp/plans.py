@@ -4,22 +4,30 @@ To fill in some hundred fields takes longer than a step of a small network. A ca
 that belong to it: its data and batches, and where the results go.
 """
 
-from typing import Any
+import ctypes
 
 import numpy as np
 
 from fastbp.configuration import Configuration
-from fastbp.kernels import check, gemm, movement, scaled_rows, sums, team, transpose, updates
+from fastbp.kernels import (
+    check,
+    gemm,
+    movement,
+    scaled_rows,
+    sums,
+    team,
+    transpose,
+    updates,
+    weighted,
+)
 from fastbp.kernels.jit import address
 from fastbp.memory import SCRATCH, Memory
-from fastbp.records import Plan
+from fastbp.records import Kind, Plan
 
 STREAMING = 1 << 19  # bytes: what is larger is not in the L2 cache when it is needed
 
 
-def make(
-    parts: Configuration, memory: Memory, training: bool, labels: bool | None, source: np.dtype[Any]
-) -> Plan:
+def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
     """A plan but for what each call sets.
 
     Parameters
@@ -28,13 +36,10 @@ def make(
         What the network is made of.
     memory : Memory
         The network's, with room for the call.
-    training : bool
-        Whether it is for training and gradients, or for prediction.
-    labels : bool or None
-        Whether targets are integer class labels; None where there are no targets.
-    source : dtype
-        Of the features.
+    kind : Kind
+        What the call is for.
     """
+    training, labels, source = kind.training, kind.labels, np.dtype(kind.source)
     layout, dtype = parts.layout, parts.layout.dtype
     plan = Plan(layout.layers)
     program = plan.program
@@ -64,8 +69,13 @@ def make(
         program.check = check.check_finite.address(dtype)
         program.not_finite = address(memory.not_finite)
     else:
-        program.loss = parts.loss.panel(labels).address(dtype)
+        program.loss = parts.loss.panel(labels, kind.masked).address(dtype)
     program.loss_parameters = address(memory.loss_parameters)
+    if kind.weights:
+        plan.weighted.loss, program.loss = program.loss, weighted.weighted.address(dtype)
+        plan.weighted.parameters = program.loss_parameters
+        program.loss_parameters = ctypes.addressof(plan.weighted)
+        program.total_count = 1
     program.slots, program.slot_bytes = parts.optimizer.slots, layout.parameters * dtype.itemsize
     program.scratch, program.scratch_bytes = address(memory.scratch), SCRATCH * dtype.itemsize
     program.queues, program.streaming = address(memory.queues), STREAMING

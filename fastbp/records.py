@@ -1,11 +1,11 @@
 """The records that a kernel reads, as ctypes: their fields are much quicker to set than NumPy's."""
 
 import ctypes
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastbp.kernels import program
+from fastbp.kernels import program, weighted
 
 
 def _fields(record: np.dtype[Any]) -> list[tuple[str, Any]]:
@@ -26,6 +26,29 @@ class Layer(ctypes.Structure):
     _fields_ = _fields(program.LAYER)
 
 
+class Weighted(ctypes.Structure):
+    """`kernels.weighted.WEIGHTED`."""
+
+    __slots__ = ()
+    _fields_ = _fields(weighted.WEIGHTED)
+
+
+class Kind(NamedTuple):
+    """What decides which kernels a call needs.
+
+    training: and gradients, rather than prediction; source: the features' dtype, by its
+    character; labels: whether targets are integer class
+    labels, None where there are no targets; weights: whether the rows have weights, which count
+    in training; masked: whether some targets are NaN.
+    """
+
+    training: bool
+    source: str
+    labels: bool | None = None
+    weights: bool = False
+    masked: bool = False
+
+
 class Plan:
     """One kind of call: the program and the records of the layers, which it points to.
 
@@ -38,11 +61,14 @@ class Plan:
     ----------
     program : Program
     layers : ctypes array of Layer
+    weighted : Weighted
+        For losses with weights.
     address : int
         The program's.
     """
 
     def __init__(self, layers: int) -> None:
         self.program, self.layers = Program(), (Layer * layers)()
+        self.weighted = Weighted()
         self.address = ctypes.addressof(self.program)
         self.program.layers, self.program.layer_count = ctypes.addressof(self.layers), layers

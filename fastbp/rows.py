@@ -1,4 +1,4 @@
-"""The rows that a network is trained or measured on: checked features and targets."""
+"""The rows that a network is trained or measured on: checked features, targets and weights."""
 
 from typing import Any, NamedTuple
 
@@ -17,10 +17,18 @@ BOUNDS: dict[str, tuple[float | None, float | None]] = {"fractions": (0, 1), "co
 
 
 class Rows(NamedTuple):
-    """Checked data: (rows, features), and targets as the loss's panel reads them."""
+    """Checked data: (rows, features), and targets as the loss's panel reads them.
+
+    Where there are weights, both (rows,): `weights` multiply the losses of rows, and `totals` are
+    what the rows add to the total weight by which the losses' sum is divided. They differ where
+    targets are NaN (`masked`): a total is the weight times the share of targets that are not.
+    """
 
     features: NDArray[Any]
     targets: NDArray[Any]
+    weights: NDArray[np.float64] | None = None
+    totals: NDArray[np.float64] | None = None
+    masked: bool = False
 
     @property
     def labels(self) -> bool:
@@ -63,11 +71,32 @@ def row_orders(count: int, epochs: int, generator: np.random.Generator | None) -
     return orders
 
 
+def batch_totals(
+    totals: NDArray[np.float64], order: NDArray[np.int64], batch: int
+) -> NDArray[np.float64]:
+    """The total weight of each batch of (epochs, rows) row numbers, epoch after epoch."""
+    starts = np.arange(0, order.shape[1], batch)
+    return np.add.reduceat(totals[order], starts, axis=1).reshape(-1)
+
+
 def accuracy(rows: Rows, outputs: NDArray[Any], loss: Loss) -> float | None:
-    """The share of right classes, or None where the targets are no classes."""
+    """The share of right classes by weight, or None where the targets are no classes."""
     targets = rows.targets
     if rows.labels:
-        return float((outputs.argmax(axis=1) == targets).mean())
-    if loss.targets == "fractions" and np.isin(targets, (0, 1)).all():
-        return float(((outputs > 0.5) == (targets == 1)).mean())
-    return None
+        right = outputs.argmax(axis=1) == targets
+    elif loss.targets == "fractions" and _of_classes(rows):
+        right = (outputs > 0.5) == (targets == 1)
+    else:
+        return None
+    if rows.weights is None:
+        return float(right.mean())
+    weights = rows.weights.reshape(-1, *[1] * (right.ndim - 1)) * np.ones(right.shape)
+    if rows.masked:
+        weights[np.isnan(targets)] = 0
+    return float((weights * right).sum() / weights.sum())
+
+
+def _of_classes(rows: Rows) -> bool:
+    """Whether all targets that are not NaN are 0 or 1."""
+    targets = rows.targets
+    return bool(np.isin(targets[~np.isnan(targets)] if rows.masked else targets, (0, 1)).all())

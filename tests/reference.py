@@ -89,6 +89,23 @@ def poisson(z, y, output_activation="exponential"):
     return np.mean(rate * (1 + z - inside) - y * z), (rate - y) / z.size
 
 
+def weighted(loss, z, y, weights, output_activation, **options):
+    """sum(w l) / sum(w) of the losses l of rows, or of single outputs where w is (rows, outputs).
+
+    Where all weights are zero the loss and its gradient are zero.
+    """
+    cells = [slice(None)] if weights.ndim == 1 else [slice(j, j + 1) for j in range(z.shape[1])]
+    value, delta = 0.0, np.zeros_like(z)
+    for row in range(len(z)):
+        for cell, weight in zip(cells, np.atleast_1d(weights[row]), strict=True):
+            if weight > 0:
+                at = slice(row, row + 1), cell
+                one, slope = loss(z[at], y[at], output_activation, **options)
+                value, delta[at] = value + weight * one, weight * slope
+    total = weights.sum() or 1.0
+    return value / total, delta / total
+
+
 LOSSES = {  # name: (loss, output activation it goes with)
     "mse": (mse, "identity"),
     "mae": (mae, "identity"),
@@ -152,12 +169,19 @@ class Reference:
     def predict(self, X):
         return output(self.output_activation, self.forward(X)[0][-1])
 
-    def loss_and_gradients(self, X, y):
-        """Loss, gradients of the weights, gradients of the biases: one list entry a layer."""
+    def loss_and_gradients(self, X, y, weights=None):
+        """Loss, gradients of the weights, gradients of the biases: one list entry a layer.
+
+        ``weights`` are (rows,), or (rows, outputs) with an element-wise output activation.
+        """
         z, a = self.forward(X)
-        value, delta = self.loss(
-            z[-1], self.targets(y), self.output_activation, **self.loss_options
-        )
+        arguments = z[-1], self.targets(y)
+        if weights is None:
+            value, delta = self.loss(*arguments, self.output_activation, **self.loss_options)
+        else:
+            value, delta = weighted(
+                self.loss, *arguments, weights, self.output_activation, **self.loss_options
+            )
         dW, db = [], []
         for layer in reversed(range(len(self.weights))):
             dW.insert(0, a[layer].T @ delta)
@@ -167,25 +191,28 @@ class Reference:
                 delta = (delta @ self.weights[layer].T) * df(z[layer - 1])
         return float(value), dW, db
 
-    def train_step(self, X, y):
+    def train_step(self, X, y, weights=None):
         """One update of every parameter; the loss before it."""
-        value, dW, db = self.loss_and_gradients(X, y)
+        value, dW, db = self.loss_and_gradients(X, y, weights)
         self.steps += 1
         rule = OPTIMIZERS[self.optimizer]
         for p, g, state in zip(self.weights + self.biases, dW + db, self.states, strict=True):
             p[:] = rule(p, g, state, self.steps, **self.optimizer_options)
         return value
 
-    def fit(self, X, y, epochs=1, batch_size=32, order=None):
+    def fit(self, X, y, epochs=1, batch_size=32, order=None, weights=None):
         """Train on batches of rows in the given order, a last partial one with its own mean.
 
-        Returns the mean loss over the rows of each epoch, each batch before its update.
+        Returns the mean loss over the rows of each epoch by their weights, each batch before its
+        update.
         """
         order, losses = np.arange(len(X)) if order is None else np.asarray(order), []
+        masses = np.ones(len(X)) if weights is None else weights
         for _ in range(epochs):
             total = 0.0
             for start in range(0, len(order), batch_size):
                 rows = order[start : start + batch_size]
-                total += self.train_step(X[rows], y[rows]) * len(rows)
-            losses.append(total / len(order))
+                own = None if weights is None else weights[rows]
+                total += self.train_step(X[rows], y[rows], own) * masses[rows].sum()
+            losses.append(total / masses[order].sum())
         return losses

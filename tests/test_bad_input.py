@@ -156,7 +156,7 @@ def test_values_out_of_the_losss_range(loss, bad, message):
         ({"progress": "yes"}, TypeError, ("progress", "True or False", "got 'yes'")),
         ({"validation_data": X}, TypeError, ("validation_data", "(X, y)", "ndarray")),
         ({"validation_data": (X,)}, TypeError, ("validation_data", "(X, y)", "tuple")),
-        ({"validation_data": (X, Y, Y)}, TypeError, ("validation_data", "(X, y)", "tuple")),
+        ({"validation_data": (X, Y, None, Y)}, TypeError, ("validation_data", "(X, y)", "tuple")),
         ({"validation_data": (X, Y[:3])}, ValueError, ("validation_data y", "got 3 rows")),
     ],
     ids=str,

@@ -52,6 +52,7 @@ class Run:
     rows: int = 43
     batch: int = 24  # two batches, the last of 19: 2 and 3 threads share them unevenly
     epochs: int = 3
+    weighted: bool = False  # the rows; of element-wise losses some targets are masked too
 
     def network(self, dtype, threads):
         net = fastbp.Network(
@@ -73,12 +74,22 @@ class Run:
         """All numbers that a user sees: curve, parameters, outputs, gradients, single steps."""
         net = self.network(dtype, threads)
         X, y = data(self.rows, self.layers[0], self.layers[-1], self.loss.targets)
-        history = net.fit(X, y, epochs=self.epochs, batch_size=self.batch, progress=False)
+        options, own = {}, {}
+        if self.weighted:
+            weights = np.random.default_rng(2).exponential(size=self.rows)
+            options, own = {"sample_weight": weights}, {"sample_weight": weights[1:]}
+            if self.loss.name != "cross_entropy":
+                y[np.random.default_rng(3).random(y.shape) < 0.3] = np.nan
+                options["mask_nan"] = own["mask_nan"] = True
+        history = net.fit(
+            X, y, epochs=self.epochs, batch_size=self.batch, progress=False, **options
+        )
         found = {"history": np.array(history["loss"])}
         found |= {f"fit.{i}": p.copy() for i, p in enumerate([*net.weights, *net.biases])}
-        loss, gradients = net.loss_and_gradients(X[1:], y[1:])
+        loss, gradients = net.loss_and_gradients(X[1:], y[1:], **own)
         found |= {f"gradient.{i}": g for i, g in enumerate([*gradients.weights, *gradients.biases])}
-        found["losses"] = np.array([loss, net.evaluate(X, y)["loss"], net.train_step(X, y)])
+        single = net.evaluate(X, y, **options)["loss"], net.train_step(X, y, **options)
+        found["losses"] = np.array([loss, *single])
         return found | {"predict": net.predict(X)}
 
 
@@ -101,6 +112,12 @@ RUNS = {
     **{f"long-{loss}": Run(loss=loss, **LONG) for loss in LOSSES},
     "parts-few-rows": Run(rows=1506, batch=1501, epochs=2),  # the last batch has fewer than parts
     **{f"slabs-{loss}": Run(loss=loss, **SLABS) for loss in (MSE, LOSSES[4])},
+    **{f"weighted-{loss}": Run(loss=loss, weighted=True) for loss in LOSSES},
+    **{
+        f"weighted-{name}-{loss}": Run(loss=loss, weighted=True, **cut)
+        for name, cut in (("long", LONG), ("slabs", SLABS))
+        for loss in (MSE, LOSSES[4])
+    },
     "deep": Run(layers=(1, 15, 16, 17, 1, 33, 7, 2), rows=100, batch=33),
     "few-inputs": Run(layers=(1, 1), rows=10, batch=3),
 }

@@ -9,7 +9,9 @@ from fastbp import configuration, plans
 from fastbp.kernels.jit import address
 from fastbp.kernels.program import LAYER, PROGRAM
 from fastbp.memory import SCRATCH, Memory
-from fastbp.records import Layer, Plan, Program
+from fastbp.records import Kind, Layer, Plan, Program
+
+KIND = Kind(True, "f", labels=False)
 
 
 @pytest.fixture
@@ -23,12 +25,12 @@ def test_room_is_made_once_and_grows(parts):
     first = memory.workspace, memory.scratch, memory.row_losses
     assert memory.gradients is None
     for rows, members, gradients in ((16, 1, 0), (8, 1, 0)):
-        memory.plans[True, False, "f"] = plan = Plan(2)
+        memory.plans[KIND] = plan = Plan(2)
         memory.make_room(rows, members, gradients)
         assert (memory.workspace, memory.scratch, memory.row_losses) == first
-        assert memory.plans == {(True, False, "f"): plan}
+        assert memory.plans == {KIND: plan}
     for rows, members, gradients in ((17, 1, 0), (1, 2, 0), (1, 1, 1), (1, 1, 3)):
-        memory.plans[True, False, "f"] = Plan(2)
+        memory.plans[KIND] = Plan(2)
         memory.make_room(rows, members, gradients)
         assert memory.plans == {}
     assert memory.workspace.rows == memory.row_losses.size == 17
@@ -60,7 +62,7 @@ def test_records_are_those_of_the_kernels(record):
 def test_a_plan_names_what_its_call_needs(training, labels, parts):
     memory = Memory(parts)
     memory.make_room(16, 1, 1)
-    plan = plans.make(parts, memory, training, labels, np.dtype("float32"))
+    plan = plans.make(parts, memory, Kind(training, "f", labels))
     program = np.frombuffer(plan.program, PROGRAM)[0]
     layers = np.frombuffer(plan.layers, LAYER)
     assert program["layers"] == ctypes.addressof(plan.layers)

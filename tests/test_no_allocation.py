@@ -16,6 +16,7 @@ ALLOCATORS = re.compile(
     rb"|malloc|calloc|realloc|aligned_alloc|posix_memalign|_Znwm|_Znam|Py(?:Mem|Object)_\w*lloc)\b"
 )
 NAMES = {"gemm.gemm", "movement.gather", "transpose.transpose", "step.train", "panels.multiply"}
+NAMES |= {"weighted.weighted", "huber.masked_loss"}
 
 
 def allocators(kernel, dtype):
@@ -53,6 +54,10 @@ def used(request):
             net.fit(X, y, epochs=1, batch_size=3, progress=False)
             net.loss_and_gradients(X, y)
             net.predict(X)
+            net.fit(X, y, sample_weight=range(5), progress=False)
+            if y.ndim == 2 and net.loss.elementwise:
+                y[0] = np.nan
+                net.fit(X, y, mask_nan=True, progress=False)
     return kernels, request.param
 
 

@@ -129,7 +129,7 @@ def cross_entropy(z, n, targets, order, smoothing=0.0, batch=None):
     inputs = Guarded(z), Guarded(targets), Guarded(order), Guarded([smoothing])
     block, y, index, parameters = inputs
     panels[targets.ndim - 1].call(z.dtype)(
-        block.at, delta.at, y.at, index.at, values.at, parameters.at, rows, n, ld, batch or rows
+        block.at, delta.at, y.at, index.at, values.at, parameters.at, rows, n, ld, batch or rows, 0
     )
     assert all(array.intact() for array in (delta, values, *inputs))
     assert (bits(block.array) == bits(z)).all()
@@ -229,7 +229,7 @@ def test_elementwise_losses_are_the_references(loss, n, dtype):
         inputs = Guarded(z), Guarded(y), Guarded(order), Guarded([loss.loss().parameter()])
         block, targets, index, parameters = inputs
         loss.loss().panel().call(dtype)(
-            block.at, delta.at, targets.at, index.at, values.at, parameters.at, rows, n, ld, rows
+            block.at, delta.at, targets.at, index.at, values.at, parameters.at, rows, n, ld, rows, 0
         )
         assert all(array.intact() for array in (delta, values, *inputs))
         function, output_activation = LOSSES[loss.name]

@@ -35,13 +35,16 @@ def forward(p, layers, first, last, features, features_ld, queue, training):
 
 
 @inline_early
-def output_delta(p, layer, first, last, order, targets, values, batch):
-    """Delta of the output layer and the row losses of rows [first, last) of a slab."""
+def output_delta(p, layer, first, last, order, targets, values, batch, totals):
+    """Delta of the output layer and the row losses of rows [first, last) of a slab.
+
+    totals: address of the batch's total weights, or 0.
+    """
     offset = first * layer.ld_out * p.itemsize
     call(
         p.loss,
         (layer.output + offset, layer.delta + offset, targets, order, values,
-         p.loss_parameters, last - first, layer.outputs, layer.ld_out, batch),
+         p.loss_parameters, last - first, layer.outputs, layer.ld_out, batch, totals),
     )  # fmt: skip
 
 
@@ -70,7 +73,7 @@ def _backward(p, layers, first, last, queue):
 
 
 @inline
-def rows_phase(p, layers, first, last, order, batch, queue):
+def rows_phase(p, layers, first, last, order, batch, totals, queue):
     """Phase 1 of rows [first, last) of the activations: from gather to the deltas."""
     below = layers[0].below + first * layers[0].ld_in * p.itemsize
     call(
@@ -80,5 +83,5 @@ def rows_phase(p, layers, first, last, order, batch, queue):
     )  # fmt: skip
     forward(p, layers, first, last, below, layers[0].ld_in, queue, True)
     top, values = layers[p.layer_count - 1], p.row_losses + 8 * first
-    output_delta(p, top, first, last, order, p.targets, values, batch)
+    output_delta(p, top, first, last, order, p.targets, values, batch, totals)
     _backward(p, layers, first, last, queue)

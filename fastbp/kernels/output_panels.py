@@ -179,7 +179,7 @@ def _labels_by_group(z, delta, labels, index, losses, first, lanes, n, ld, scale
 
 
 @kernel(*LOSS)
-def cross_entropy_labels(z, delta, targets, order, values, parameters, rows, n, ld, batch):
+def cross_entropy_labels(z, delta, targets, order, values, parameters, rows, n, ld, batch, totals):
     """Loss of logits z against class labels, int64 at `targets`; parameters[0]: smoothing s.
 
     The target of class j is t = s / n, plus 1 - s for the label; the loss is sum(-t * log p).
@@ -197,7 +197,9 @@ def cross_entropy_labels(z, delta, targets, order, values, parameters, rows, n, 
 
 
 @kernel(*LOSS)
-def cross_entropy_probabilities(z, delta, targets, order, values, parameters, rows, n, ld, batch):
+def cross_entropy_probabilities(
+    z, delta, targets, order, values, parameters, rows, n, ld, batch, totals
+):
     """Loss of logits z against rows of class probabilities; parameters[0]: smoothing s.
 
     The target is t = (1 - s) * y + s / n and the loss sum(-t * log p).

@@ -9,9 +9,10 @@ Contracts, all pointers to the network's dtype unless said otherwise:
 - forward(a, d, rows, n, ld): a = f(a). Panels made `with_derivative` also write d = f'(a before).
 - backward(delta, operand, rows, n, ld): delta *= f', found from the operand: the activation's
   output, or what its forward panel left in d.
-- loss(z, delta, targets, order, values, parameters, rows, n, ld, batch): z holds the outputs (or
-  logits, if the loss says so); delta = d(mean loss)/dz over a batch of `batch` rows, values[r] =
-  the loss of row r; target of row r: row order[r] of `targets`. values, parameters: float64.
+- loss(z, delta, targets, order, values, parameters, rows, n, ld, batch, totals): z holds the
+  outputs (or logits, if the loss says so); delta = d(mean loss)/dz over a batch of `batch` rows,
+  values[r] = the loss of row r; target of row r: row order[r] of `targets`. values, parameters:
+  float64. totals: for weighted losses (weighted.py), which others do not read.
 - update(p, g, slot_bytes, n, coefficients): p changed by gradient g; slot k of p lies (k + 1) *
   slot_bytes behind it. coefficients: float64, this step's row of `Optimizer.coefficients`.
 """
@@ -39,7 +40,7 @@ FLOAT64S = types.CPointer(types.float64)
 INT64S = types.CPointer(types.int64)
 FORWARD = (REAL, REAL, INT, INT, INT)
 BACKWARD = (REAL, REAL, INT, INT, INT)
-LOSS = (REAL, REAL, INT, INT64S, FLOAT64S, FLOAT64S, INT, INT, INT, INT)
+LOSS = (REAL, REAL, INT, INT64S, FLOAT64S, FLOAT64S, INT, INT, INT, INT, INT)
 UPDATE = (REAL, REAL, INT, INT, FLOAT64S)
 
 
@@ -113,15 +114,26 @@ def _fill_scales(to, scale, rows, width, stride):
             scales[j] = scale if j < width else like(scale, 0.0)
 
 
+@inline
+def _fill_weights(to, weights, rows, width, stride):
+    """to[r, :width] = weights[:width], of float64, and zero behind."""
+    of = carray(weights, (width,))
+    for r in range(rows):
+        row = carray(advance(to, r * stride), (stride,))
+        for j in range(stride):
+            row[j] = like(row[j], of[j]) if j < width else like(row[j], 0.0)
+
+
 def elementwise_loss_panel(
-    name: str, value: Callable[..., Any], slope: Callable[..., Any]
+    name: str, value: Callable[..., Any], slope: Callable[..., Any], masked: bool = False
 ) -> Kernel:
     """The panel of a loss that is a mean over elements: value(z, y, p), slope(z, y, p) = d/dz.
 
-    p is the loss's first parameter (0 if it has none), in the element type.
+    p is the loss's first parameter (0 if it has none), in the element type. With `masked`, what
+    has NaN for a target counts for nothing, and parameters[1 + j] multiplies the loss of output j.
     """
 
-    def panel(z, delta, targets, order, values, parameters, rows, n, ld, batch):
+    def panel(z, delta, targets, order, values, parameters, rows, n, ld, batch, totals):
         index, losses = carray(order, (rows,)), carray(values, (rows,))
         p = like(carray(z, (1,))[0], carray(parameters, (1,))[0])
         scale, share = like(p, 1.0 / (batch * n)), 1.0 / n
@@ -130,7 +142,10 @@ def elementwise_loss_panel(
         for column in range(0, n, BLOCK):
             stride = min(BLOCK, ld - column)
             width = min(stride, n - column)
-            _fill_scales(scales, scale, together, width, stride)
+            if masked:
+                _fill_weights(scales, advance(parameters, 1 + column), together, width, stride)
+            else:
+                _fill_scales(scales, scale, together, width, stride)
             for first in range(0, rows, together):
                 count = min(together, rows - first)
                 for r in range(count):
@@ -146,10 +161,17 @@ def elementwise_loss_panel(
                 y_block, factors = run(wanted, count * stride), run(scales, count * stride)
                 block = run(worth, count * stride)
                 for i in range(count * stride):
-                    block[i] = value(out[i], y_block[i], p)
-                    slopes[i] = factors[i] * slope(out[i], y_block[i], p)
+                    if masked:
+                        known = y_block[i] == y_block[i]
+                        worth_i = factors[i] * value(out[i], y_block[i], p)
+                        slope_i = scale * factors[i] * slope(out[i], y_block[i], p)
+                        block[i] = worth_i if known else like(p, 0.0)
+                        slopes[i] = slope_i if known else like(p, 0.0)
+                    else:
+                        block[i] = value(out[i], y_block[i], p)
+                        slopes[i] = factors[i] * slope(out[i], y_block[i], p)
                 for r in range(count):
                     total = share * np.float64(row_sum(advance(worth, r * stride), width))
                     losses[first + r] = total + (losses[first + r] if column > 0 else 0.0)
 
-    return Kernel(panel, LOSS, f"{name}.loss")
+    return Kernel(panel, LOSS, f"{name}.masked_loss" if masked else f"{name}.loss")

@@ -48,7 +48,7 @@ def _add_gradient(p, layer, base, rows, opening, to, me):
 
 
 @inline
-def _part(p, layers, me, number, parts, order, batch):
+def _part(p, layers, me, number, parts, order, batch, totals):
     """Part `number` of a long batch, slab by slab: its gradient and the sum of its losses."""
     total, queue = 0.0, queue_of(p, me)
     begin, end = share(batch, GRAIN, number, parts)
@@ -57,7 +57,7 @@ def _part(p, layers, me, number, parts, order, batch):
             return total
         rows = min(p.slab, end - done)
         first = me * p.slab
-        rows_phase(p, layers, first, first + rows, order + 8 * done, batch, queue)
+        rows_phase(p, layers, first, first + rows, order + 8 * done, batch, totals, queue)
         total += row_sum(float64s_at(p.row_losses + 8 * first), rows)
         for n in range(p.layer_count):
             to = layers[n].gradient + number * p.part_bytes
@@ -98,13 +98,13 @@ def _join_all(p, layers, parts, saving, coefficients):
 
 
 @inline
-def batch_in_parts(p, layers, me, order, batch, saving, coefficients):
+def batch_in_parts(p, layers, me, order, batch, totals, saving, coefficients):
     """`_batch` of a small network with a long batch: a thread works alone on whole parts."""
     part_losses = carray(float64s_at(p.part_losses), (p.parts,))
     parts = min(p.parts, (batch + GRAIN - 1) // GRAIN)  # none is empty
     first, last = share(parts, 1, me, p.team)
     for number in range(first, last):
-        part_losses[number] = _part(p, layers, me, number, parts, order, batch)
+        part_losses[number] = _part(p, layers, me, number, parts, order, batch, totals)
     if stopped(p):
         store_release(p.shared + 8 * STOP_EARLY, 1)
     wait(p)

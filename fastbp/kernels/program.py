@@ -12,12 +12,13 @@ from fastbp.kernels.team import STOP, barrier
 GRAIN = 8  # rows that a thread takes at the least
 
 
-def _record(*names: str) -> np.dtype:
+def record(*names: str) -> np.dtype:
+    """The dtype of a record of int64 fields."""
     return np.dtype([(name, np.int64) for name in names])
 
 
 # One layer. Capital letters of the comments: addresses of arrays of the network's dtype.
-LAYER = _record(
+LAYER = record(
     "inputs", "outputs", "ld_in", "ld_out",  # widths, and row strides in elements
     "weights",        # W (inputs + 1, ld_out): the last row holds the biases
     "mirror",         # M (outputs, ld_in): W transposed; 0 for the first layer
@@ -32,7 +33,7 @@ LAYER = _record(
 )  # fmt: skip
 
 # One call of a kernel: the batch loop's bounds, the data, and the kernels that it calls.
-PROGRAM = _record(
+PROGRAM = record(
     "layers", "layer_count", "itemsize", "team", "shared", "yield_address",
     "slab",           # rows of activations that there is room for, with parts for every thread
     "parts",          # of a long batch, each one thread's; 0: the team shares every slab
@@ -48,6 +49,7 @@ PROGRAM = _record(
     "column_sums", "add_parts",
     "check", "not_finite",  # for `predict` of unchecked features, else 0; int64 that it sets to 1
     "loss_parameters", "row_losses", "epoch_losses",  # float64
+    "totals", "total_count",  # float64 (steps, count): total weights of batches; 0: no weights
     "coefficients", "coefficient_count",  # float64 (steps, count)
     "slot_bytes", "slots", "scratch", "scratch_bytes", "zeros",
     "queues",         # int64 (team, ahead.WORDS)

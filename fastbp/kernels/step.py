@@ -33,21 +33,23 @@ from fastbp.kernels.weight_rows import gradient_and_update, idle_turns, refresh_
 
 
 @inline_early
-def _batch(p, layers, me, order, batch, following, saving, coefficients):
+def _batch(p, layers, me, order, batch, totals, following, saving, coefficients):
     """One batch: returns (mean loss, whether the step was made).
 
     A step is not made when the loss is not finite, or when the team was asked to stop.
-    following: how many rows of `order` come after this batch; saving: take the snapshot.
+    totals: address of its total weights, or 0; following: how many rows of `order` come after
+    this batch; saving: take the snapshot.
     """
     total, done, queue = 0.0, 0, queue_of(p, me)
     ahead.clear(queue)
     if p.parts > 0:
-        return batch_in_parts(p, layers, me, order, batch, saving, coefficients)
+        return batch_in_parts(p, layers, me, order, batch, totals, saving, coefficients)
     while done < batch:
         slab = min(p.slab, batch - done)
         first, last = share(slab, GRAIN, me, p.team)
         if last > first:
-            rows_phase(p, layers, first, last, order + 8 * (done + first), batch, queue)
+            at = order + 8 * (done + first)
+            rows_phase(p, layers, first, last, at, batch, totals, queue)
             # Who was stopped on the way says so. The word is written before this barrier alone and
             # read behind it alone, so that all members see the same.
             if stopped(p):
@@ -98,26 +100,30 @@ def train(program, me):
     epoch_losses = carray(float64s_at(p.epoch_losses), (p.epochs,))
     done = 0
     for epoch in range(p.epochs):
-        total = 0.0
+        total, mass = 0.0, 0.0
         for row in range(0, p.rows, p.batch):
             batch = min(p.batch, p.rows - row)
             order = p.order + 8 * (epoch * p.rows + row)
             coefficients = p.coefficients + 8 * p.coefficient_count * done
+            totals = p.totals + 8 * p.total_count * done
             following = p.epochs * p.rows - epoch * p.rows - row - batch
             saving = p.snapshot != 0 and row == 0
-            loss, made = _batch(p, layers, me, order, batch, following, saving, coefficients)
+            loss, made = _batch(
+                p, layers, me, order, batch, totals, following, saving, coefficients
+            )
             if not made:
                 if me == 0 and not math.isfinite(loss):
                     p.failed_epoch, p.failed_step = epoch, row // p.batch
                 return
             done += 1
-            total += loss * batch
+            weight = carray(float64s_at(totals), (1,))[0] if totals != 0 else float(batch)
+            total, mass = total + loss * weight, mass + weight
             if me == 0:
                 carray(words_at(p.step_counter), (1,))[0] += 1
             if load_acquire(p.shared + 8 * STOP_SEEN) != 0:
                 return
         if me == 0:
-            epoch_losses[epoch] = total / p.rows
+            epoch_losses[epoch] = total / mass if mass > 0 else 0.0
 
 
 @kernel(INT, INT)
@@ -126,7 +132,7 @@ def differentiate(program, me):
     p = carray(program_at(program), (1,))[0]
     layers = carray(layers_at(p.layers), (p.layer_count,))
     _begin(p, layers, me)
-    loss, _ = _batch(p, layers, me, p.order, p.rows, 0, False, p.coefficients)
+    loss, _ = _batch(p, layers, me, p.order, p.rows, p.totals, 0, False, p.coefficients)
     if me == 0:
         carray(float64s_at(p.epoch_losses), (1,))[0] = loss
 
@@ -172,7 +178,7 @@ def predict(program, me):
         forward(p, layers, at, at + rows, features, features_ld, queue, training)
         if training:
             values = p.row_losses + 8 * row
-            output_delta(p, top, at, at + rows, p.order + 8 * row, p.targets, values, 1)
+            output_delta(p, top, at, at + rows, p.order + 8 * row, p.targets, values, 1, 0)
             if p.on_logits and top.forward != 0:
                 call(top.forward, (out, 0, rows, top.outputs, top.ld_out))
         call(

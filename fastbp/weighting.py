@@ -1,0 +1,184 @@
+"""Weights of rows and of classes, and targets that are not known: how `Rows` get their weights.
+
+A weighted loss is the weighted mean ``sum(w_i l_i) / sum(w_i)`` over the rows of a batch, as
+PyTorch's ``reduction="mean"`` with ``weight``; a mean over targets that may be missing is one over
+those that are there.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastbp.arrays import finite, located, numeric
+from fastbp.configuration import Configuration
+from fastbp.rows import Rows, with_targets
+from fastbp.scaling import Scaling
+from fastbp.validation import flag, real, shown
+
+Weights = NDArray[np.float64]
+
+
+def weighted_rows(
+    parts: Configuration,
+    scaling: Scaling | None,
+    X: ArrayLike,
+    y: ArrayLike,
+    prefix: str = "",
+    sample_weight: ArrayLike | None = None,
+    class_weight: Mapping[int, float] | str | None = None,
+    mask_nan: bool = False,
+) -> Rows:
+    """Check data and weights as a user passed them; errors call them by `prefix` and these names.
+
+    Parameters
+    ----------
+    parts : Configuration
+        What the network is made of.
+    scaling, X, y, prefix
+        As `rows.with_targets` takes them; with `mask_nan` some of `y` may be NaN.
+    sample_weight : (rows,) array_like, optional
+        Finite, at least 0.
+    class_weight : dict or "balanced", optional
+        A weight, finite and at least 0, for each class; or n / (k * count), with n rows in k
+        classes (King and Zeng 2001).
+    mask_nan : bool
+        Whether targets that are NaN count for nothing.
+
+    Returns
+    -------
+    Rows
+        Without weights where there are none and no target is NaN.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument that cannot be used, or nothing is left that weighs.
+    """
+    unknown = None
+    if flag(mask_nan, "mask_nan"):
+        y, unknown = _filled(numeric(y, f"{prefix}y", nulls=True), parts.loss.elementwise)
+    rows = with_targets(parts, scaling, X, y, prefix)
+    if sample_weight is None and class_weight is None and unknown is None:
+        return rows
+    weights = np.ones(len(rows.features))
+    if sample_weight is not None:
+        weights *= _sample_weights(sample_weight, weights.size, f"{prefix}sample_weight")
+    if unknown is not None and not parts.loss.elementwise:
+        weights *= ~unknown
+    elif unknown is not None:
+        rows.targets[unknown.reshape(rows.targets.shape)] = np.nan
+        rows = rows._replace(masked=True)
+    if class_weight is not None:
+        known = np.ones(weights.size, bool) if unknown is None else ~unknown.reshape(-1)
+        rows, of_classes = _with_class_weights(parts, rows, class_weight, known, f"{prefix}y")
+        weights *= of_classes
+    totals = weights
+    if rows.masked:
+        totals = weights * (1 - np.isnan(rows.targets).mean(axis=1))
+    if not totals.any():
+        given = {"sample_weight": sample_weight, "class_weight": class_weight}
+        names = [prefix + name for name, value in given.items() if value is not None]
+        names += [f"{prefix}y (every target of it is NaN)"] if unknown is not None else []
+        raise ValueError(f"no row weighs anything by {' and '.join(names)}: all weights are zero")
+    return rows._replace(weights=weights, totals=totals)
+
+
+def _filled(y: NDArray[Any], elementwise: bool) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """`y` with NaN replaced by what any loss accepts, and where NaN was: None where nowhere.
+
+    Of a loss that is not element-wise, a row with NaN is not known as a whole.
+    """
+    if y.dtype.kind != "f":
+        return y, None
+    unknown: NDArray[Any] = np.asarray(np.isnan(y))
+    if not unknown.any():
+        return y, None
+    y = y.copy()
+    if elementwise or y.ndim != 2:
+        y[unknown] = 0
+        return y, unknown
+    unknown = np.asarray(unknown.any(axis=1))
+    y[unknown] = np.arange(y.shape[1]) == 0  # a distribution, and of a column a label
+    return y, unknown
+
+
+def _scaled(weights: Weights) -> Weights:
+    """A copy, multiplied by the power of two that brings the greatest weight into [1, 2).
+
+    Weighted means do not change by it, to the last bit, and their sums cannot overflow.
+    """
+    top = weights.max()
+    return np.ldexp(weights, 1 - np.frexp(top)[1]) if top > 0 else weights.copy()
+
+
+def _sample_weights(values: ArrayLike, rows: int, name: str) -> Weights:
+    source = numeric(values, name)
+    if source.shape != (rows,):
+        raise ValueError(
+            f"{name} must have shape ({rows},), one weight a row; got shape {source.shape}"
+        )
+    weights = finite(source, np.float64, name)
+    if weights.min() < 0:
+        found = located(source, int(weights.argmin()))
+        raise ValueError(f"{name} holds {found}; every weight must be at least 0")
+    return _scaled(weights)
+
+
+def _with_class_weights(
+    parts: Configuration, rows: Rows, given: Any, known: NDArray[np.bool_], name: str
+) -> tuple[Rows, Weights]:
+    """The rows, and the weight that each has by its class.
+
+    Of class probabilities y the loss ``-sum_c w_c y_c log p_c`` is that of the probabilities
+    ``w_c y_c / u``, with u = ``sum_c w_c y_c`` as the weight of the row.
+    """
+    loss, outputs = parts.loss, parts.layout.widths[-1]
+    if loss.targets == "labels" and not rows.labels:
+        targets = rows.targets
+        of_classes = _class_weights(given, targets[known].sum(axis=0, dtype=np.float64))
+        products = targets * of_classes.astype(targets.dtype)
+        weights = products.sum(axis=1, dtype=np.float64)
+        counts = weights > 0
+        products[counts] /= weights[counts, None].astype(targets.dtype)
+        return rows._replace(targets=products), weights
+    if loss.targets == "labels":
+        labels, classes = rows.targets, outputs
+    elif loss.targets == "fractions" and outputs == 1:
+        column = rows.targets[:, 0]
+        wrong = known & ~np.isin(column, (0, 1))
+        if wrong.any():
+            raise ValueError(
+                f"class_weight needs classes: targets of 0 and 1; {name} holds "
+                f"{located(column, int(wrong.argmax()))}"
+            )
+        labels, classes = (column == 1).astype(np.int64), 2
+    else:
+        raise ValueError(
+            "class_weight needs classes, which 'cross_entropy' has, and 'binary_cross_entropy' "
+            f"with one output; the loss is {loss.name!r} with {outputs} outputs (sample_weight "
+            "gives weights to rows whatever the loss)"
+        )
+    counts = np.bincount(labels[known], minlength=classes)
+    return rows, _class_weights(given, counts)[labels]
+
+
+def _class_weights(given: Any, counts: NDArray[Any]) -> Weights:
+    """One weight for each class, of which the data have so many rows."""
+    if isinstance(given, str) and given == "balanced":
+        classes = np.count_nonzero(counts)
+        with np.errstate(divide="ignore"):
+            return _scaled(np.where(counts > 0, counts.sum() / (classes * counts), 0.0))
+    accepted = (
+        "class_weight must be 'balanced' or a dict with a weight for each of the "
+        f"{counts.size} classes, 0 to {counts.size - 1}"
+    )
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{accepted}; got {shown(given)}")
+    if unknown := [key for key in given if key not in range(counts.size)]:
+        raise ValueError(f"{accepted}; it has a weight for {shown(unknown[0])}")
+    if missing := [key for key in range(counts.size) if key not in given]:
+        raise ValueError(f"{accepted}; it has none for {missing[0]}")
+    weights = [real(given[key], f"class_weight[{key}]", 0) for key in range(counts.size)]
+    return _scaled(np.array(weights))
