@@ -1,13 +1,16 @@
 """Fit: one call of `Network.fit`, the loop over its epochs and what happens between them."""
 
+import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastbp.callbacks import Callback, overriding
+from fastbp import model_files
+from fastbp.callbacks import Callback, in_order, overriding, states
 from fastbp.engine import Engine
 from fastbp.evaluation import evaluate
+from fastbp.fit_state import FitState, data_sample
 from fastbp.history import History
 from fastbp.progress import Bar, wanted
 from fastbp.rows import Rows, row_orders
@@ -70,12 +73,13 @@ class Fit:
     ) -> None:
         self.network, self._engine, self._rows = network, engine, rows
         self.epochs, self.batch_size, self._rng = epochs, batch, rng
-        self._validation, self._callbacks = validation, callbacks
+        self._validation, self._callbacks = validation, in_order(callbacks)
         self.history = History()
         self.epoch = self.step = 0
         self.steps_an_epoch = -(-len(rows.features) // batch)
         self.loss = float("nan")
         self.failure: BaseException | None = None
+        self._arguments: dict[str, Any] | None = None  # of the state, made when first needed
         self._after_epochs: tuple[Callback, ...] = ()
         self._after_steps: tuple[Callback, ...] = ()
 
@@ -87,22 +91,65 @@ class Fit:
         if self.history.stopped is None:
             self.history.stopped = str(reason)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> FitState:
         """What an exact resume after a whole epoch needs besides the network and its generator."""
-        return {
-            "epoch": self.epoch,
-            "step": self.step,
-            "history": {name: list(values) for name, values in self.history.items()},
-            "callbacks": [callback.state() for callback in self._callbacks],
-        }
+        if self._arguments is None:
+            self._arguments = self._told()
+        return FitState(self.history.copy(), self._arguments, states(self._callbacks))
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken; to be called before `run`."""
-        self.epoch, self.step = state["epoch"], state["step"]
-        self.history = History(state["history"])
-        self.loss = self.history["loss"][-1]
-        for callback, kept in zip(self._callbacks, state["callbacks"], strict=True):
-            callback.restore(kept)
+    def restore(self, state: FitState) -> None:
+        """Go on where `state` was taken; to be called before `run`.
+
+        Raises
+        ------
+        ValueError
+            The fit has other arguments or callbacks than that whose state it is.
+        """
+        self._arguments = self._told()
+        state.expect(self._arguments, self.epochs)
+        want = [name for name, _ in state.callbacks]
+        have = [name for name, _ in states(self._callbacks)]
+        if have != want:
+            raise ValueError(
+                f"callbacks that have a state must be those of the fit that is resumed, {want}; "
+                f"got {have}"
+            )
+        stateful = [callback for callback in self._callbacks if callback.state()]
+        for callback, (name, kept) in zip(stateful, state.callbacks, strict=True):
+            try:
+                callback.restore(kept)
+            except (TypeError, ValueError, LookupError, AttributeError) as error:
+                raise ValueError(
+                    f"the state of {name} in the file is not usable: {error}"
+                ) from error
+        self.history = state.history.copy()
+        self.epoch = self.history.epochs
+        self.step = self.epoch * self.steps_an_epoch
+        if self.epoch:
+            self.loss = self.history["loss"][-1]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network as `Network.save` does, and the state of this fit, to be resumed.
+
+        To be called in `Callback.on_epoch_end`: a fit is resumed after a whole epoch.
+        """
+        with self.network._turn:
+            model_files.write(path, self.network._model(self.state()))
+
+    def check_save(self, path: str | os.PathLike[str]) -> None:
+        """Raise what `save` would raise now; it writes nothing but an empty temporary file."""
+        with self.network._turn:
+            model_files.check(path, self.network._model(self.state()))
+
+    def _told(self) -> dict[str, Any]:
+        """The arguments that exactness depends on, by their names."""
+        validation = self._validation
+        return {
+            "X and y": data_sample(self._rows),
+            "batch_size": self.batch_size,
+            "shuffle": self._rng is not None,
+            "validation_data": None if validation is None else data_sample(validation),
+        }
 
     def run(self, progress: bool | None) -> History:
         """Train; returns what was recorded."""

@@ -37,6 +37,12 @@ class History(Mapping[str, list[float]]):
         """How many epochs were completed."""
         return len(self._columns["loss"])
 
+    def copy(self) -> "History":
+        """A history of its own with the same epochs."""
+        other = History(self._columns)
+        other.stopped = self.stopped
+        return other
+
     def append(self, quantities: Mapping[str, float]) -> None:
         """Record the quantities of one more epoch."""
         for name, value in quantities.items():

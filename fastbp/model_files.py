@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp import configuration, generators, persistence, plain_state
+from fastbp import configuration, fit_state, generators, persistence, plain_state
 from fastbp.configuration import SCALING_ARRAYS, Configuration
+from fastbp.fit_state import FitState
 from fastbp.scaling import Scaling, restored
 from fastbp.validation import shown
 
@@ -30,8 +31,8 @@ class Model(NamedTuple):
     rng : numpy.random.Generator or None
         None where a file has none: an old one, or one of a network whose bit generator is not one
         of NumPy's.
-    fit : dict or None
-        The state of the fit in whose midst the network is, as `plain_state` packs it.
+    fit : FitState or None
+        The state of the fit in whose midst the network is.
     scaling : Scaling or None
         Of a file that was read: what its arrays say.
     """
@@ -40,21 +41,40 @@ class Model(NamedTuple):
     arrays: Mapping[str, NDArray[Any]]
     steps: int
     rng: np.random.Generator | None
-    fit: dict[str, Any] | None
+    fit: FitState | None
     scaling: Scaling | None = None
 
 
 def write(path: str | os.PathLike[str], model: Model) -> None:
     """Write a model file; raises as `persistence.write` and `configuration.describe` do."""
+    persistence.write(path, *_content(model))
+
+
+def check(path: str | os.PathLike[str], model: Model) -> None:
+    """Raise what `write` would raise now, but for a full disk.
+
+    Raises also a ValueError for a generator that a file cannot hold.
+    """
+    persistence.check(path, *_content(model))
+    if model.rng is not None and generators.describe(model.rng) is None:
+        name = type(model.rng.bit_generator).__name__
+        raise ValueError(
+            f"the network's rng has the bit generator {name}, which is not one of NumPy's own: "
+            "a file cannot hold its state, so the fit could not be resumed"
+        )
+
+
+def _content(model: Model) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Arrays and configuration of a file."""
     described = configuration.describe(model.parts) | {"steps": model.steps}
     arrays = dict(model.arrays)
     rng = None if model.rng is None else generators.describe(model.rng)
     if rng is not None:
         described["rng"] = rng
     if model.fit is not None:
-        described["fit"], more = plain_state.pack(model.fit, "the state of the fit")
+        described["fit"], more = plain_state.pack(model.fit.tree(), "the state of the fit")
         arrays |= more
-    persistence.write(path, arrays, described)
+    return arrays, described
 
 
 def read(path: str | os.PathLike[str]) -> Model:
@@ -74,7 +94,8 @@ def _checked(arrays: dict[str, NDArray[Any]], described: dict[str, Any]) -> Mode
     fit = None
     if "fit" in described:
         names = [name for name in arrays if name.startswith(plain_state.PREFIX)]
-        fit = plain_state.unpack(described.pop("fit"), {name: arrays.pop(name) for name in names})
+        of_fit = {name: arrays.pop(name) for name in names}
+        fit = fit_state.parse(plain_state.unpack(described.pop("fit"), of_fit))
     parts = configuration.parse(described)
     configuration.expect_count(parts, len(arrays))
     scaled = configuration.has_scaling(parts, len(arrays))

@@ -17,6 +17,7 @@ from fastbp.callbacks import Callback, checked_callbacks
 from fastbp.configuration import SCALING_ARRAYS, Configuration
 from fastbp.engine import Engine
 from fastbp.evaluation import evaluate
+from fastbp.fit_state import FitState
 from fastbp.fitting import Fit
 from fastbp.history import History
 from fastbp.losses import Loss
@@ -116,6 +117,7 @@ class Network:
         self._lock: Any = threading.RLock()
         self._guests: Any = None  # while a callback of `fit` runs, the lock that its calls hold
         self._engine = Engine(parts, threads)
+        self._interrupted: tuple[int, FitState] | None = None  # after how many steps, and the fit
 
     @property
     def _turn(self) -> Any:
@@ -226,6 +228,7 @@ class Network:
         class_weight: Mapping[int, float] | str | None = None,
         mask_nan: bool = False,
         callbacks: Sequence[Callback] = (),
+        resume: bool = False,
         progress: bool | None = None,
     ) -> History:
         """Train on mini-batches, going on from where the parameters and the optimizer stand.
@@ -263,6 +266,11 @@ class Network:
             class probabilities with one, leaves out the row.
         callbacks : sequence of Callback
             What to call between epochs or steps; see `fastbp.callbacks`.
+        resume : bool
+            Go on with the fit in whose midst a `fastbp.callbacks.Checkpoint` wrote the file from
+            which the network was loaded, to the same bits as if it had never been interrupted.
+            The other arguments must be those of that fit (`epochs` being the total, which may have
+            grown), with callbacks as they were then. A fit that was complete ends at once.
         progress : bool, optional
             Show a progress bar; None shows one where stderr is a terminal.
 
@@ -298,6 +306,14 @@ class Network:
             called = checked_callbacks(callbacks)
             rng = self._rng if shuffle else None
             fit = Fit(self, self._engine, rows, epochs, batch, rng, validation, called)
+            if flag(resume, "resume"):
+                if self._pending is None:
+                    raise ValueError(
+                        "resume=True needs a network that was loaded, without rng, from a file of "
+                        "fastbp.callbacks.Checkpoint and not trained since"
+                    )
+                fit.restore(self._pending)
+            self._interrupted = None
             return fit.run(progress)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -439,7 +455,8 @@ class Network:
         """Write weights, optimizer state, settings, step count and random state to a file.
 
         It is a safetensors file, which is replaced as a whole or not at all. A random generator
-        whose bit generator is not one of NumPy's own is left out.
+        whose bit generator is not one of NumPy's own is left out. A fit that could be resumed still
+        can be from the new file.
 
         Parameters
         ----------
@@ -454,10 +471,17 @@ class Network:
             The file cannot be written; an old one is still whole.
         """
         with self._turn:
-            model_files.write(
-                path,
-                Model(self._configuration, self._arrays(), self.steps, self._rng, None),
-            )
+            model_files.write(path, self._model(self._pending))
+
+    @property
+    def _pending(self) -> FitState | None:
+        """The fit in whose midst the network is, to be resumed."""
+        steps, fit = self._interrupted or (0, None)
+        return fit if steps == self.steps else None
+
+    def _model(self, fit: FitState | None) -> Model:
+        """What a file is to hold, uncopied."""
+        return Model(self._configuration, self._arrays(), self.steps, self._rng, fit)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         """Views of all parameters and optimizer slots under the names of a model file."""
@@ -579,6 +603,7 @@ class Network:
                 "state": self._engine.state.copy(),
                 "steps": self.steps,
                 "scaling": self.scaling,
+                "fit": copy.deepcopy(self._pending),
             }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -587,6 +612,8 @@ class Network:
         self._engine.state[:] = state["state"]
         self._engine.step = state["steps"]
         self._engine.scaling = state["scaling"]
+        if state["fit"] is not None:
+            self._interrupted = state["steps"], state["fit"]
 
 
 def load(
@@ -603,7 +630,7 @@ def load(
         The file.
     rng : int, numpy.random.Generator or None
         What shuffles in further training; None goes on with the state in the file, or with a seed
-        of the system's where the file has none.
+        of the system's where the file has none. With another one no fit can be resumed.
     threads : int, optional
         As in `Network`.
 
@@ -622,6 +649,8 @@ def load(
     network._build(model.parts, threads)
     network._rng = given or model.rng or generator(None)
     network._engine.step = model.steps
+    if rng is None and model.fit is not None:
+        network._interrupted = model.steps, model.fit
     for name, view in network._arrays().items():
         view[:] = model.arrays[name]
     if model.scaling is not None:

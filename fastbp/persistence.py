@@ -23,7 +23,7 @@ import os
 import reprlib
 import secrets
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ import numpy.typing as npt
 from fastbp import strict_json
 from fastbp.validation import path_text
 
-__all__ = ["expect", "read", "write"]
+__all__ = ["check", "expect", "read", "write"]
 
 _FORMAT = "fastbp"
 _VERSION = "1"
@@ -89,34 +89,28 @@ def write(
         the file open.
     """
     path = path_text(path)
-    stored = {name: _storable(name, array) for name, array in arrays.items()}
-    # Widest elements first, so that every array is aligned in the file.
-    order = sorted(stored, key=lambda name: (-stored[name].itemsize, name))
-    metadata = {"format": _FORMAT, "format_version": _VERSION}
-    metadata["configuration"] = strict_json.encode_checked(configuration, "configuration")
-    header: dict[str, Any] = {"__metadata__": metadata}
-    end = 0
-    for name in order:
-        code, shape = _CODES[stored[name].dtype.str[1:]], list(stored[name].shape)
-        begin, end = end, end + stored[name].nbytes
-        header[name] = {"dtype": code, "shape": shape, "data_offsets": [begin, end]}
-    digest = hashlib.sha256(strict_json.encode(header).encode())
-    for name in order:
-        digest.update(_bytes_of(stored[name]))
-    metadata["sha256"] = digest.hexdigest()
-    text = strict_json.encode(header).encode()
-    text += b" " * (-len(text) % 8)
-    if len(text) > _MAX_HEADER:
-        raise ValueError(
-            f"configuration and {len(stored)} array names take {len(text)} bytes, "
-            f"at most {_MAX_HEADER} are accepted"
-        )
-    start = len(text).to_bytes(8, "little") + text
-    try:
-        _replace(path, [start, *(_bytes_of(stored[name]) for name in order)])
-    except OSError as error:
-        message = f"cannot save the model: {error.strerror or error}"
-        raise OSError(error.errno, message, path) from error
+    parts = _parts(arrays, configuration)
+    with _saving(path):
+        _replace(path, parts)
+
+
+def check(
+    path: str | os.PathLike[str],
+    arrays: Mapping[str, npt.NDArray[Any]],
+    configuration: Mapping[str, object],
+) -> None:
+    """Raise what `write` would raise now, but for a full disk.
+
+    It makes a temporary file where `write` would, empty, and removes it. An old file at `path` is
+    not touched.
+    """
+    path = path_text(path)
+    _parts(arrays, configuration)
+    with _saving(path):
+        _, temporary = _target(path)
+        with open(temporary, "xb"):
+            pass
+        os.unlink(temporary)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
@@ -182,6 +176,46 @@ def expect(
         raise ValueError(f"the arrays do not fit the model: {'; '.join(faults[:8])}{more}")
 
 
+def _parts(
+    arrays: Mapping[str, npt.NDArray[Any]], configuration: Mapping[str, object]
+) -> list[bytes | memoryview]:
+    """The content of a file."""
+    stored = {name: _storable(name, array) for name, array in arrays.items()}
+    # Widest elements first, so that every array is aligned in the file.
+    order = sorted(stored, key=lambda name: (-stored[name].itemsize, name))
+    metadata = {"format": _FORMAT, "format_version": _VERSION}
+    metadata["configuration"] = strict_json.encode_checked(configuration, "configuration")
+    header: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name in order:
+        code, shape = _CODES[stored[name].dtype.str[1:]], list(stored[name].shape)
+        begin, end = end, end + stored[name].nbytes
+        header[name] = {"dtype": code, "shape": shape, "data_offsets": [begin, end]}
+    digest = hashlib.sha256(strict_json.encode(header).encode())
+    for name in order:
+        digest.update(_bytes_of(stored[name]))
+    metadata["sha256"] = digest.hexdigest()
+    text = strict_json.encode(header).encode()
+    text += b" " * (-len(text) % 8)
+    if len(text) > _MAX_HEADER:
+        raise ValueError(
+            f"configuration and {len(stored)} array names take {len(text)} bytes, "
+            f"at most {_MAX_HEADER} are accepted"
+        )
+    start = len(text).to_bytes(8, "little") + text
+    return [start, *(_bytes_of(stored[name]) for name in order)]
+
+
+@contextlib.contextmanager
+def _saving(path: str) -> Iterator[None]:
+    """Errors of the file system name `path`, and what was to be done."""
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot save the model: {error.strerror or error}"
+        raise OSError(error.errno, message, path) from error
+
+
 def _storable(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the array C-contiguous and little-endian (itself where it is that already)."""
     if not isinstance(name, str):
@@ -204,16 +238,21 @@ def _bytes_of(array: npt.NDArray[Any]) -> memoryview:
     return array.reshape(-1).view(np.uint8).data
 
 
-def _replace(path: str, parts: Iterable[bytes | memoryview]) -> None:
-    """Write the parts to a temporary file beside the file at `path` and put it in its place."""
+def _target(path: str) -> tuple[str, str]:
+    """The file to replace, behind links, and the temporary file to replace it with."""
     with contextlib.suppress(FileNotFoundError), open(path, "r+b", buffering=0) as existing:
         # Replacing needs rights on the directory only: a read-only file fails at the open above,
         # and a device must not become a regular file.
         if not stat.S_ISREG(os.fstat(existing.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
     target = os.path.realpath(path)
-    directory = os.path.dirname(target)
-    temporary = os.path.join(directory, f".fastbp-{secrets.token_hex(8)}.tmp")
+    name = f".fastbp-{secrets.token_hex(8)}.tmp"
+    return target, os.path.join(os.path.dirname(target), name)
+
+
+def _replace(path: str, parts: Iterable[bytes | memoryview]) -> None:
+    """Write the parts to a temporary file beside the file at `path` and put it in its place."""
+    target, temporary = _target(path)
     try:
         with open(temporary, "xb") as file:
             file.writelines(parts)
@@ -227,7 +266,7 @@ def _replace(path: str, parts: Iterable[bytes | memoryview]) -> None:
     if os.name == "posix":
         # The new file is whole and in place: a directory that cannot be synced is no failure.
         with contextlib.suppress(OSError):
-            descriptor = os.open(directory, os.O_RDONLY)
+            descriptor = os.open(os.path.dirname(target), os.O_RDONLY)
             try:
                 os.fsync(descriptor)
             finally:

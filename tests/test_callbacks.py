@@ -1,7 +1,6 @@
 """The protocol of callbacks: when they are called, what they see, what they may do."""
 
 import copy
-import json
 import math
 
 import numpy as np
@@ -302,12 +301,11 @@ def test_a_fit_goes_on_from_its_state():
 
     one, other, net = Counter(), Counter(), network()
     want = net.fit(X, Y, 4, 8, callbacks=[one])
-    assert one.kept == {
-        "epoch": 2, "step": 10, "history": {"loss": want["loss"][:2]}, "callbacks": [{"count": 2}]
-    }  # fmt: skip
+    assert one.kept.history == {"loss": want["loss"][:2]}
+    assert one.kept.callbacks == [("Counter", {"count": 2})]
     twin = one.network
     fit = Fit(twin, twin._engine, twin._rows(X, Y), 4, 8, twin._rng, None, (other,))
-    fit.restore(json.loads(json.dumps(one.kept)))
+    fit.restore(one.kept)
     assert fit.run(False) == want
     assert other.count == 4
     assert_same(contents(twin), contents(net))
