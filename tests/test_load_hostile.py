@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import fastbp
 from fastbp import persistence
+from fastbp.callbacks import Callback, Checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +206,124 @@ def test_any_edit_is_refused_with_a_value_error_or_harmless(place, value, model,
         return
     assert net.layers == (3, 4, 2)
     assert np.isfinite(net.predict(np.ones((2, 3)))).all()
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """The arrays and the configuration of a checkpoint, with a callback's state."""
+    path = tmp_path_factory.mktemp("checkpoint") / "m"
+    one = [Weight(), Checkpoint(path)]
+    fastbp.Network([3, 4, 2], rng=0).fit(*ROWS, 2, 4, callbacks=one)
+    resumed(path)
+    return persistence.read(path)
+
+
+ROWS = np.arange(27.0).reshape(9, 3) / 27, np.ones((9, 2))
+
+
+class Weight(Callback):
+    """Its state is a number and an array, which it checks no more than most would."""
+
+    def __init__(self):
+        self.count, self.best = 0, np.zeros(3)
+
+    def on_epoch_end(self, fit):
+        self.count += 1
+        self.best += fit.network.biases[0][:3]
+
+    def state(self):
+        return {"count": self.count, "best": self.best.copy()}
+
+    def restore(self, state):
+        self.count = state["count"] + 0
+        self.best[:] = state["best"]
+
+
+def resumed(path):
+    return fastbp.load(path).fit(*ROWS, 4, 4, callbacks=[Weight()], resume=True)
+
+
+FIT_EDITS = [
+    ([], None),
+    ([], []),
+    ([], {}),
+    ([], {"$array": 0}),
+    (["more"], 1),
+    (["epoch"], ...),
+    (["epoch"], -1),
+    (["epoch"], 1),
+    (["epoch"], 3),
+    (["epoch"], 2.0),
+    (["epoch"], True),
+    (["epoch"], 1 << 62),
+    (["epoch"], 10**100),
+    (["history"], ...),
+    (["history"], []),
+    (["history"], {}),
+    (["history"], [["loss"]]),
+    (["history"], [["loss", [1.0, 2.0]]]),
+    (["history"], [["loss", {"$array": 1}]]),
+    (["history"], [["val_loss", {"$array": 0}]]),
+    (["history"], [[1, {"$array": 0}]]),
+    (["history"], [["loss", {"$array": 0}, 1]]),
+    (["stopped"], 1),
+    (["stopped"], ...),
+    (["arguments"], None),
+    (["arguments"], ...),
+    (["callbacks"], None),
+    (["callbacks"], [["Weight", None]]),
+    (["callbacks"], [["Weight", []]]),
+    (["callbacks"], [None]),
+    (["callbacks", 0, 0], 3),
+    (["callbacks", 0, 1, "best"], {"$array": 0}),
+    (["callbacks", 0, 1, "best"], 3),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), FIT_EDITS, ids=str)
+def test_fits(path, value, checkpoint, tmp_path):
+    arrays, configuration = checkpoint
+    refused(tmp_path / "m", arrays, edited(configuration, ["fit", *path], value))
+
+
+def test_the_arrays_of_a_fit(checkpoint, tmp_path):
+    arrays, configuration = checkpoint
+    losses = arrays["state.0"]
+    for change in (
+        {"state.2": losses},
+        {"state.-1": losses},
+        {"state.00": losses},
+        {"state.0": losses[:1]},
+        {"state.0": losses[:, None]},
+        {"state.0": losses.astype("f4")},
+        {"state.0": np.ones(3)},
+    ):
+        refused(tmp_path / "m", arrays | change, configuration)
+    del (rest := dict(arrays))["state.0"]
+    refused(tmp_path / "m", rest, configuration)
+
+
+FIT_PLACES = [
+    [], ["arguments"], ["arguments", "X and y"], ["arguments", "X and y", "rows"],
+    ["arguments", "X and y", "sample"], ["arguments", "batch_size"], ["arguments", "shuffle"],
+    ["arguments", "validation_data"], ["callbacks"], ["callbacks", 0], ["callbacks", 0, 0],
+    ["callbacks", 0, 1], ["callbacks", 0, 1, "count"], ["callbacks", 0, 1, "best"], ["epoch"],
+    ["history"], ["history", 0], ["history", 0, 0], ["history", 0, 1], ["stopped"],
+]  # fmt: skip
+
+
+@settings(deadline=None, max_examples=150)
+@given(place=st.sampled_from(FIT_PLACES), value=JSON)
+def test_any_edit_of_a_fit_is_refused_or_harmless(place, value, checkpoint, tmp_path_factory):
+    arrays, configuration = checkpoint
+    path = tmp_path_factory.getbasetemp() / "edited"
+    persistence.write(path, arrays, edited(configuration, ["fit", *place], value))
+    try:
+        history = resumed(path)
+    except ValueError as error:
+        assert len(str(error)) < 2000  # noqa: PT017 - not every edit is refused
+        return
+    assert history.epochs == (2 if history.stopped is not None else 4)
 
 
 def test_a_step_count_at_the_limit_trains_on(model, tmp_path):
