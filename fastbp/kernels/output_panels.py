@@ -12,8 +12,8 @@ from fastbp.kernels.simd import advance, pointer_to, row_max, row_sum, run_time,
 from fastbp.kernels.transpose import SIDE, transpose_square
 from fastbp.kernels.vecmath import exp, like, log
 
-GROUP = 16  # rows that narrow outputs are worked on together
-_group_stack, _lanes_stack = stack_array(GROUP * GROUP), stack_array(GROUP)
+GROUP, NARROW = 16, 256  # rows that outputs of at most so many columns are worked on together
+_group_stack, _lanes_stack = stack_array(NARROW * GROUP), stack_array(GROUP)
 
 
 @inline_early
@@ -117,7 +117,7 @@ def _labels_by_row(z, delta, labels, index, losses, first, rows, n, ld, scale, s
         logits, row = advance(z, r * ld), advance(delta, r * ld)
         label = carray(advance(labels, index[r]), (1,))[0]
         # Narrow rows in the order of the groups: which rows these are depends on the team.
-        total = _sum_in_order(row, n) if ld <= GROUP else row_sum(row, n)
+        total = _sum_in_order(row, n) if ld <= NARROW else row_sum(row, n)
         log_total, top = log(total), row_max(logits, n)
         _scale_row(row, scale / total, n, ld)
         slopes, z_row = carray(row, (n,)), carray(logits, (n,))
@@ -188,7 +188,7 @@ def cross_entropy_labels(z, delta, targets, order, values, parameters, rows, n, 
     labels = pointer_to(targets, order)
     smoothing = carray(parameters, (1,))[0]
     scale = like(carray(z, (1,))[0], 1.0 / batch)
-    grouped = rows // GROUP * GROUP if ld <= GROUP and smoothing == 0 else 0
+    grouped = rows // GROUP * GROUP if ld <= NARROW and smoothing == 0 else 0
     lanes = run_time(GROUP)
     for first in range(0, grouped, GROUP):
         _labels_by_group(z, delta, labels, index, losses, first, lanes, n, ld, scale)

@@ -324,13 +324,17 @@ def ask_for(typingctx, pointer):
 
 
 def stack_array(elements):
-    """A function for kernels: memory for so many elements of a pointer's type, while it runs."""
+    """A function for kernels: memory for so many elements of a pointer's type, while it runs.
+
+    What it holds at first is not defined.
+    """
 
     @intrinsic
     def memory(typingctx, like):
         def lower(context, builder, signature, arguments):
             kind = ir.ArrayType(arguments[0].type.pointee, elements)
-            block = cgutils.alloca_once(builder, kind)
+            with builder.goto_entry_block():  # Numba's own alloca_once fills it with zeros
+                block = builder.alloca(kind)
             block.align = 64
             return builder.bitcast(block, arguments[0].type)
 
