@@ -31,8 +31,8 @@ class Fit:
         The network, whose arguments of `fit` are checked.
     engine : Engine
         The network's.
-    rows : Rows
-        What it is trained on.
+    rows : Rows or None
+        What it is trained on; None where they come as batches.
     epochs, batch : int
         How many epochs, and rows a step, of which there are at most as many as rows.
     rng : numpy.random.Generator or None
@@ -64,7 +64,7 @@ class Fit:
         self,
         network: "Network",
         engine: Engine,
-        rows: Rows,
+        rows: Rows | None,
         epochs: int,
         batch: int,
         rng: np.random.Generator | None,
@@ -76,7 +76,7 @@ class Fit:
         self._validation, self._callbacks = validation, in_order(callbacks)
         self.history = History()
         self.epoch = self.step = 0
-        self.steps_an_epoch = -(-len(rows.features) // batch)
+        self.steps_an_epoch = 0 if rows is None else -(-len(rows.features) // batch)
         self.loss = float("nan")
         self.failure: BaseException | None = None
         self._arguments: dict[str, Any] | None = None  # of the state, made when first needed
@@ -196,6 +196,7 @@ class Fit:
     def _some_epochs(self) -> None:
         """As many epochs in one call of the kernels as need nothing in between."""
         rows, batch = self._rows, self.batch_size
+        assert rows is not None
         count = len(rows.features)
         together = 1
         if self._validation is None and not self._after_epochs and not self._after_steps:
@@ -206,6 +207,8 @@ class Fit:
         after_step = self._after_step if self._after_steps else None
         result = self._engine.train(rows, order, batch, after_step)
         for loss in result.losses.tolist():
+            if not self._after_steps:
+                self.step += self.steps_an_epoch
             self._record(loss)
         if result.failure is not None:
             self.step = self.epoch * self.steps_an_epoch
@@ -225,8 +228,6 @@ class Fit:
         self.history.append(quantities)
         self.epoch += 1
         self.loss = loss
-        if not self._after_steps:
-            self.step += self.steps_an_epoch
         if self._after_epochs:
             with self.network._between_steps():
                 for callback in self._after_epochs:

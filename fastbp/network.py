@@ -4,7 +4,7 @@ import copy
 import math
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastbp import configuration, data, initializers, model_files, prediction, weighting
 from fastbp.activations import Activation
+from fastbp.arrays import numeric
+from fastbp.batches import Batches, BatchFit, parts_of
 from fastbp.callbacks import Callback, checked_callbacks
 from fastbp.configuration import SCALING_ARRAYS, Configuration
 from fastbp.engine import Engine
@@ -131,6 +133,14 @@ class Network:
                 )
             return guests
         return self._lock
+
+    @property
+    def _whole_turn(self) -> Any:
+        """The lock of a fit, which cannot be one within another."""
+        turn = self._turn
+        if turn is not self._lock:
+            raise RuntimeError("a callback cannot fit the network that is being fitted")
+        return turn
 
     @contextmanager
     def _between_steps(self) -> Iterator[None]:
@@ -292,10 +302,7 @@ class Network:
         RuntimeError
             A callback tried to fit the network that is being fitted.
         """
-        turn = self._turn
-        if turn is not self._lock:
-            raise RuntimeError("a callback cannot fit the network that is being fitted")
-        with turn, self._scaling_of(X):
+        with self._whole_turn, self._scaling_of(X):
             rows = self._rows(X, y, "", sample_weight, class_weight, mask_nan)
             epochs = positive_int(epochs, "epochs")
             batch = data.batch_size(batch_size, len(rows.features))
@@ -315,6 +322,106 @@ class Network:
                 fit.restore(self._pending)
             self._interrupted = None
             return fit.run(progress)
+
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        batch_size: int = 32,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> History:
+        """Go through these rows once, in their order, as scikit-learn's method of this name.
+
+        Parameters
+        ----------
+        X, y, batch_size, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        History
+            Of one epoch.
+
+        Raises
+        ------
+        TypeError, ValueError, FloatingPointError
+            As `fit`.
+        """
+        return self.fit(
+            X,
+            y,
+            batch_size=batch_size,
+            shuffle=False,
+            sample_weight=sample_weight,
+            progress=False,
+        )
+
+    def fit_batches(
+        self,
+        batches: Iterable[Any] | Callable[[], Iterable[Any]],
+        epochs: int = 1,
+        steps_per_epoch: int | None = None,
+        *,
+        validation_data: tuple[ArrayLike, ...] | None = None,
+        callbacks: Sequence[Callback] = (),
+        progress: bool | None = None,
+    ) -> History:
+        """Train on batches as somebody else makes them: each is one update.
+
+        Parameters
+        ----------
+        batches : iterable, or callable that returns one
+            Of (X, y) or (X, y, sample_weight) as `fit` takes them: a list, a generator, a
+            DataLoader of PyTorch. Several epochs need what can be gone through again, or a
+            function that is called for each of them. What makes the batches may use the network
+            meanwhile, but not fit it.
+        epochs : int
+            How many to train.
+        steps_per_epoch : int, optional
+            Batches of an epoch: of an iterator, each epoch takes the next so many; of anything
+            else, the first. None for all that there are.
+        validation_data, callbacks, progress
+            As in `fit`.
+
+        Returns
+        -------
+        History
+            As of `fit`. A batch counts by its rows, or the sum of their weights, in the mean loss
+            of an epoch.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument that cannot be used, before anything has changed; batches that end before
+            `steps_per_epoch`, or a batch that cannot be used. The message tells its number, and
+            the network is as it was after the update before.
+        FloatingPointError
+            The loss of a batch is NaN or infinite; the network is as it was before it.
+        RuntimeError
+            A callback tried to fit the network that is being fitted, or the network is one with
+            ``scaling="standard"`` that has not learned it: see `learn_scaling`.
+        """
+        with self._whole_turn:
+            self._known_scaling()
+            epochs = positive_int(epochs, "epochs")
+            if steps_per_epoch is not None:
+                steps_per_epoch = positive_int(steps_per_epoch, "steps_per_epoch")
+            source = Batches(batches, epochs, steps_per_epoch)
+            validation = self._validation(validation_data, False)
+            if progress is not None:
+                flag(progress, "progress")
+            called = checked_callbacks(callbacks)
+            fit = BatchFit(self, self._engine, source, self._read_batch, epochs, validation, called)
+            return fit.run(progress)
+
+    def _read_batch(self, batch: Any) -> tuple[Rows, float]:
+        """Check a batch: its rows, and what it counts in the mean of an epoch."""
+        X, y, weights = parts_of(batch)
+        rows = self._rows(X, y, sample_weight=weights)
+        return rows, len(rows.features) if weights is None else float(
+            numeric(weights, "sample_weight").sum(dtype=float)
+        )
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The network's outputs, after the output activation.
