@@ -14,9 +14,12 @@ from fastbp.layout import Layout
 from fastbp.losses import LOSSES, Loss
 from fastbp.optimizers import OPTIMIZERS, Optimizer
 from fastbp.scaling import STANDARD, check_scaling
-from fastbp.validation import choice, shown, widths
+from fastbp.validation import choice, real, shown, widths
 
-OPTIONAL = {"scaling"}  # keys of a model file that mean the default where they are missing
+OPTIONAL = {
+    "scaling",
+    "loss_weights",
+}  # keys of a model file that mean the default where they are missing
 SCALING_ARRAYS = ("scaling.shift", "scaling.factor")
 HIDDEN = tuple(name for name, entry in ACTIVATIONS.items() if not entry.output_only)
 
@@ -31,6 +34,7 @@ class Configuration:
     optimizer: Optimizer
     initializer: Any
     scaling: float | str | None
+    loss_weights: tuple[float, ...] | None = None
 
 
 def make(
@@ -42,6 +46,7 @@ def make(
     initializer: Any,
     dtype: DTypeLike,
     scaling: Any = None,
+    loss_weights: Any = None,
 ) -> Configuration:
     """Check the arguments of `fastbp.Network`; errors name the argument."""
     layout = Layout(widths(layers), _dtype(dtype))
@@ -53,6 +58,7 @@ def make(
         _named(optimizer, OPTIMIZERS, Optimizer, "optimizer"),
         initializers.check(initializer),
         check_scaling(scaling),
+        _loss_weights(loss_weights, chosen, layout.widths[-1]),
     )
 
 
@@ -72,6 +78,7 @@ def describe(parts: Configuration) -> dict[str, Any]:
         "optimizer": {"name": parts.optimizer.name, **asdict(parts.optimizer)},
         "initializer": initializers.describe(parts.initializer),
         "scaling": parts.scaling,
+        "loss_weights": parts.loss_weights and list(parts.loss_weights),
     }
 
 
@@ -92,6 +99,7 @@ def parse(described: Mapping[str, Any]) -> Configuration:
         described["initializer"],
         described["dtype"],
         described.get("scaling"),
+        described.get("loss_weights"),
     )
 
 
@@ -181,6 +189,25 @@ def _output(value: Any, loss: Loss) -> Activation | FixedActivation:
             f"output_activation of loss {loss.name!r} must be {natural.name!r}, got {chosen.name!r}"
         )
     return chosen
+
+
+def _loss_weights(values: Any, loss: Loss, outputs: int) -> tuple[float, ...] | None:
+    if values is None:
+        return None
+    if not loss.elementwise:
+        raise ValueError(
+            f"loss_weights are for losses of single outputs; loss {loss.name!r} has one of all "
+            "outputs of a row (class_weight of fit gives weights to classes)"
+        )
+    accepted = f"loss_weights must be a sequence of {outputs} weights, one an output"
+    if isinstance(values, str | Mapping) or not isinstance(values, Sequence | np.ndarray):
+        raise TypeError(f"{accepted}; got {shown(values)}")
+    if np.shape(values) != (outputs,):
+        raise ValueError(f"{accepted}; got {shown(values)}")
+    weights = tuple(real(value, f"loss_weights[{j}]", 0) for j, value in enumerate(values))
+    if not any(weights):
+        raise ValueError("loss_weights must not all be zero")
+    return weights
 
 
 def _settings(value: Any, entries: Mapping[str, Any], name: str) -> Any:

@@ -57,6 +57,8 @@ class Memory:
         self.not_finite = np.zeros(1, WORD)  # whether the check of features found one
         self.loss_parameters = np.ones(1 + layout.widths[-1])  # its own, the outputs' weights
         self.loss_parameters[0] = parts.loss.parameter()
+        if parts.loss_weights is not None:
+            self.loss_parameters[1:] = parts.loss_weights
         self.row_losses = np.empty(0)
         self.part_losses = np.empty(PARTS[-1])
         self.queues = np.empty(0, WORD)

@@ -70,6 +70,10 @@ class Network:
         its standard deviation, both of the X of the first `fit`, kept with the network and used
         by every call since; a constant column is shifted alone. Computed in float64 and rounded
         once, batch by batch: X is neither copied nor converted, and its bytes stay bytes.
+    loss_weights : sequence of float, optional
+        For a loss of single outputs (all but cross-entropy): what the loss of each output is
+        multiplied by, at least 0. The mean is still over all outputs, ``mean(v_j l_ij)``, so that
+        twice the weights is twice the loss, as in Keras.
 
     Examples
     --------
@@ -96,10 +100,19 @@ class Network:
         threads: int | None = None,
         *,
         scaling: float | str | None = None,
+        loss_weights: Sequence[float] | None = None,
     ) -> None:
         self._build(
             configuration.make(
-                layers, activation, loss, output_activation, optimizer, initializer, dtype, scaling
+                layers,
+                activation,
+                loss,
+                output_activation,
+                optimizer,
+                initializer,
+                dtype,
+                scaling,
+                loss_weights,
             ),
             None if threads is None else positive_int(threads, "threads"),
         )

@@ -69,7 +69,8 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
         program.check = check.check_finite.address(dtype)
         program.not_finite = address(memory.not_finite)
     else:
-        program.loss = parts.loss.panel(labels, kind.masked).address(dtype)
+        masked = kind.masked or parts.loss_weights is not None
+        program.loss = parts.loss.panel(labels, masked).address(dtype)
     program.loss_parameters = address(memory.loss_parameters)
     if kind.weights:
         plan.weighted.loss, program.loss = program.loss, weighted.weighted.address(dtype)

@@ -1,5 +1,7 @@
 """Weights of rows and classes, and masked targets: the numbers, against the plain network's."""
 
+import pickle
+
 import numpy as np
 import pytest
 from cases import (
@@ -349,3 +351,54 @@ def test_without_nan_a_mask_changes_nothing():
     ]
     assert curves[0] == curves[1]
     assert (nets[0].weights[0] == nets[1].weights[0]).all()
+
+
+@every_elementwise
+def test_weights_of_outputs_multiply_their_losses(loss):
+    """mean(v_j l_ij): the mean over one output alone is n times as large."""
+    X, y = data(20, 5, 4, loss.targets)
+    holed, known = with_holes(y)
+    v, rows = np.array([2.0, 0, 0.5, 3]), row_weights(20)
+    net = network([5, 4], loss=loss)
+    weighted = fastbp.Network([5, 4], loss=loss.loss(), loss_weights=v, dtype="float64", threads=1)
+    for target, source in zip(
+        weighted.weights + weighted.biases, net.weights + net.biases, strict=True
+    ):
+        target[:] = source
+    value = weighted.loss_and_gradients(X, y)[0]
+    assert weighted.evaluate(X, y)["loss"] == pytest.approx(value, rel=1e-14)
+    for y_given, options, cells in (
+        (y, {}, np.ones((20, 4))),
+        (y, {"sample_weight": rows}, rows[:, None] * np.ones(4)),
+        (holed, {"mask_nan": True, "sample_weight": rows}, rows[:, None] * known),
+    ):
+        value, gradients = weighted.loss_and_gradients(X, y_given, **options)
+        losses, slopes = [], []
+        for j in range(4):
+            column = np.where(np.arange(4) == j, y, np.nan)
+            alone = net.loss_and_gradients(X, column, sample_weight=cells[:, j], mask_nan=True)
+            share = v[j] * cells[:, j].sum() / cells.sum()
+            losses.append(share * alone[0])
+            slopes.append(share * alone[1].weights[0])
+        assert value == pytest.approx(sum(losses), rel=1e-12)
+        np.testing.assert_allclose(gradients.weights[0], sum(slopes), rtol=1e-9, atol=1e-15)
+
+
+@both_dtypes
+def test_output_weights_of_one_change_no_bit(dtype):
+    X, y = data(50, 5, 3)
+    nets = [
+        fastbp.Network([5, 9, 3], loss="huber", dtype=dtype, rng=0, loss_weights=weights)
+        for weights in (None, [1, 1, 1])
+    ]
+    curves = [net.fit(X, y, 3, 16, progress=False)["loss"] for net in nets]
+    assert curves[0] == curves[1]
+    assert nets[0].weights[0].tobytes() == nets[1].weights[0].tobytes()
+
+
+def test_output_weights_are_saved_and_pickled(tmp_path):
+    X, y = data(20, 5, 3)
+    net = fastbp.Network([5, 3], loss_weights=(1, 0.5, 2), rng=0)
+    net.save(tmp_path / "model.safetensors")
+    for other in (fastbp.load(tmp_path / "model.safetensors"), pickle.loads(pickle.dumps(net))):
+        assert other.evaluate(X, y) == net.evaluate(X, y)

@@ -148,3 +148,26 @@ def test_validation_data(bad):
     with raises(TypeError, "validation_data must be (X, y) or (X, y, sample_weight), got"):
         net.fit(X, LABELS, validation_data=bad)
     assert_same(contents(net), before)
+
+
+LOSS_WEIGHTS = [
+    ([1, 1], ValueError, ("must be a sequence of 3 weights, one an output; got [1, 1] (list)",)),
+    (2.0, TypeError, ("must be a sequence of 3 weights",)),
+    ("abc", TypeError, ("must be a sequence of 3 weights",)),
+    ({0: 1, 1: 1, 2: 1}, TypeError, ("must be a sequence of 3 weights",)),
+    ([1, -1, 1], ValueError, ("[1] must be a finite real number, at least 0",)),
+    ([1, NAN, 1], ValueError, ("[1] must be a finite real number",)),
+    ([0, 0, 0], ValueError, ("must not all be zero",)),
+    ([1, "a", 1], TypeError, ("[1] must be a finite real number",)),
+]
+
+
+@pytest.mark.parametrize(("bad", "error", "parts"), LOSS_WEIGHTS)
+def test_loss_weights(bad, error, parts):
+    with raises(error, "loss_weights", *parts):
+        fastbp.Network([2, 3], loss_weights=bad)
+
+
+def test_loss_weights_of_cross_entropy():
+    with raises(ValueError, "loss_weights are for losses of single outputs; loss 'cross_entropy'"):
+        fastbp.Network([2, 3], loss="cross_entropy", loss_weights=[1, 1, 1])
