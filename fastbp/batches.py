@@ -7,6 +7,7 @@ import numpy as np
 
 from fastbp.callbacks import Callback
 from fastbp.engine import Engine
+from fastbp.fit_state import data_sample
 from fastbp.fitting import Fit
 from fastbp.rows import Rows
 from fastbp.validation import shown
@@ -98,6 +99,15 @@ class BatchFit(Fit):
         super().__init__(network, engine, None, epochs, 0, None, validation, callbacks)
         self._batches, self._read = batches, read
         self.steps_an_epoch = batches.expected
+
+    def _told(self) -> dict[str, Any]:
+        """The arguments that a fit which goes on must have; the batches themselves are gone."""
+        validation = self._validation
+        return {
+            "batches": "as fit_batches takes them",
+            "steps_per_epoch": self._batches.limit,
+            "validation_data": None if validation is None else data_sample(validation),
+        }
 
     def _some_epochs(self) -> None:
         """One epoch."""

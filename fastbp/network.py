@@ -426,15 +426,16 @@ class Network:
                 flag(progress, "progress")
             called = checked_callbacks(callbacks)
             fit = BatchFit(self, self._engine, source, self._read_batch, epochs, validation, called)
+            self._interrupted = None
             return fit.run(progress)
 
     def _read_batch(self, batch: Any) -> tuple[Rows, float]:
         """Check a batch: its rows, and what it counts in the mean of an epoch."""
         X, y, weights = parts_of(batch)
         rows = self._rows(X, y, sample_weight=weights)
-        return rows, len(rows.features) if weights is None else float(
-            numeric(weights, "sample_weight").sum(dtype=float)
-        )
+        if weights is None:
+            return rows, len(rows.features)
+        return rows, float(numeric(weights, "sample_weight").sum(dtype=float))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The network's outputs, after the output activation.

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-BLOCK = 1 << 16  # elements of a block of rows that is filled column by column, within the cache
+BLOCK = 1 << 20  # elements of a block of rows that is filled column by column, within the caches
 HOST = (1, 3, 11)  # DLPack's devices whose memory the CPU reads: its own, and pinned for a GPU
 
 _NUMBERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]

@@ -8,7 +8,7 @@ from contents import assert_same, contents
 from expect import raises
 
 import fastbp
-from fastbp.callbacks import Callback
+from fastbp.callbacks import Callback, Checkpoint
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(50, 4))
@@ -149,6 +149,20 @@ def test_a_callback_can_stop_between_batches():
     assert (net.steps, history.epochs, history.stopped) == (6, 1, "enough")
     history = net.fit_batches(cut(X, Y), 5, 4, callbacks=[Diary(stop_at=8)])
     assert (net.steps, history.epochs) == (14, 2)
+
+
+def test_checkpoints_are_written_between_batches(tmp_path):
+    path = tmp_path / "fit.safetensors"
+    net = network()
+    net.fit_batches(cut(X, Y), 3, callbacks=[Checkpoint(path), Diary(stop_at=10)])
+    kept, want = fastbp.load(path), network()
+    want.fit_batches(cut(X, Y), 2)
+    assert_same(contents(kept), contents(want))
+    with raises(ValueError, "X and y must be None (as in the fit that is resumed)"):
+        kept.fit(X, Y, epochs=3, resume=True)
+    kept.fit_batches(cut(X, Y))
+    with raises(ValueError, "resume=True needs a network that was loaded"):
+        kept.fit(X, Y, epochs=3, resume=True)
 
 
 def test_what_makes_batches_can_use_the_network():

@@ -7,6 +7,7 @@ import runpy
 import struct
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,19 @@ def test_xor(tmp_path):
     assert len(answers) == 4
     for left, right, answer in answers:
         assert round(float(answer)) == int(left) ^ int(right)
+
+
+def test_data_kinds(tmp_path):
+    output, _ = succeed([EXAMPLES / "data_kinds.py"], tmp_path)
+    errors = dict(re.findall(r"^(.+?) +mean squared error ([\d.]+)$", output, re.MULTILINE))
+    assert float(errors.pop("a stream")) < 0.05
+    kinds = {"NumPy", "a map", "batches"}
+    kinds |= {name for name in ("pandas", "polars", "pyarrow", "torch") if find_spec(name)}
+    assert errors.keys() == kinds
+    assert len(set(errors.values())) == 1
+    assert float(errors["NumPy"]) < 0.01
+    assert number(r"bytes +accuracy ([\d.]+)", output) > 0.8
+    assert "told: X must have shape (rows, 3)" in output
 
 
 def test_readme_example(tmp_path):
