@@ -3,6 +3,9 @@
 `Network` is the place to begin.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from fastbp import activations, callbacks, initializers, losses, optimizers
 from fastbp.activations import Activation
 from fastbp.history import History
@@ -30,5 +33,16 @@ __all__ = [
     "load",
     "losses",
     "optimizers",
+    "schedules",
     "show_config",
 ]
+
+if TYPE_CHECKING:
+    from fastbp import schedules
+
+
+def __getattr__(name: str) -> Any:
+    """Modules that a plain fit does not need are loaded when they are first asked for."""
+    if name == "schedules":
+        return importlib.import_module(f"fastbp.{name}")
+    raise AttributeError(f"module 'fastbp' has no attribute {name!r}")

@@ -7,6 +7,7 @@ import numpy as np
 
 from fastbp.callbacks import Callback
 from fastbp.engine import Engine
+from fastbp.evaluation import Evaluation
 from fastbp.fit_state import data_sample
 from fastbp.fitting import Fit
 from fastbp.rows import Rows
@@ -93,7 +94,7 @@ class BatchFit(Fit):
         batches: Batches,
         read: Callable[[Any], tuple[Rows, float]],
         epochs: int,
-        validation: Rows | None,
+        validation: Evaluation | None,
         callbacks: tuple[Callback, ...],
     ) -> None:
         super().__init__(network, engine, None, epochs, 0, None, validation, callbacks)
@@ -106,7 +107,7 @@ class BatchFit(Fit):
         return {
             "batches": "as fit_batches takes them",
             "steps_per_epoch": self._batches.limit,
-            "validation_data": None if validation is None else data_sample(validation),
+            "validation_data": None if validation is None else data_sample(validation.rows),
         }
 
     def _some_epochs(self) -> None:
@@ -150,7 +151,8 @@ class BatchFit(Fit):
         """Make one step; returns the loss before it."""
         count = len(rows.features)
         order = np.arange(count, dtype=np.int64)[None]
-        result = self._engine.train(rows, order, count)
+        rates = None if self._rates is None else self._rates.ahead(self.step, 1)
+        result = self._engine.train(rows, order, count, rates)
         if result.failure is not None:
             raise FloatingPointError(
                 f"the loss is not finite in batch {done + 1} of epoch {self.epoch + 1}; the "

@@ -10,6 +10,7 @@ from fastbp.validation import path_text, positive_int, real, shown
 
 if TYPE_CHECKING:
     from fastbp.fitting import Fit
+    from fastbp.rates import Rates
 
 
 class Callback:
@@ -170,7 +171,7 @@ def overriding(callbacks: tuple[Callback, ...], name: str) -> tuple[Callback, ..
     return tuple(one for one in callbacks if getattr(type(one), name) is not method)
 
 
-def states(callbacks: tuple[Callback, ...]) -> list[tuple[str, dict[str, Any]]]:
+def states(callbacks: "tuple[Callback | Rates, ...]") -> list[tuple[str, dict[str, Any]]]:
     """Class name and state of those that have a state."""
     pairs = [(type(one).__name__, one.state()) for one in callbacks]
     return [(name, state) for name, state in pairs if state]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp import plans
+from fastbp.coefficients import Coefficients
 from fastbp.configuration import Configuration
 from fastbp.kernels import step, team
 from fastbp.kernels.jit import Kernel, address
@@ -19,7 +20,6 @@ from fastbp.memory import Memory
 from fastbp.records import Kind, Plan, Program
 from fastbp.rows import Rows, batch_totals
 from fastbp.scaling import Scaling, fixed
-from fastbp.schedule import Schedule
 
 FLOPS_A_THREAD = 600_000  # of one step: less does not pay for another thread at the barriers
 SLOWEST = 1e10  # operations a second that even a slow machine does, to bound a call's duration
@@ -61,7 +61,7 @@ class Engine:
         self._parts, self.layout, self.threads = parts, parts.layout, threads
         self._memory = Memory(parts)
         self.state = self._memory.state
-        self._schedule = Schedule(parts.optimizer)
+        self._coefficients = Coefficients(parts.optimizer)
         self.scaling = fixed(parts.scaling, parts.layout.widths[0])
 
     @property
@@ -94,6 +94,7 @@ class Engine:
         data: Rows,
         order: NDArray[np.int64],
         batch: int,
+        rates: NDArray[np.float64] | None = None,
         after_step: Callable[[float], bool] | None = None,
     ) -> TrainingResult:
         """Train for one or more epochs.
@@ -106,6 +107,8 @@ class Engine:
             The rows of `data` that each epoch visits, in order.
         batch : int
             Rows of a batch; the last one of an epoch may be shorter.
+        rates : (steps,) float64, optional
+            The learning rate of each step; None for the optimizer's own.
         after_step : callable, optional
             Called with the loss of each step, which then takes a call of the kernels of its own;
             training ends where it returns False.
@@ -119,13 +122,17 @@ class Engine:
         if after_step is not None:
             most = batch
         elif rows <= most:
-            return self._train(data, order, batch, keep=rows > batch)
+            return self._train(data, order, batch, rates, keep=rows > batch)
         losses: list[float] = []
+        done = 0  # steps, of all epochs
         for epoch in order:
             before, total, mass = self.step, 0.0, 0.0
             for start in range(0, rows, most):
                 part = np.ascontiguousarray(epoch[None, start : start + most])
-                result = self._train(data, part, batch, keep=start == 0)
+                steps = -(-part.size // batch)
+                of_part = None if rates is None else rates[done : done + steps]
+                result = self._train(data, part, batch, of_part, keep=start == 0)
+                done += steps
                 if result.failure is not None:
                     if start or result.failure[1]:  # else nothing was changed
                         self.state[:] = self._memory.snapshot  # of the epoch's beginning
@@ -150,7 +157,12 @@ class Engine:
         return float("nan") if program.failed_epoch >= 0 else float(loss[0])
 
     def _train(
-        self, data: Rows, order: NDArray[np.int64], batch: int, keep: bool
+        self,
+        data: Rows,
+        order: NDArray[np.int64],
+        batch: int,
+        rates: NDArray[np.float64] | None,
+        keep: bool,
     ) -> TrainingResult:
         """One call of the kernel; `keep`: take a snapshot in each epoch's first update."""
         epochs, rows = order.shape
@@ -160,7 +172,7 @@ class Engine:
         snapshot = address(memory.snapshot) if keep else 0
         totals = None if data.totals is None else batch_totals(data.totals, order, batch)
         program = self._steps(
-            data, address(order), epochs, rows, batch, address(losses), snapshot, totals
+            data, address(order), epochs, rows, batch, address(losses), snapshot, totals, rates
         )
         failed, failed_step = program.failed_epoch, program.failed_step
         if failed < 0:
@@ -180,6 +192,7 @@ class Engine:
         losses: int,
         snapshot: int,
         totals: NDArray[np.float64] | None,
+        rates: NDArray[np.float64] | None = None,
     ) -> Program:
         """Call the kernel of training; `order`, `losses` and `snapshot` are addresses."""
         steps = epochs * -(-rows // batch)
@@ -187,7 +200,7 @@ class Engine:
         members = self._members(batch, work)
         plan = self._plan(self._kind(True, data.features, data), batch, members)
         program = plan.program
-        program.coefficients, coefficients = self._schedule.steps(self.step, steps)
+        program.coefficients, coefficients = self._coefficients.steps(self.step, steps, rates)
         program.coefficient_count = coefficients.shape[1]
         program.features, program.targets = address(data.features), address(data.targets)
         if data.weights is not None and totals is not None:

@@ -5,16 +5,44 @@ from numpy.typing import NDArray
 
 from fastbp.engine import Engine
 from fastbp.losses import Loss
-from fastbp.rows import Rows, accuracy
+from fastbp.rows import Rows, accuracy, has_classes
 
 
-def evaluate(engine: Engine, rows: Rows, loss: Loss) -> dict[str, float]:
-    """What `Network.evaluate` returns."""
-    outputs, losses = engine.evaluate(rows)
-    with np.errstate(all="ignore"):
-        found = {"loss": mean_loss(rows, losses)}
-        correct = accuracy(rows, outputs, loss)
-    return found if correct is None else {**found, "accuracy": correct}
+class Evaluation:
+    """Rows on which a network is measured, once or again and again.
+
+    Parameters
+    ----------
+    engine : Engine
+        The network's.
+    loss : Loss
+        Likewise.
+    rows : Rows
+        What it is measured on.
+    prefix : str
+        Of the names of the quantities.
+
+    Attributes
+    ----------
+    rows : Rows
+        As they were passed.
+    names : tuple of str
+        Of the quantities that `measure` returns, in their order.
+    """
+
+    def __init__(self, engine: Engine, loss: Loss, rows: Rows, prefix: str = "") -> None:
+        self._engine, self.rows = engine, rows
+        self._classes = has_classes(rows, loss)
+        self.names = tuple(f"{prefix}{name}" for name in ("loss", "accuracy")[: 1 + self._classes])
+
+    def measure(self) -> dict[str, float]:
+        """The quantities as the network is now."""
+        outputs, losses = self._engine.evaluate(self.rows)
+        with np.errstate(all="ignore"):
+            values = [mean_loss(self.rows, losses)]
+            if self._classes:
+                values.append(accuracy(self.rows, outputs))
+        return dict(zip(self.names, values, strict=True))
 
 
 def mean_loss(rows: Rows, losses: NDArray[np.float64]) -> float:

@@ -1,6 +1,7 @@
 """Fit: one call of `Network.fit`, the loop over its epochs and what happens between them."""
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -9,14 +10,16 @@ import numpy as np
 from fastbp import model_files
 from fastbp.callbacks import Callback, in_order, overriding, states
 from fastbp.engine import Engine
-from fastbp.evaluation import evaluate
+from fastbp.evaluation import Evaluation
 from fastbp.fit_state import FitState, data_sample
-from fastbp.history import History
+from fastbp.history import RATE, History
 from fastbp.progress import Bar, wanted
 from fastbp.rows import Rows, row_orders
 
 if TYPE_CHECKING:
     from fastbp.network import Network
+    from fastbp.rates import Rates
+    from fastbp.schedules import Schedule
 
 ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
 FLOPS_A_CALL = 30_000_000_000  # of several epochs: progress stays visible
@@ -37,8 +40,8 @@ class Fit:
         How many epochs, and rows a step, of which there are at most as many as rows.
     rng : numpy.random.Generator or None
         What shuffles the rows; None leaves them in their order.
-    validation : Rows or None
-        What is evaluated after each epoch.
+    validation : Evaluation or None
+        What is measured after each epoch.
     callbacks : tuple of Callback
         What is called in between.
 
@@ -56,6 +59,8 @@ class Fit:
         Rows a step, the last one of an epoch excepted.
     loss : float
         Mean loss of the last epoch; after a step, the loss of this step. NaN before the first.
+    learning_rate : float
+        Of the last step, or before the first the optimizer's.
     failure : BaseException or None
         In `on_fit_end`, the exception that ended the fit.
     """
@@ -68,12 +73,13 @@ class Fit:
         epochs: int,
         batch: int,
         rng: np.random.Generator | None,
-        validation: Rows | None = None,
+        validation: Evaluation | None = None,
         callbacks: tuple[Callback, ...] = (),
     ) -> None:
         self.network, self._engine, self._rows = network, engine, rows
         self.epochs, self.batch_size, self._rng = epochs, batch, rng
         self._validation, self._callbacks = validation, in_order(callbacks)
+        self.learning_rate = network.optimizer.lr
         self.history = History()
         self.epoch = self.step = 0
         self.steps_an_epoch = 0 if rows is None else -(-len(rows.features) // batch)
@@ -82,6 +88,31 @@ class Fit:
         self._arguments: dict[str, Any] | None = None  # of the state, made when first needed
         self._after_epochs: tuple[Callback, ...] = ()
         self._after_steps: tuple[Callback, ...] = ()
+        self._rates: Rates | None = None
+
+    def follow(self, schedule: "Schedule | Callable[[int], float]") -> None:
+        """Let the learning rate follow a schedule; for callbacks, in `on_fit_begin`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            It is no schedule, or there is one already.
+        """
+        from fastbp.rates import Rates  # most fits have no schedule
+        from fastbp.schedules import checked_schedule
+
+        schedule = checked_schedule(schedule)
+        if self._rates is not None:
+            raise ValueError(
+                f"schedule is {self._rates.schedule} already; a fit cannot follow {schedule} too"
+            )
+        if not self.steps_an_epoch:
+            raise ValueError(
+                "a schedule needs to know how many steps an epoch has: give steps_per_epoch, or "
+                "batches with a length"
+            )
+        steps = self.epochs * self.steps_an_epoch
+        self._rates = Rates(schedule, self.network.optimizer.lr, steps, self.steps_an_epoch)
 
     def stop(self, reason: str) -> None:
         """End the fit after this step or epoch; `History.stopped` keeps the first reason given.
@@ -95,7 +126,7 @@ class Fit:
         """What an exact resume after a whole epoch needs besides the network and its generator."""
         if self._arguments is None:
             self._arguments = self._told()
-        return FitState(self.history.copy(), self._arguments, states(self._callbacks))
+        return FitState(self.history.copy(), self._arguments, states(self._stateful))
 
     def restore(self, state: FitState) -> None:
         """Go on where `state` was taken; to be called before `run`.
@@ -108,16 +139,16 @@ class Fit:
         self._arguments = self._told()
         state.expect(self._arguments, self.epochs)
         want = [name for name, _ in state.callbacks]
-        have = [name for name, _ in states(self._callbacks)]
+        have = [name for name, _ in states(self._stateful)]
         if have != want:
             raise ValueError(
                 f"callbacks that have a state must be those of the fit that is resumed, {want}; "
                 f"got {have}"
             )
-        stateful = [callback for callback in self._callbacks if callback.state()]
-        for callback, (name, kept) in zip(stateful, state.callbacks, strict=True):
+        stateful = [one for one in self._stateful if one.state()]
+        for one, (name, kept) in zip(stateful, state.callbacks, strict=True):
             try:
-                callback.restore(kept)
+                one.restore(kept)
             except (TypeError, ValueError, LookupError, AttributeError) as error:
                 raise ValueError(
                     f"the state of {name} in the file is not usable: {error}"
@@ -127,6 +158,7 @@ class Fit:
         self.step = self.epoch * self.steps_an_epoch
         if self.epoch:
             self.loss = self.history["loss"][-1]
+            self.learning_rate = self.history.get(RATE, [self.learning_rate])[-1]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network as `Network.save` does, and the state of this fit, to be resumed.
@@ -148,8 +180,14 @@ class Fit:
             "X and y": data_sample(self._rows),
             "batch_size": self.batch_size,
             "shuffle": self._rng is not None,
-            "validation_data": None if validation is None else data_sample(validation),
+            "validation_data": None if validation is None else data_sample(validation.rows),
+            "schedule": None if self._rates is None else repr(self._rates.schedule),
         }
+
+    @property
+    def _stateful(self) -> "tuple[Callback | Rates, ...]":
+        """What may have a state to be resumed."""
+        return self._callbacks if self._rates is None else (*self._callbacks, self._rates)
 
     def run(self, progress: bool | None) -> History:
         """Train; returns what was recorded."""
@@ -187,7 +225,25 @@ class Fit:
                 self.failure = error
                 raise
 
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """The names of what is recorded of each epoch."""
+        measured = () if self._validation is None else self._validation.names
+        return "loss", *measured, *(() if self._rates is None else (RATE,))
+
+    def expect(self, monitor: str, who: str) -> None:
+        """Raise ValueError unless the quantity that `who` watches will be recorded."""
+        if monitor not in self.quantities:
+            missing = monitor.startswith("val_") and self._validation is None
+            raise ValueError(
+                f"{who} watches {monitor!r}, which this fit does not record; it records "
+                f"{', '.join(map(repr, self.quantities))}"
+                f"{'; validation_data is missing' if missing else ''}"
+            )
+
     def _all_epochs(self, bar: Bar | None) -> None:
+        if self._rates is not None and self._rates.schedule.monitor is not None:
+            self.expect(self._rates.schedule.monitor, type(self._rates.schedule).__name__)
         while self.epoch < self.epochs and self.history.stopped is None:
             self._some_epochs()
             if bar is not None:
@@ -199,13 +255,17 @@ class Fit:
         assert rows is not None
         count = len(rows.features)
         together = 1
-        if self._validation is None and not self._after_epochs and not self._after_steps:
+        plain = self._validation is None and not self._after_epochs and not self._after_steps
+        if plain and (self._rates is None or self._rates.schedule.monitor is None):
             flops = count * self._engine.layout.row_flops
             together = max(1, min(ORDER_A_CALL // count, FLOPS_A_CALL // flops))
         together = min(together, self.epochs - self.epoch)
         order = row_orders(count, together, self._rng)
         after_step = self._after_step if self._after_steps else None
-        result = self._engine.train(rows, order, batch, after_step)
+        rates = None
+        if self._rates is not None:
+            rates = self._rates.ahead(self.step, together * self.steps_an_epoch)
+        result = self._engine.train(rows, order, batch, rates, after_step)
         for loss in result.losses.tolist():
             if not self._after_steps:
                 self.step += self.steps_an_epoch
@@ -223,11 +283,13 @@ class Fit:
         """Take down an epoch that is complete."""
         quantities = {"loss": loss}
         if self._validation is not None:
-            found = evaluate(self._engine, self._validation, self.network.loss)
-            quantities |= {f"val_{name}": value for name, value in found.items()}
-        self.history.append(quantities)
+            quantities |= self._validation.measure()
         self.epoch += 1
         self.loss = loss
+        if self._rates is not None:
+            quantities[RATE] = self.learning_rate = self._rates.at(self.step - 1)
+            self._rates.after_epoch(quantities)
+        self.history.append(quantities)
         if self._after_epochs:
             with self.network._between_steps():
                 for callback in self._after_epochs:
@@ -237,6 +299,8 @@ class Fit:
         """Whether to go on after this step."""
         self.step += 1
         self.loss = loss
+        if self._rates is not None:
+            self.learning_rate = self._rates.at(self.step - 1)
         with self.network._between_steps():
             for callback in self._after_steps:
                 callback.on_step_end(self)

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -18,7 +18,7 @@ from fastbp.batches import Batches, BatchFit, parts_of
 from fastbp.callbacks import Callback, checked_callbacks
 from fastbp.configuration import SCALING_ARRAYS, Configuration
 from fastbp.engine import Engine
-from fastbp.evaluation import evaluate
+from fastbp.evaluation import Evaluation
 from fastbp.fit_state import FitState
 from fastbp.fitting import Fit
 from fastbp.history import History
@@ -29,6 +29,9 @@ from fastbp.rows import Rows, with_targets
 from fastbp.scaling import STANDARD, Scaling, standard
 from fastbp.summary import bytes_text, summary
 from fastbp.validation import flag, generator, positive_int, shown
+
+if TYPE_CHECKING:
+    from fastbp.schedules import Schedule
 
 
 class Gradients(NamedTuple):
@@ -250,6 +253,7 @@ class Network:
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
         mask_nan: bool = False,
+        schedule: "Schedule | Callable[[int], float] | None" = None,
         callbacks: Sequence[Callback] = (),
         resume: bool = False,
         progress: bool | None = None,
@@ -287,6 +291,9 @@ class Network:
             Let NaN in `y` (of the validation data too) count for nothing: the mean is over the
             targets that are there, by the weights of their rows. A label that is NaN, or a row of
             class probabilities with one, leaves out the row.
+        schedule : Schedule or callable, optional
+            What the optimizer's `lr` is multiplied by in each step; see `fastbp.schedules`. A
+            function takes the number of the step, from 0, and returns the factor.
         callbacks : sequence of Callback
             What to call between epochs or steps; see `fastbp.callbacks`.
         resume : bool
@@ -300,8 +307,9 @@ class Network:
         Returns
         -------
         History
-            "loss" (mean over the epoch's batches, each before its update), and with
-            `validation_data` "val_loss", and "val_accuracy" where there are classes.
+            "loss" (mean over the epoch's batches, each before its update), with
+            `validation_data` "val_loss", and "val_accuracy" where there are classes; with a
+            `schedule` "learning_rate", of the epoch's last step.
 
         Raises
         ------
@@ -326,6 +334,8 @@ class Network:
             called = checked_callbacks(callbacks)
             rng = self._rng if shuffle else None
             fit = Fit(self, self._engine, rows, epochs, batch, rng, validation, called)
+            if schedule is not None:
+                fit.follow(schedule)
             if flag(resume, "resume"):
                 if self._pending is None:
                     raise ValueError(
@@ -377,6 +387,7 @@ class Network:
         steps_per_epoch: int | None = None,
         *,
         validation_data: tuple[ArrayLike, ...] | None = None,
+        schedule: "Schedule | Callable[[int], float] | None" = None,
         callbacks: Sequence[Callback] = (),
         progress: bool | None = None,
     ) -> History:
@@ -394,8 +405,8 @@ class Network:
         steps_per_epoch : int, optional
             Batches of an epoch: of an iterator, each epoch takes the next so many; of anything
             else, the first. None for all that there are.
-        validation_data, callbacks, progress
-            As in `fit`.
+        validation_data, schedule, callbacks, progress
+            As in `fit`. A schedule needs batches with a length, or `steps_per_epoch`.
 
         Returns
         -------
@@ -426,6 +437,8 @@ class Network:
                 flag(progress, "progress")
             called = checked_callbacks(callbacks)
             fit = BatchFit(self, self._engine, source, self._read_batch, epochs, validation, called)
+            if schedule is not None:
+                fit.follow(schedule)
             self._interrupted = None
             return fit.run(progress)
 
@@ -491,7 +504,7 @@ class Network:
         """
         with self._turn:
             rows = self._rows(X, y, "", sample_weight, class_weight, mask_nan)
-            return evaluate(self._engine, rows, self.loss)
+            return Evaluation(self._engine, self.loss, rows).measure()
 
     def train_step(
         self,
@@ -685,7 +698,7 @@ class Network:
         self._engine.scaling = scaling = standard(features, "X")
         return scaling
 
-    def _validation(self, given: tuple[ArrayLike, ...] | None, mask_nan: bool) -> Rows | None:
+    def _validation(self, given: tuple[ArrayLike, ...] | None, mask_nan: bool) -> Evaluation | None:
         if given is None:
             return None
         if not isinstance(given, tuple | list) or len(given) not in (2, 3):
@@ -694,7 +707,8 @@ class Network:
             )
         X, y, *weight = given
         sample_weight = weight[0] if weight else None
-        return self._rows(X, y, "validation_data ", sample_weight, None, mask_nan)
+        rows = self._rows(X, y, "validation_data ", sample_weight, None, mask_nan)
+        return Evaluation(self._engine, self.loss, rows, "val_")
 
     def summary(self) -> str:
         """A table of the layers, to be printed: shapes, activations, parameters, memory, work.

@@ -56,13 +56,15 @@ class Optimizer:
         """The compiled update."""
         raise TypeError("Optimizer is not an optimizer by itself; use one of its subclasses")
 
-    def coefficients(self, steps: Floats) -> Floats:
+    def coefficients(self, steps: Floats, rates: float | Floats) -> Floats:
         """What the panel needs at each step.
 
         Parameters
         ----------
         steps : (k,) float64
             Step numbers, counted from 1.
+        rates : float or (k,) float64
+            Their learning rates: `lr`, times what a schedule makes of it.
 
         Returns
         -------
@@ -70,6 +72,18 @@ class Optimizer:
             One row a step, in the order that the panel names.
         """
         raise TypeError("Optimizer is not an optimizer by itself; use one of its subclasses")
+
+
+def _decays(optimizer: "SGD | Nadam", rates: float | Floats) -> tuple[float | Floats, float]:
+    """What parameters shrink to before the update, and the L2 penalty's part of the gradient."""
+    if optimizer.decoupled:
+        return 1 - rates * optimizer.weight_decay, 0.0
+    return 1.0, optimizer.weight_decay
+
+
+def _expect_decay(optimizer: "SGD | Nadam") -> None:
+    if optimizer.decoupled and optimizer.weight_decay == 0:
+        raise ValueError("decoupled=True needs a weight_decay above 0, got weight_decay=0.0")
 
 
 def _columns(steps: Floats, *values: float | Floats) -> Floats:
@@ -94,18 +108,23 @@ class SGD(Optimizer):
         Step by ``g + momentum * v`` instead (Sutskever et al. 2013); needs momentum.
     weight_decay : float
         Adds ``weight_decay * p`` to the gradient (L2 penalty).
+    decoupled : bool
+        Instead, ``p *= 1 - lr * weight_decay`` before the update, past the velocity (SGDW,
+        Loshchilov & Hutter 2019, with the rate in the decay as in `AdamW`); needs a weight decay.
     """
 
     lr: float = 1e-2
     momentum: float = 0.0
     nesterov: bool = False
     weight_decay: float = 0.0
+    decoupled: bool = False
     name = "sgd"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=True needs a momentum above 0, got momentum=0.0")
+        _expect_decay(self)
 
     @property
     def slots(self) -> int:
@@ -116,10 +135,11 @@ class SGD(Optimizer):
         chosen: Kernel = updates.nesterov if self.nesterov else updates.momentum
         return chosen if self.momentum > 0 else updates.sgd
 
-    def coefficients(self, steps: Floats) -> Floats:
-        if self.momentum == 0:
-            return _columns(steps, self.lr, self.weight_decay)
-        return _columns(steps, self.lr, self.weight_decay, self.momentum)
+    def coefficients(self, steps: Floats, rates: float | Floats) -> Floats:
+        if self.momentum == 0:  # where there is no velocity, both kinds of decay are one
+            return _columns(steps, rates, self.weight_decay)
+        shrink, decay = _decays(self, rates)
+        return _columns(steps, rates, decay, self.momentum, shrink)
 
 
 @dataclass(frozen=True)
@@ -158,8 +178,8 @@ class Adam(Optimizer):
         chosen: Kernel = updates.amsgrad if self.amsgrad else updates.adam
         return chosen
 
-    def coefficients(self, steps: Floats) -> Floats:
-        decoupled = self.lr * self.weight_decay if self._decoupled else 0.0
+    def coefficients(self, steps: Floats, rates: float | Floats) -> Floats:
+        decoupled = rates * self.weight_decay if self._decoupled else 0.0
         return _columns(
             steps,
             1 - decoupled,
@@ -167,7 +187,7 @@ class Adam(Optimizer):
             1 - self.beta1,
             self.beta2,
             1 - self.beta2,
-            self.lr / (1 - self.beta1**steps),
+            rates / (1 - self.beta1**steps),
             1 / np.sqrt(1 - self.beta2**steps),
             self.eps,
         )
@@ -202,6 +222,8 @@ class RMSprop(Optimizer):
         In [0, 1). Above 0 the scaled gradients gather in a velocity.
     centered : bool
         Divide by the deviation instead, by taking off the square of the mean (Graves 2013).
+    weight_decay : float
+        Adds ``weight_decay * p`` to the gradient (L2 penalty).
     """
 
     lr: float = 1e-3
@@ -209,6 +231,7 @@ class RMSprop(Optimizer):
     eps: float = 1e-8
     momentum: float = 0.0
     centered: bool = False
+    weight_decay: float = 0.0
     name = "rmsprop"
 
     @property
@@ -220,8 +243,10 @@ class RMSprop(Optimizer):
         chosen: Kernel = updates.rmsprop[self.centered, self.momentum > 0]
         return chosen
 
-    def coefficients(self, steps: Floats) -> Floats:
-        return _columns(steps, self.lr, self.rho, 1 - self.rho, self.eps, self.momentum)
+    def coefficients(self, steps: Floats, rates: float | Floats) -> Floats:
+        return _columns(
+            steps, rates, self.rho, 1 - self.rho, self.eps, self.momentum, self.weight_decay
+        )
 
 
 @dataclass(frozen=True)
@@ -234,10 +259,13 @@ class Adagrad(Optimizer):
         The learning rate.
     eps : float
         Added to the root of the sum of squares.
+    weight_decay : float
+        Adds ``weight_decay * p`` to the gradient (L2 penalty).
     """
 
     lr: float = 1e-2
     eps: float = 1e-10
+    weight_decay: float = 0.0
     name = "adagrad"
 
     @property
@@ -248,8 +276,8 @@ class Adagrad(Optimizer):
     def panel(self) -> Kernel:
         return updates.adagrad
 
-    def coefficients(self, steps: Floats) -> Floats:
-        return _columns(steps, self.lr, self.eps)
+    def coefficients(self, steps: Floats, rates: float | Floats) -> Floats:
+        return _columns(steps, rates, self.eps, self.weight_decay)
 
 
 @dataclass(frozen=True)
@@ -266,6 +294,11 @@ class Nadam(Optimizer):
         Added to the root of the mean square, after the correction of its bias.
     momentum_decay : float
         How fast the momentum's schedule ``beta1 * (1 - 0.96**(t * momentum_decay) / 2)`` rises.
+    weight_decay : float
+        Adds ``weight_decay * p`` to the gradient (L2 penalty).
+    decoupled : bool
+        Instead, ``p *= 1 - lr * weight_decay`` before the update, as in `AdamW`; needs a weight
+        decay. PyTorch calls it ``decoupled_weight_decay``.
     """
 
     lr: float = 2e-3
@@ -273,7 +306,13 @@ class Nadam(Optimizer):
     beta2: float = 0.999
     eps: float = 1e-8
     momentum_decay: float = 4e-3
+    weight_decay: float = 0.0
+    decoupled: bool = False
     name = "nadam"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _expect_decay(self)
 
     @property
     def slots(self) -> int:
@@ -286,22 +325,25 @@ class Nadam(Optimizer):
     def _momentum(self, steps: Floats) -> Floats:
         return np.asarray(self.beta1 * (1 - 0.5 * 0.96 ** (steps * self.momentum_decay)))
 
-    def coefficients(self, steps: Floats) -> Floats:
+    def coefficients(self, steps: Floats, rates: float | Floats) -> Floats:
         if len(steps) == 0:
-            return _columns(steps, *[0.0] * 7)
+            return _columns(steps, *[0.0] * 9)
         # The product of all momenta so far: over the steps before this call, then one by one.
         # It is at most beta1**t, so that late steps need not go back to the first.
         vanished = steps[0] * math.log(self.beta1) < -50 if self.beta1 > 0 else steps[0] > 1
         before = 0.0 if vanished else np.prod(self._momentum(np.arange(1.0, steps[0])))
         now, following = self._momentum(steps), self._momentum(steps + 1)
         product = before * np.cumprod(now)
+        shrink, decay = _decays(self, rates)
         return _columns(
             steps,
+            shrink,
+            decay,
             1 - self.beta1,
             self.beta2,
             1 - self.beta2,
-            self.lr * (1 - now) / (1 - product),
-            self.lr * following / (1 - product * following),
+            rates * (1 - now) / (1 - product),
+            rates * following / (1 - product * following),
             1 / np.sqrt(1 - self.beta2**steps),
             self.eps,
         )

@@ -79,24 +79,24 @@ def batch_totals(
     return np.add.reduceat(totals[order], starts, axis=1).reshape(-1)
 
 
-def accuracy(rows: Rows, outputs: NDArray[Any], loss: Loss) -> float | None:
-    """The share of right classes by weight, or None where the targets are no classes."""
+def has_classes(rows: Rows, loss: Loss) -> bool:
+    """Whether the targets are classes: labels, or zeros and ones for the binary cross-entropy.
+
+    Targets that are NaN do not matter.
+    """
+    if loss.targets != "fractions":
+        return rows.labels
     targets = rows.targets
-    if rows.labels:
-        right = outputs.argmax(axis=1) == targets
-    elif loss.targets == "fractions" and _of_classes(rows):
-        right = (outputs > 0.5) == (targets == 1)
-    else:
-        return None
+    return bool(np.isin(targets[~np.isnan(targets)] if rows.masked else targets, (0, 1)).all())
+
+
+def accuracy(rows: Rows, outputs: NDArray[Any]) -> float:
+    """The share of right classes by weight, where the targets are classes."""
+    targets = rows.targets
+    right = outputs.argmax(axis=1) == targets if rows.labels else (outputs > 0.5) == (targets == 1)
     if rows.weights is None:
         return float(right.mean())
     weights = rows.weights.reshape(-1, *[1] * (right.ndim - 1)) * np.ones(right.shape)
     if rows.masked:
         weights[np.isnan(targets)] = 0
     return float((weights * right).sum() / weights.sum())
-
-
-def _of_classes(rows: Rows) -> bool:
-    """Whether all targets that are not NaN are 0 or 1."""
-    targets = rows.targets
-    return bool(np.isin(targets[~np.isnan(targets)] if rows.masked else targets, (0, 1)).all())

@@ -38,14 +38,24 @@ def positive_int(value: Any, name: str) -> int:
     ValueError
         `value` is below 1.
     """
+    return _integer(value, name, 1)
+
+
+def natural(value: Any, name: str) -> int:
+    """Return `value` as a Python int of at least 0; otherwise as `positive_int`."""
+    return _integer(value, name, 0)
+
+
+def _integer(value: Any, name: str, low: int) -> int:
+    accepted = f"{name} must be an integer of at least {low}"
     try:
         if isinstance(value, bool | np.bool_):
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be an integer of at least 1, got {shown(value)}") from None
-    if number < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {number}")
+        raise TypeError(f"{accepted}, got {shown(value)}") from None
+    if number < low:
+        raise ValueError(f"{accepted}, got {number}")
     return number
 
 

@@ -80,10 +80,20 @@ SOLVERS = [
     Case("rmsprop", {"lr": 3e-4, "rho": 0.7, "momentum": 0.9}),
     Case("rmsprop", {"lr": 5e-4, "eps": 1e-3, "centered": True}),
     Case("rmsprop", {"lr": 5e-4, "eps": 1e-3, "momentum": 0.5, "centered": True}),
+    Case("rmsprop", {"lr": 5e-4, "eps": 1e-3, "momentum": 0.5, "weight_decay": 0.1}),
     Case("adagrad"),
     Case("adagrad", {"lr": 0.1, "eps": 1e-3}),
+    Case("adagrad", {"lr": 0.1, "eps": 1e-3, "weight_decay": 0.1}),
     Case("nadam"),
     Case("nadam", {"lr": 0.01, "beta1": 0.8, "beta2": 0.95, "eps": 1e-4, "momentum_decay": 0.1}),
+    Case("nadam", {"lr": 0.01, "weight_decay": 0.1}),
+    Case("nadam", {"lr": 0.01, "weight_decay": 0.1, "decoupled": True}),
+    Case("sgd", {"lr": 0.05, "weight_decay": 0.1, "decoupled": True}),
+    Case("sgd", {"lr": 0.02, "momentum": 0.9, "weight_decay": 0.1, "decoupled": True}),
+    Case(
+        "sgd",
+        {"lr": 0.02, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1, "decoupled": True},
+    ),
 ]
 
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=str)

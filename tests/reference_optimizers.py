@@ -23,13 +23,18 @@ def initial_state(name, w):
     return {slot: np.zeros_like(w) for slot in SLOTS[name]}
 
 
-def sgd(w, g, state, t, lr=1e-2, momentum=0.0, nesterov=False, weight_decay=0.0):
+def decayed(w, g, lr, weight_decay, decoupled):
+    """Weights and gradient after either kind of decay (Loshchilov and Hutter, arXiv:1711.05101)."""
+    return (w * (1 - lr * weight_decay), g) if decoupled else (w, g + weight_decay * w)
+
+
+def sgd(w, g, state, t, lr=1e-2, momentum=0.0, nesterov=False, weight_decay=0.0, decoupled=False):
     """Gradient descent with heavy-ball or Nesterov momentum.
 
     Sutskever et al., ICML (2013), in the form of torch.optim.SGD: the rate multiplies the
     velocity, no dampening.
     """
-    g = g + weight_decay * w
+    w, g = decayed(w, g, lr, weight_decay, decoupled)
     state["velocity"] = momentum * state["velocity"] + g
     return w - lr * (g + momentum * state["velocity"] if nesterov else state["velocity"])
 
@@ -56,12 +61,15 @@ def adamw(w, g, state, t, lr=1e-3, weight_decay=1e-2, **options):
     return adam(w * (1 - lr * weight_decay), g, state, t, lr=lr, **options)
 
 
-def rmsprop(w, g, state, t, lr=1e-3, rho=0.9, eps=1e-8, momentum=0.0, centered=False):
+def rmsprop(
+    w, g, state, t, lr=1e-3, rho=0.9, eps=1e-8, momentum=0.0, centered=False, weight_decay=0.0
+):
     """Tieleman and Hinton, Coursera lecture 6.5 (2012); centered: Graves, arXiv:1308.0850, eq. 40.
 
     torch.optim.RMSprop (rho is its alpha): eps outside the root, the rate multiplies the velocity.
     Rounding can leave a variance a little below zero, which counts as zero.
     """
+    g = g + weight_decay * w
     state["square"] = rho * state["square"] + (1 - rho) * g * g
     state["mean"] = rho * state["mean"] + (1 - rho) * g
     variance = state["square"] - state["mean"] ** 2 if centered else state["square"]
@@ -69,8 +77,9 @@ def rmsprop(w, g, state, t, lr=1e-3, rho=0.9, eps=1e-8, momentum=0.0, centered=F
     return w - lr * state["velocity"]
 
 
-def adagrad(w, g, state, t, lr=1e-2, eps=1e-10):
+def adagrad(w, g, state, t, lr=1e-2, eps=1e-10, weight_decay=0.0):
     """Duchi, Hazan and Singer, JMLR 12 (2011)."""
+    g = g + weight_decay * w
     state["total"] = state["total"] + g * g
     return w - lr * g / (np.sqrt(state["total"]) + eps)
 
@@ -80,11 +89,15 @@ def nadam_mu(t, beta1, momentum_decay):
     return beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
 
 
-def nadam(w, g, state, t, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, momentum_decay=4e-3):
+def nadam(
+    w, g, state, t, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, momentum_decay=4e-3,
+    weight_decay=0.0, decoupled=False,
+):  # fmt: skip
     """Dozat, "Incorporating Nesterov momentum into Adam", ICLR workshop (2016); torch.optim.NAdam.
 
     mu_t enters the bias corrections only; the running mean m decays with beta1.
     """
+    w, g = decayed(w, g, lr, weight_decay, decoupled)
     mu, mu_next = (nadam_mu(step, beta1, momentum_decay) for step in (t, t + 1))
     product = math.prod(nadam_mu(step, beta1, momentum_decay) for step in range(1, t + 1))
     state["m"] = beta1 * state["m"] + (1 - beta1) * g

@@ -22,14 +22,17 @@ def fields(kind):
 
 def test_defaults():
     assert {name: fields(kind) for name, kind in OPTIMIZERS.items()} == {
-        "sgd": {"lr": 1e-2, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0},
+        "sgd": {"lr": 1e-2, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0,
+                "decoupled": False},
         "adam": {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0,
                  "amsgrad": False},
         "adamw": {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 1e-2,
                   "amsgrad": False},
-        "rmsprop": {"lr": 1e-3, "rho": 0.9, "eps": 1e-8, "momentum": 0.0, "centered": False},
-        "adagrad": {"lr": 1e-2, "eps": 1e-10},
-        "nadam": {"lr": 2e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "momentum_decay": 4e-3},
+        "rmsprop": {"lr": 1e-3, "rho": 0.9, "eps": 1e-8, "momentum": 0.0, "centered": False,
+                    "weight_decay": 0.0},
+        "adagrad": {"lr": 1e-2, "eps": 1e-10, "weight_decay": 0.0},
+        "nadam": {"lr": 2e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "momentum_decay": 4e-3,
+                  "weight_decay": 0.0, "decoupled": False},
     }  # fmt: skip
 
 
@@ -84,6 +87,13 @@ def test_nesterov_needs_momentum():
     assert fastbp.SGD(nesterov=True, momentum=0.9).nesterov
 
 
+@pytest.mark.parametrize("kind", [fastbp.SGD, fastbp.Nadam])
+def test_decoupled_decay_needs_a_weight_decay(kind):
+    with raises(ValueError, "decoupled=True needs a weight_decay above 0"):
+        kind(decoupled=True)
+    assert kind(decoupled=True, weight_decay=0.1).decoupled
+
+
 @EVERY
 def test_a_learning_rate_of_zero_moves_nothing(kind):
     net = fastbp.Network([3, 4, 2], optimizer=kind(lr=0), rng=0)
@@ -98,11 +108,11 @@ def test_a_learning_rate_of_zero_moves_nothing(kind):
 @EVERY
 def test_coefficients_of_steps_do_not_depend_on_where_a_call_begins(kind, split):
     steps = np.arange(1.0, 1001.0)
-    whole = kind().coefficients(steps)
-    parts = [kind().coefficients(part) for part in (steps[:split], steps[split:])]
+    whole = kind().coefficients(steps, 0.1)
+    parts = [kind().coefficients(part, 0.1) for part in (steps[:split], steps[split:])]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
 @EVERY
 def test_coefficients_of_very_late_steps_are_finite(kind):
-    assert np.isfinite(kind().coefficients(np.array([1e6, 1e9, 1e15]))).all()
+    assert np.isfinite(kind().coefficients(np.array([1e6, 1e9, 1e15]), 0.1)).all()

@@ -107,9 +107,27 @@ class Twin(torch.nn.Module):
         return losses
 
 
+class SGDW(torch.optim.SGD):
+    """SGD whose weights decay apart from the gradient, as those of torch.optim.AdamW do."""
+
+    def __init__(self, parameters, weight_decay, **options):
+        super().__init__(parameters, **options)
+        self.decay = weight_decay
+
+    def step(self):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.data.mul_(1 - group["lr"] * self.decay)
+        super().step()
+
+
 def torch_optimizer(case, parameters):
     """PyTorch's optimizer with the options of the case and fastbp's defaults for the others."""
     options = dict(case.options)
+    if options.pop("decoupled", False):
+        if case.name == "sgd":
+            return SGDW(parameters, **options)
+        options["decoupled_weight_decay"] = True
     if case.name in ("adam", "adamw", "nadam"):
         options["betas"] = options.pop("beta1", 0.9), options.pop("beta2", 0.999)
     if case.name == "rmsprop":  # PyTorch's defaults are 1e-2 and 0.99

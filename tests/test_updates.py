@@ -22,7 +22,7 @@ class Parameters:
 
     def __init__(self, optimizer, n, dtype, seed=0):
         self.n, self.dtype, self.panel = n, np.dtype(dtype), optimizer.panel
-        self.coefficients = optimizer.coefficients(np.arange(1.0, STEPS + 1))
+        self.coefficients = optimizer.coefficients(np.arange(1.0, STEPS + 1), optimizer.lr)
         state = canaries((1 + optimizer.slots, n + 5), dtype)
         state[0, :n] = np.random.default_rng([seed, n]).standard_normal(n)
         state[1:, :n] = 0

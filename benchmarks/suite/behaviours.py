@@ -118,7 +118,7 @@ class Updates:
         chosen = OPTIMIZERS[optimizer]
         state = np.zeros((1 + chosen.slots, ROWS * COLUMNS), np.float32)
         state[0] = gradient = normal(ROWS * COLUMNS)
-        coefficients = chosen.coefficients(np.array([1.0]))
+        coefficients = chosen.coefficients(np.array([1.0]), chosen.lr)
         self.arrays = state, gradient, coefficients  # their memory
         at, of, with_ = map(address, self.arrays)
         self.arguments = at, of, state[0].nbytes, gradient.size, with_

@@ -44,22 +44,23 @@ def sgd(p, g, slot_bytes, n, coefficients):
 def _momentum(nesterov):
     def momentum(p, g, slot_bytes, n, coefficients):
         rate, decay = coefficient(p, coefficients, 0), coefficient(p, coefficients, 1)
-        keep = coefficient(p, coefficients, 2)
+        keep, shrink = coefficient(p, coefficients, 2), coefficient(p, coefficients, 3)
         weights, gradient, velocity = run(p, n), run(g, n), slot(p, slot_bytes, 0, n)
         for i in range(n):
-            slope = gradient[i] + decay * weights[i]
+            w = weights[i]
+            slope = gradient[i] + decay * w
             v = flushed(keep * velocity[i] + slope)
             velocity[i] = v
             if nesterov:
-                weights[i] -= rate * (slope + keep * v)
+                weights[i] = shrink * w - rate * (slope + keep * v)
             else:
-                weights[i] -= rate * v
+                weights[i] = shrink * w - rate * v
 
     return Kernel(momentum, UPDATE, f"updates.momentum.{nesterov}")
 
 
 # v = momentum * v + g; p -= rate * v, or rate * (g + momentum * v) with Nesterov's look ahead.
-# Coefficients: rate, decay, momentum. Slot: v.
+# Coefficients: rate, L2 decay, momentum, 1 - rate * decoupled decay. Slot: v.
 momentum, nesterov = _momentum(False), _momentum(True)
 
 
@@ -97,14 +98,15 @@ def _rmsprop(centered, momentum):
     def rmsprop(p, g, slot_bytes, n, coefficients):
         rate, keep = coefficient(p, coefficients, 0), coefficient(p, coefficients, 1)
         new, eps = coefficient(p, coefficients, 2), coefficient(p, coefficients, 3)
-        keep_velocity = coefficient(p, coefficients, 4)
+        keep_velocity, decay = coefficient(p, coefficients, 4), coefficient(p, coefficients, 5)
         weights, gradient, square = run(p, n), run(g, n), slot(p, slot_bytes, 0, n)
         if centered:
             mean = slot(p, slot_bytes, 1, n)
         if momentum:
             velocity = slot(p, slot_bytes, 1 + centered, n)
         for i in range(n):
-            slope = gradient[i]
+            w = weights[i]
+            slope = gradient[i] + decay * w
             v = flushed(keep * square[i] + new * slope * slope)
             square[i] = v
             if centered:
@@ -116,13 +118,13 @@ def _rmsprop(centered, momentum):
             if momentum:
                 step = flushed(keep_velocity * velocity[i] + step)
                 velocity[i] = step
-            weights[i] -= rate * step
+            weights[i] = w - rate * step
 
     return Kernel(rmsprop, UPDATE, f"updates.rmsprop.{centered}.{momentum}")
 
 
-# Coefficients: rate, rho, 1 - rho, eps, momentum. Slots: mean of squares, then the mean if
-# centered, then the velocity if there is momentum. Key: (centered, momentum).
+# Coefficients: rate, rho, 1 - rho, eps, momentum, L2 decay. Slots: mean of squares, then the mean
+# if centered, then the velocity if there is momentum. Key: (centered, momentum).
 rmsprop = {
     (centered, momentum): _rmsprop(centered, momentum)
     for centered in (False, True)
@@ -132,33 +134,41 @@ rmsprop = {
 
 @kernel(*UPDATE)
 def adagrad(p, g, slot_bytes, n, coefficients):
-    """s += g * g; p -= rate * g / (sqrt(s) + eps); coefficients: rate, eps; slot: s."""
+    """s += g * g; p -= rate * g / (sqrt(s) + eps); slot: s.
+
+    Coefficients: rate, eps, L2 decay.
+    """
     rate, eps = coefficient(p, coefficients, 0), coefficient(p, coefficients, 1)
+    decay = coefficient(p, coefficients, 2)
     weights, gradient, total = run(p, n), run(g, n), slot(p, slot_bytes, 0, n)
     for i in range(n):
-        slope = gradient[i]
+        w = weights[i]
+        slope = gradient[i] + decay * w
         s = total[i] + slope * slope
         total[i] = s
-        weights[i] -= rate * slope / (math.sqrt(s) + eps)
+        weights[i] = w - rate * slope / (math.sqrt(s) + eps)
 
 
 @kernel(*UPDATE)
 def nadam(p, g, slot_bytes, n, coefficients):
     """Adam with Nesterov's look ahead; slots: m, v.
 
-    Coefficients: 1 - beta1, beta2, 1 - beta2, the rate of g, the rate of m,
-    1 / sqrt(1 - beta2**t), eps.
+    Coefficients: 1 - rate * decoupled decay, L2 decay, 1 - beta1, beta2, 1 - beta2, the rate of g,
+    the rate of m, 1 / sqrt(1 - beta2**t), eps.
     """
-    new_mean, keep_square = coefficient(p, coefficients, 0), coefficient(p, coefficients, 1)
-    new_square, rate_g = coefficient(p, coefficients, 2), coefficient(p, coefficients, 3)
-    rate_m, root_scale = coefficient(p, coefficients, 4), coefficient(p, coefficients, 5)
-    eps = coefficient(p, coefficients, 6)
+    shrink, decay = coefficient(p, coefficients, 0), coefficient(p, coefficients, 1)
+    new_mean, keep_square = coefficient(p, coefficients, 2), coefficient(p, coefficients, 3)
+    new_square, rate_g = coefficient(p, coefficients, 4), coefficient(p, coefficients, 5)
+    rate_m, root_scale = coefficient(p, coefficients, 6), coefficient(p, coefficients, 7)
+    eps = coefficient(p, coefficients, 8)
     weights, gradient = run(p, n), run(g, n)
     mean, square = slot(p, slot_bytes, 0, n), slot(p, slot_bytes, 1, n)
     for i in range(n):
-        slope = gradient[i]
+        w = weights[i]
+        slope = gradient[i] + decay * w
         m = flushed(mean[i] + new_mean * (slope - mean[i]))
         v = flushed(keep_square * square[i] + new_square * slope * slope)
         mean[i] = m
         square[i] = v
-        weights[i] -= (rate_g * slope + rate_m * m) / (math.sqrt(v) * root_scale + eps)
+        step = (rate_g * slope + rate_m * m) / (math.sqrt(v) * root_scale + eps)
+        weights[i] = shrink * w - step
