@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastbp import initializers
+from fastbp import initializers, regularization
 from fastbp.activations import ACTIVATIONS, Activation, FixedActivation
 from fastbp.layout import Layout
 from fastbp.losses import LOSSES, Loss
 from fastbp.optimizers import OPTIMIZERS, Optimizer
+from fastbp.regularization import Regularization
 from fastbp.scaling import STANDARD, check_scaling
 from fastbp.validation import choice, real, shown, widths
 
-OPTIONAL = {
-    "scaling",
-    "loss_weights",
-}  # keys of a model file that mean the default where they are missing
+# Keys of a model file that mean the default where they are missing.
+OPTIONAL = {"scaling", "loss_weights", "regularization"}
 SCALING_ARRAYS = ("scaling.shift", "scaling.factor")
 HIDDEN = tuple(name for name, entry in ACTIVATIONS.items() if not entry.output_only)
 
@@ -33,6 +32,7 @@ class Configuration:
     loss: Loss
     optimizer: Optimizer
     initializer: Any
+    regularization: Regularization
     scaling: float | str | None
     loss_weights: tuple[float, ...] | None = None
 
@@ -47,8 +47,12 @@ def make(
     dtype: DTypeLike,
     scaling: Any = None,
     loss_weights: Any = None,
+    **regularizing: Any,
 ) -> Configuration:
-    """Check the arguments of `fastbp.Network`; errors name the argument."""
+    """Check the arguments of `fastbp.Network`; errors name the argument.
+
+    regularizing: what `regularization.make` takes.
+    """
     layout = Layout(widths(layers), _dtype(dtype))
     chosen = _named(loss, LOSSES, Loss, "loss")
     return Configuration(
@@ -57,6 +61,7 @@ def make(
         chosen,
         _named(optimizer, OPTIMIZERS, Optimizer, "optimizer"),
         initializers.check(initializer),
+        regularization.make(layout.layers - 1, **regularizing),
         check_scaling(scaling),
         _loss_weights(loss_weights, chosen, layout.widths[-1]),
     )
@@ -70,7 +75,7 @@ def describe(parts: Configuration) -> dict[str, Any]:
                 f"activation {activation.name!r} is not one of fastbp's own: a file holds no code, "
                 "so the network cannot be saved (copy its weights, or pickle it)"
             )
-    return {
+    described = {
         "layers": list(parts.layout.widths),
         "dtype": parts.layout.dtype.name,
         "activations": [activation.name for activation in parts.activations],
@@ -80,6 +85,8 @@ def describe(parts: Configuration) -> dict[str, Any]:
         "scaling": parts.scaling,
         "loss_weights": parts.loss_weights and list(parts.loss_weights),
     }
+    regularizing = parts.regularization.options()
+    return described | ({"regularization": regularizing} if regularizing else {})
 
 
 def parse(described: Mapping[str, Any]) -> Configuration:
@@ -87,6 +94,9 @@ def parse(described: Mapping[str, Any]) -> Configuration:
     expected = {"layers", "dtype", "activations", "loss", "optimizer", "initializer"}
     if set(described) - OPTIONAL != expected:
         raise ValueError(f"configuration must have the keys {sorted(expected)}")
+    regularizing = described.get("regularization", {})
+    if not isinstance(regularizing, dict):
+        raise ValueError(f"regularization must be an object, got {shown(regularizing)}")
     names = described["activations"]
     if not isinstance(names, list) or not names:
         raise ValueError(f"activations must be a list of names, got {shown(names)}")
@@ -100,6 +110,7 @@ def parse(described: Mapping[str, Any]) -> Configuration:
         described["dtype"],
         described.get("scaling"),
         described.get("loss_weights"),
+        **regularizing,
     )
 
 

@@ -63,6 +63,17 @@ class Engine:
         self.state = self._memory.state
         self._coefficients = Coefficients(parts.optimizer)
         self.scaling = fixed(parts.scaling, parts.layout.widths[0])
+        self._drops = parts.regularization.drops
+        self._clips_norm = parts.regularization.clip_norm is not None
+
+    @property
+    def dropout_seed(self) -> int:
+        """What the random numbers of dropout begin with."""
+        return self._memory.dropout_seed
+
+    @dropout_seed.setter
+    def dropout_seed(self, value: int) -> None:
+        self._memory.plans, self._memory.dropout_seed = {}, value
 
     @property
     def step(self) -> int:
@@ -198,7 +209,8 @@ class Engine:
         steps = epochs * -(-rows // batch)
         work = epochs * rows * self.layout.row_flops + steps * STEP_FLOPS
         members = self._members(batch, work)
-        plan = self._plan(self._kind(True, data.features, data), batch, members)
+        kind = self._kind(True, data.features, data, self._drops)
+        plan = self._plan(kind, batch, members)
         program = plan.program
         program.coefficients, coefficients = self._coefficients.steps(self.step, steps, rates)
         program.coefficient_count = coefficients.shape[1]
@@ -207,7 +219,7 @@ class Engine:
             program.totals, plan.weighted.weights = address(totals), address(data.weights)
         program.batch, program.rows, program.epochs = batch, rows, epochs
         program.order, program.epoch_losses, program.snapshot = order, losses, snapshot
-        program.updating, program.failed_epoch = 1, -1
+        program.updating, program.failed_epoch = int(not self._clips_norm), -1
         self._run(step.train, plan, members, work)
         return program
 
@@ -301,11 +313,13 @@ class Engine:
         interruptible = work > SLOWEST * BLINK
         team.run_team(call, plan.address, members, self._memory.shared, interruptible)
 
-    def _kind(self, training: bool, features: NDArray[Any], data: Rows | None) -> Kind:
+    def _kind(
+        self, training: bool, features: NDArray[Any], data: Rows | None, dropping: bool = False
+    ) -> Kind:
         if data is None:
             return Kind(training, features.dtype.char)
         weights = training and data.weights is not None
-        return Kind(training, features.dtype.char, data.labels, weights, data.masked)
+        return Kind(training, features.dtype.char, data.labels, weights, data.masked, dropping)
 
     def _plan(self, kind: Kind, rows: int, members: int, whole: bool = False) -> Plan:
         """The plan of a call with batches of so many rows, and room for it.
@@ -316,7 +330,8 @@ class Engine:
         slab, parts = cut_batch(layout, rows) if kind.training else (slab_rows(layout, rows), 0)
         if kind.training and members == 1 and slab >= rows and layout.parameters <= ALONE:
             parts = 1  # the same numbers by fewer calls
-        gradients = max(parts, int(whole or (kind.training and slab < rows)))
+        kept = whole or (kind.training and (slab < rows or self._clips_norm))
+        gradients = max(parts, int(kept))
         memory.make_room(slab * members if parts else slab, members, gradients)
         plan = memory.plans.get(kind)
         if plan is None:

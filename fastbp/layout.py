@@ -7,6 +7,7 @@ W above its biases, and rows are padded to whole vectors.
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -119,15 +120,19 @@ class Workspace:
         The network's.
     rows : int
         Rows that the activations have room for.
-    sloped : sequence of bool
-        For each layer, whether its activation leaves its slopes in a buffer of their own.
+    sloped, dropped : sequence of bool
+        For each layer, whether its activation leaves its slopes in a buffer of their own, and
+        whether dropout has one.
     """
 
-    def __init__(self, layout: Layout, rows: int, sloped: list[bool]) -> None:
+    def __init__(
+        self, layout: Layout, rows: int, sloped: Sequence[bool], dropped: Sequence[bool]
+    ) -> None:
         self.rows = rows
         sizes = [rows * stride for stride in layout.strides]
         lengths = sizes + sizes[1:] + list(layout.mirror_sizes)
-        lengths += [size if slope else 0 for size, slope in zip(sizes[1:], sloped, strict=True)]
+        for wanted in (sloped, dropped):
+            lengths += [size if one else 0 for size, one in zip(sizes[1:], wanted, strict=True)]
         starts = list(itertools.accumulate(lengths, initial=0))
         flat = aligned_zeros(starts.pop(), layout.dtype)
         base, size = address(flat), layout.dtype.itemsize
@@ -139,7 +144,7 @@ class Workspace:
         self.outputs = at[: n + 1]  # of each layer, the input first
         self.deltas = [0, *at[n + 1 : 2 * n + 1]]
         self.mirrors = at[2 * n + 1 : 3 * n + 1]
-        self.slopes = at[3 * n + 1 :]
+        self.slopes, self.dropped = at[3 * n + 1 : 4 * n + 1], at[4 * n + 1 :]
         self.nbytes = flat.nbytes
         self._memory = flat
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from fastbp.configuration import Configuration
 from fastbp.kernels import ahead, team
+from fastbp.kernels.clipping import BLOCK
 from fastbp.layout import PARTS, Workspace, aligned_zeros
 from fastbp.records import Kind, Plan
 
@@ -28,6 +29,8 @@ class Memory:
         Parameters and optimizer slots, flat; the same memory as long as the network lives.
     steps : (1,) ndarray of int64
         Steps made so far; the kernel counts.
+    dropout_seed : int
+        What the random numbers of dropout begin with.
     gradients : (parts, parameters) ndarray or None
         One for each part of a long batch, the first of them the sum; made when first needed.
     snapshot : ndarray or None
@@ -43,6 +46,8 @@ class Memory:
     def __init__(self, parts: Configuration) -> None:
         layout = self._layout = parts.layout
         self._sloped = [not activation.from_output for activation in parts.activations]
+        regularization = parts.regularization
+        self._dropped = [*(rate > 0 for rate in regularization.dropout), False]
         slots = 1 + parts.optimizer.slots
         self.state = aligned_zeros(slots * layout.parameters, layout.dtype)
         self.steps = np.zeros(1, WORD)
@@ -59,6 +64,10 @@ class Memory:
         self.loss_parameters[0] = parts.loss.parameter()
         if parts.loss_weights is not None:
             self.loss_parameters[1:] = parts.loss_weights
+        self.dropout_seed = 0
+        self.settings = regularization.settings()
+        clips = regularization.clip_norm is not None
+        self.square_sums = np.empty(-(-layout.parameters // BLOCK) if clips else 0)
         self.row_losses = np.empty(0)
         self.part_losses = np.empty(PARTS[-1])
         self.queues = np.empty(0, WORD)
@@ -88,7 +97,7 @@ class Memory:
         layout = self._layout
         if self.workspace is None or self.workspace.rows < rows:
             self.plans, self.row_losses, self.workspace = (
-                {}, np.empty(rows), Workspace(layout, rows, self._sloped),
+                {}, np.empty(rows), Workspace(layout, rows, self._sloped, self._dropped),
             )  # fmt: skip
         if self.scratch.size < members * SCRATCH:
             self.plans, self.queues, self.scratch = (

@@ -13,7 +13,7 @@ from fastbp.fit_state import FitState
 from fastbp.scaling import Scaling, restored
 from fastbp.validation import shown
 
-MOST_STEPS = 1 << 62
+MOST_COUNT = 1 << 62  # of steps, and above any seed of dropout
 
 
 class Model(NamedTuple):
@@ -33,6 +33,8 @@ class Model(NamedTuple):
         of NumPy's.
     fit : FitState or None
         The state of the fit in whose midst the network is.
+    dropout_seed : int or None
+        What the random numbers of dropout begin with, where there is dropout.
     scaling : Scaling or None
         Of a file that was read: what its arrays say.
     """
@@ -42,6 +44,7 @@ class Model(NamedTuple):
     steps: int
     rng: np.random.Generator | None
     fit: FitState | None
+    dropout_seed: int | None
     scaling: Scaling | None = None
 
 
@@ -67,6 +70,8 @@ def check(path: str | os.PathLike[str], model: Model) -> None:
 def _content(model: Model) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Arrays and configuration of a file."""
     described = configuration.describe(model.parts) | {"steps": model.steps}
+    if model.dropout_seed is not None:
+        described["dropout_seed"] = model.dropout_seed
     arrays = dict(model.arrays)
     rng = None if model.rng is None else generators.describe(model.rng)
     if rng is not None:
@@ -87,9 +92,10 @@ def read(path: str | os.PathLike[str]) -> Model:
 
 
 def _checked(arrays: dict[str, NDArray[Any]], described: dict[str, Any]) -> Model:
-    steps = described.pop("steps", None)
-    if type(steps) is not int or not 0 <= steps < MOST_STEPS:
-        raise ValueError(f"steps must be a count, got {shown(steps)}")
+    steps = _count(described.pop("steps", None), "steps")
+    seed = None
+    if "dropout_seed" in described:
+        seed = _count(described.pop("dropout_seed"), "dropout_seed")
     rng = generators.restore(described.pop("rng")) if "rng" in described else None
     fit = None
     if "fit" in described:
@@ -97,8 +103,16 @@ def _checked(arrays: dict[str, NDArray[Any]], described: dict[str, Any]) -> Mode
         of_fit = {name: arrays.pop(name) for name in names}
         fit = fit_state.parse(plain_state.unpack(described.pop("fit"), of_fit))
     parts = configuration.parse(described)
+    if parts.regularization.drops != (seed is not None):
+        raise ValueError("a dropout_seed must be there where there is dropout, and only there")
     configuration.expect_count(parts, len(arrays))
     scaled = configuration.has_scaling(parts, len(arrays))
     persistence.expect(arrays, configuration.arrays(parts, scaled))
     scaling = restored(*(arrays[name] for name in SCALING_ARRAYS)) if scaled else None
-    return Model(parts, arrays, steps, rng, fit, scaling)
+    return Model(parts, arrays, steps, rng, fit, seed, scaling)
+
+
+def _count(value: Any, name: str) -> int:
+    if type(value) is not int or not 0 <= value < MOST_COUNT:
+        raise ValueError(f"{name} must be a count, got {shown(value)}")
+    return value

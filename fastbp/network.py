@@ -25,6 +25,7 @@ from fastbp.history import History
 from fastbp.losses import Loss
 from fastbp.model_files import Model
 from fastbp.optimizers import Optimizer
+from fastbp.regularization import Regularization
 from fastbp.rows import Rows, with_targets
 from fastbp.scaling import STANDARD, Scaling, standard
 from fastbp.summary import bytes_text, summary
@@ -77,6 +78,25 @@ class Network:
         For a loss of single outputs (all but cross-entropy): what the loss of each output is
         multiplied by, at least 0. The mean is still over all outputs, ``mean(v_j l_ij)``, so that
         twice the weights is twice the loss, as in Keras.
+    dropout : float or sequence of float
+        Rate in [0, 1) at which outputs of hidden layers are set to zero in training (Srivastava et
+        al. 2014), for all hidden layers or one for each. The others are divided by 1 - dropout, so
+        that `predict`, `evaluate` and `loss_and_gradients` use all units as they are. Rates are
+        rounded to multiples of 2**-32. What is dropped depends on a seed, which is drawn from
+        `rng` after the initial weights, and on the number of the step.
+    l1, l2 : float
+        Penalties ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)`` over all weights, not the biases, at
+        least 0: they enter each update, but no loss that is reported. The optimizers'
+        `weight_decay` counts for biases too, and comes after the clipping.
+    max_norm : float, optional
+        Above 0. After each update, the weights that lead into a unit are scaled down where their
+        Euclidean norm is above it, as by ``torch.renorm``; units of all layers, biases left alone.
+    clip_value : float, optional
+        Above 0. Elements of the gradient, penalties included, are cut to this absolute value
+        before the update, as by ``torch.nn.utils.clip_grad_value_``.
+    clip_norm : float, optional
+        Above 0. The whole gradient, penalties included, is scaled down to this Euclidean norm
+        before the update, as by ``torch.nn.utils.clip_grad_norm_``; after `clip_value`.
 
     Examples
     --------
@@ -104,6 +124,12 @@ class Network:
         *,
         scaling: float | str | None = None,
         loss_weights: Sequence[float] | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
     ) -> None:
         self._build(
             configuration.make(
@@ -116,6 +142,12 @@ class Network:
                 dtype,
                 scaling,
                 loss_weights,
+                dropout=dropout,
+                l1=l1,
+                l2=l2,
+                max_norm=max_norm,
+                clip_value=clip_value,
+                clip_norm=clip_norm,
             ),
             None if threads is None else positive_int(threads, "threads"),
         )
@@ -129,6 +161,8 @@ class Network:
                 weights.dtype,
                 activation_name,
             )
+        if self.regularization.drops:
+            self._engine.dropout_seed = int(self._rng.integers(model_files.MOST_COUNT))
 
     def _build(self, parts: Configuration, threads: int | None) -> None:
         self._configuration = parts
@@ -186,6 +220,11 @@ class Network:
     def optimizer(self) -> Optimizer:
         """The optimizer's settings."""
         return self._configuration.optimizer
+
+    @property
+    def regularization(self) -> Regularization:
+        """The settings of dropout, penalties and clipping."""
+        return self._configuration.regularization
 
     @property
     def activations(self) -> tuple[str, ...]:
@@ -615,7 +654,8 @@ class Network:
 
     def _model(self, fit: FitState | None) -> Model:
         """What a file is to hold, uncopied."""
-        return Model(self._configuration, self._arrays(), self.steps, self._rng, fit)
+        seed = self._engine.dropout_seed if self.regularization.drops else None
+        return Model(self._configuration, self._arrays(), self.steps, self._rng, fit, seed)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         """Views of all parameters and optimizer slots under the names of a model file."""
@@ -723,8 +763,9 @@ class Network:
         steps = [
             f"-> {width} {name}" for width, name in zip(widths[1:], self.activations, strict=True)
         ]
+        regularizing = "".join(f"{k}={v}, " for k, v in self.regularization.options().items())
         return (
-            f"Network({widths[0]} {' '.join(steps)}; {self.loss}, {self.optimizer}, "
+            f"Network({widths[0]} {' '.join(steps)}; {self.loss}, {self.optimizer}, {regularizing}"
             f"{self.dtype}, {layout.parameter_count:,} parameters, {self.steps:,} steps, "
             f"{bytes_text(self._engine.nbytes)})"
         )
@@ -737,6 +778,7 @@ class Network:
                 "rng": copy.deepcopy(self._rng),
                 "state": self._engine.state.copy(),
                 "steps": self.steps,
+                "dropout_seed": self._engine.dropout_seed,
                 "scaling": self.scaling,
                 "fit": copy.deepcopy(self._pending),
             }
@@ -746,6 +788,7 @@ class Network:
         self._rng = state["rng"]
         self._engine.state[:] = state["state"]
         self._engine.step = state["steps"]
+        self._engine.dropout_seed = state["dropout_seed"]
         self._engine.scaling = state["scaling"]
         if state["fit"] is not None:
             self._interrupted = state["steps"], state["fit"]
@@ -784,6 +827,7 @@ def load(
     network._build(model.parts, threads)
     network._rng = given or model.rng or generator(None)
     network._engine.step = model.steps
+    network._engine.dropout_seed = model.dropout_seed or 0
     if rng is None and model.fit is not None:
         network._interrupted = model.steps, model.fit
     for name, view in network._arrays().items():

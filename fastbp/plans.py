@@ -11,8 +11,11 @@ import numpy as np
 from fastbp.configuration import Configuration
 from fastbp.kernels import (
     check,
+    clipping,
+    dropout,
     gemm,
     movement,
+    penalties,
     scaled_rows,
     sums,
     team,
@@ -63,6 +66,7 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
         program.target_bytes = 8 if labels else layout.widths[-1] * dtype.itemsize
         program.transpose = transpose.transpose.address(dtype)
         program.row_losses = address(memory.row_losses)
+        _fill_regularization(plan, parts, memory)
     else:
         program.copy_rows = movement.copy_rows.address(dtype)
     if labels is None:
@@ -87,7 +91,30 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
     if labels is not None and not training:
         panels.append("training_forward")  # the loss may want what this one leaves
     _fill_layers(plan, parts, memory, panels)
+    if kind.dropping:
+        _fill_dropout(plan, parts, memory)
     return plan
+
+
+def _fill_regularization(plan: Plan, parts: Configuration, memory: Memory) -> None:
+    program, dtype, regularization = plan.program, parts.layout.dtype, parts.regularization
+    program.settings = address(memory.settings)
+    program.square_sums = address(memory.square_sums)
+    if regularization.penalizes:
+        program.penalize = penalties.penalize.address(dtype)
+    if regularization.clip_norm is not None or regularization.max_norm is not None:
+        program.finish = clipping.finish.address(dtype)
+
+
+def _fill_dropout(plan: Plan, parts: Configuration, memory: Memory) -> None:
+    workspace = memory.workspace
+    assert workspace is not None
+    plan.program.drop = dropout.drop.address(parts.layout.dtype)
+    plan.program.dropout_seed = memory.dropout_seed
+    for i, threshold in enumerate(parts.regularization.thresholds):
+        if workspace.dropped[i]:
+            plan.layers[i].drop_threshold = threshold
+            plan.layers[i].dropped = plan.layers[i + 1].below = workspace.dropped[i]
 
 
 def _fill_layers(plan: Plan, parts: Configuration, memory: Memory, panels: list[str]) -> None:

@@ -37,9 +37,9 @@ class Kind(NamedTuple):
     """What decides which kernels a call needs.
 
     training: and gradients, rather than prediction; source: the features' dtype, by its
-    character; labels: whether targets are integer class
-    labels, None where there are no targets; weights: whether the rows have weights, which count
-    in training; masked: whether some targets are NaN.
+    character; labels: whether targets are integer class labels, None where there are no targets;
+    weights: whether the rows have weights, which count in training; masked: whether some targets
+    are NaN; dropping: whether dropout is at work.
     """
 
     training: bool
@@ -47,6 +47,7 @@ class Kind(NamedTuple):
     labels: bool | None = None
     weights: bool = False
     masked: bool = False
+    dropping: bool = False
 
 
 class Plan:

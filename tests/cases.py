@@ -139,6 +139,8 @@ def network(
     output_activation=None,
     dtype="float64",
     seed=0,
+    threads=1,
+    **regularization,
 ):
     """The network under test with the parameters of `parameters`, on one thread."""
     net = fastbp.Network(
@@ -149,7 +151,8 @@ def network(
         optimizer=optimizer.optimizer(),
         dtype=dtype,
         rng=0,
-        threads=1,
+        threads=threads,
+        **regularization,
     )
     weights, biases = parameters(layers, seed)
     for layer, (W, b) in enumerate(zip(weights, biases, strict=True)):
@@ -167,9 +170,13 @@ def twins(
     dtype="float64",
     seed=0,
     reference_dtype="float64",
+    **regularization,
 ):
     """The network under test and its reference, with the same parameters to the last bit."""
-    net = network(layers, activation, loss, optimizer, output_activation, dtype, seed)
+    net = network(
+        layers, activation, loss, optimizer, output_activation, dtype, seed, **regularization
+    )
+    drops = {"dropout": net.regularization.dropout, "dropout_seed": net._engine.dropout_seed}
     ref = Reference(
         [np.array(W, reference_dtype) for W in net.weights],
         [np.array(b, reference_dtype) for b in net.biases],
@@ -179,6 +186,7 @@ def twins(
         optimizer.name,
         loss.options,
         optimizer.options,
+        regularization | drops,
     )
     return net, ref
 

@@ -11,6 +11,7 @@ notation Goodfellow, Bengio and Courville, Deep Learning (2016), algorithm 6.4.
 
 import numpy as np
 from reference_activations import ACTIVATIONS, sigmoid, softplus
+from reference_dropout import mask
 from reference_optimizers import OPTIMIZERS, initial_state
 
 # ---- output activations: f(z), and the gradient with respect to z from the one with respect to a
@@ -123,7 +124,8 @@ class Reference:
     """A dense network given by its weights (in, out) and biases (out,), which it copies.
 
     ``activation`` is one name or one a hidden layer; ``loss`` and ``optimizer`` are names, their
-    options go into ``loss_options`` and ``optimizer_options``.
+    options go into ``loss_options`` and ``optimizer_options``. ``regularization`` holds any of
+    dropout (one rate a hidden layer), dropout_seed, l1, l2, clip_value, clip_norm and max_norm.
     """
 
     def __init__(
@@ -136,6 +138,7 @@ class Reference:
         optimizer="sgd",
         loss_options=None,
         optimizer_options=None,
+        regularization=None,
     ):
         self.weights = [np.array(w) for w in weights]
         self.biases = [np.array(b) for b in biases]
@@ -147,6 +150,7 @@ class Reference:
         self.output_activation = output_activation or default
         self.loss_options = loss_options or {}
         self.optimizer, self.optimizer_options = optimizer, optimizer_options or {}
+        self.regularization = regularization or {}
         self.states = [initial_state(optimizer, p) for p in self.weights + self.biases]
         self.steps = 0
 
@@ -157,24 +161,35 @@ class Reference:
             return np.eye(outputs, dtype=self.dtype)[y]
         return y.reshape(len(y), outputs).astype(self.dtype)
 
-    def forward(self, X):
+    def masks(self, rows):
+        """The masks of dropout in the step that comes next, one a hidden layer."""
+        seed, widths = self.regularization.get("dropout_seed"), map(len, self.biases)
+        rates = self.regularization.get("dropout", [0] * len(self.activations))
+        return [
+            mask(rate, seed, layer, self.steps, rows, width) if rate else np.ones((rows, width))
+            for layer, (rate, width) in enumerate(zip(rates, widths, strict=False))
+        ]
+
+    def forward(self, X, masks=None):
         """Pre-activations of every layer and inputs of every layer, for rows X."""
         z, a = [], [np.asarray(X, self.dtype)]
         for layer, (W, b) in enumerate(zip(self.weights, self.biases, strict=True)):
             z.append(a[-1] @ W + b)
             if layer < len(self.activations):
                 a.append(ACTIVATIONS[self.activations[layer]][0](z[-1]))
+                if masks is not None:
+                    a[-1] = a[-1] * masks[layer].astype(self.dtype)
         return z, a
 
     def predict(self, X):
         return output(self.output_activation, self.forward(X)[0][-1])
 
-    def loss_and_gradients(self, X, y, weights=None):
+    def loss_and_gradients(self, X, y, weights=None, masks=None):
         """Loss, gradients of the weights, gradients of the biases: one list entry a layer.
 
         ``weights`` are (rows,), or (rows, outputs) with an element-wise output activation.
         """
-        z, a = self.forward(X)
+        z, a = self.forward(X, masks)
         arguments = z[-1], self.targets(y)
         if weights is None:
             value, delta = self.loss(*arguments, self.output_activation, **self.loss_options)
@@ -188,17 +203,39 @@ class Reference:
             db.insert(0, delta.sum(axis=0))
             if layer > 0:
                 df = ACTIVATIONS[self.activations[layer - 1]][1]
-                delta = (delta @ self.weights[layer].T) * df(z[layer - 1])
+                delta = delta @ self.weights[layer].T
+                if masks is not None:
+                    delta = delta * masks[layer - 1].astype(self.dtype)
+                delta = delta * df(z[layer - 1])
         return float(value), dW, db
 
     def train_step(self, X, y, weights=None):
         """One update of every parameter; the loss before it."""
-        value, dW, db = self.loss_and_gradients(X, y, weights)
+        value, dW, db = self.loss_and_gradients(X, y, weights, self.masks(len(X)))
+        dW, db = self.regularized(dW, db)
         self.steps += 1
         rule = OPTIMIZERS[self.optimizer]
         for p, g, state in zip(self.weights + self.biases, dW + db, self.states, strict=True):
             p[:] = rule(p, g, state, self.steps, **self.optimizer_options)
+        if "max_norm" in self.regularization:
+            for W in self.weights:
+                norms, bound = np.sqrt((W * W).sum(axis=0)), self.regularization["max_norm"]
+                W[:] = np.where(norms > bound, W * (bound / (norms + 1e-7)), W)
         return value
+
+    def regularized(self, dW, db):
+        """The gradients with penalties, clipped by value, then by their norm together."""
+        has = self.regularization
+        l1, l2 = has.get("l1", 0.0), has.get("l2", 0.0)
+        dW = [g + l1 * np.sign(W) + l2 * W for g, W in zip(dW, self.weights, strict=True)]
+        if "clip_value" in has:
+            bound = has["clip_value"]
+            dW, db = ([np.clip(g, -bound, bound) for g in d] for d in (dW, db))
+        if "clip_norm" in has:
+            norm = np.sqrt(sum((g.astype(float) ** 2).sum() for g in dW + db))
+            factor = min(1.0, has["clip_norm"] / (norm + 1e-6))
+            dW, db = ([g * factor for g in d] for d in (dW, db))
+        return dW, db
 
     def fit(self, X, y, epochs=1, batch_size=32, order=None, weights=None):
         """Train on batches of rows in the given order, a last partial one with its own mean.

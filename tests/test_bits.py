@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +53,7 @@ class Run:
     batch: int = 24  # two batches, the last of 19: 2 and 3 threads share them unevenly
     epochs: int = 3
     weighted: bool = False  # the rows; of element-wise losses some targets are masked too
+    regularization: dict = field(default_factory=dict)
 
     def network(self, dtype, threads):
         net = fastbp.Network(
@@ -64,6 +65,7 @@ class Run:
             dtype=dtype,
             rng=0,
             threads=threads,
+            **self.regularization,
         )
         weights, biases = parameters(self.layers)
         for view, values in zip([*net.weights, *net.biases], [*weights, *biases], strict=True):
@@ -96,6 +98,16 @@ class Run:
 WIDE = {"layers": (30, 620, 3), "epochs": 1}  # a layer in two column blocks
 LONG = {"rows": 2003, "batch": 1501, "epochs": 2}  # batches in parts, the last one short
 SLABS = {"layers": (20, 260, 260, 3), "rows": 900, "batch": 600, "epochs": 1}
+EVERYTHING = {
+    "dropout": (0.3, 0.0), "l1": 0.01, "l2": 0.02, "clip_value": 0.05, "clip_norm": 0.1,
+    "max_norm": 0.8,
+}  # fmt: skip
+REGULARIZATIONS = [
+    {"dropout": 0.3},
+    {"l1": 0.01, "l2": 0.1, "clip_value": 0.03},
+    {"clip_norm": 0.1},
+    {"max_norm": 0.8},
+]
 RUNS = {
     **{f"activation-{name}": Run(activation=name) for name in HIDDEN},
     **{f"output-{name}": Run(loss=LOSSES[2], output_activation=name) for name in OUTPUTS},
@@ -119,6 +131,14 @@ RUNS = {
         for loss in (MSE, LOSSES[4])
     },
     "deep": Run(layers=(1, 15, 16, 17, 1, 33, 7, 2), rows=100, batch=33),
+    **{
+        f"regularized-{'-'.join(options)}-{name}": Run(regularization=options, **shape)
+        for name, shape in (("short", {}), ("long", LONG), ("slabs", SLABS), ("wide", WIDE))
+        for options in REGULARIZATIONS
+    },
+    "everything": Run("gelu", regularization=EVERYTHING, weighted=True),
+    "everything-long": Run("gelu", regularization=EVERYTHING, **LONG),
+    "everything-slabs": Run("gelu", regularization=EVERYTHING, **SLABS),
     "few-inputs": Run(layers=(1, 1), rows=10, batch=3),
 }
 

@@ -129,6 +129,15 @@ EDITS = [
     (["rng", "state", "inc"], 2),
     (["rng", "state", "state"], 10**100),
     (["rng", "has_uint32"], ...),
+    (["regularization"], None),
+    (["regularization"], {"dropout": 1.0}),
+    (["regularization"], {"dropout": 0.5}),  # without a seed
+    (["regularization"], {"dropout": [0.5, 0.5]}),
+    (["regularization"], {"l1": "0.1"}),
+    (["regularization"], {"hidden": 1}),
+    (["regularization"], {"layers": [3, 4]}),
+    (["dropout_seed"], 5),  # without dropout
+    (["dropout_seed"], None),
     (["fit"], None),
     (["fit"], {"a": {"$array": 0}}),
 ]

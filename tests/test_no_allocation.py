@@ -16,6 +16,7 @@ ALLOCATORS = re.compile(
     rb"|malloc|calloc|realloc|aligned_alloc|posix_memalign|_Znwm|_Znam|Py(?:Mem|Object)_\w*lloc)\b"
 )
 NAMES = {"gemm.gemm", "movement.gather", "transpose.transpose", "step.train", "panels.multiply"}
+NAMES |= {"dropout.drop", "penalties.penalize", "clipping.finish"}
 NAMES |= {"weighted.weighted", "huber.masked_loss"}
 
 
@@ -34,6 +35,7 @@ def configurations():
     yield from ({"output_activation": name, "loss": MSE} for name in OUTPUTS)
     yield from ({"loss": loss} for loss in LOSSES)
     yield from ({"optimizer": optimizer} for optimizer in SOLVERS)
+    yield {"dropout": 0.5, "l1": 0.1, "clip_norm": 1.0, "max_norm": 1.0}
 
 
 @pytest.fixture(scope="module", params=DTYPES)

@@ -10,9 +10,21 @@ def _streams(p, layer):
     return layer.inputs * layer.ld_out * p.itemsize >= p.streaming
 
 
+@inline_early
+def _drop(p, number, layer, source, to, rows, step, row):
+    """Dropout of a layer's rows; the first of them is row `row` of the batch."""
+    call(
+        p.drop,
+        (source, to, rows, layer.ld_out, layer.drop_threshold, p.dropout_seed, number, step, row),
+    )
+
+
 @inline
-def forward(p, layers, first, last, features, features_ld, queue, training):
-    """Rows [first, last) of a slab through all layers; `features`: address of row `first`."""
+def forward(p, layers, first, last, features, features_ld, queue, training, step, row):
+    """Rows [first, last) of a slab through all layers; `features`: address of row `first`.
+
+    step, row: the step's number and that row's number in the batch, for dropout.
+    """
     rows = last - first
     for number in range(p.layer_count):
         if stopped(p):
@@ -31,6 +43,10 @@ def forward(p, layers, first, last, features, features_ld, queue, training):
         if panel != 0 and not (final and p.on_logits and training):
             slope = layer.slope + first * layer.ld_out * p.itemsize
             call(panel, (out, slope, rows, layer.outputs, layer.ld_out))
+        if layer.dropped != 0:
+            to = layer.dropped + first * layer.ld_out * p.itemsize
+            _drop(p, number, layer, out, to, rows, step, row)
+            out = to
         features, features_ld = out, layer.ld_out
 
 
@@ -49,14 +65,18 @@ def output_delta(p, layer, first, last, order, targets, values, batch, totals):
 
 
 @inline
-def _backward(p, layers, first, last, queue):
+def _backward(p, layers, first, last, queue, step, row):
     """Delta of rows [first, last) from the output layer back to the first."""
     rows = last - first
     for back in range(p.layer_count):
         if stopped(p):
             return
-        layer = layers[p.layer_count - 1 - back]
+        number = p.layer_count - 1 - back
+        layer = layers[number]
         offset = first * layer.ld_out * p.itemsize
+        if layer.dropped != 0:
+            delta = layer.delta + offset
+            _drop(p, number, layer, delta, delta, rows, step, row)
         if layer.backward != 0 and not (back == 0 and p.on_logits):
             call(
                 layer.backward,
@@ -73,7 +93,7 @@ def _backward(p, layers, first, last, queue):
 
 
 @inline
-def rows_phase(p, layers, first, last, order, batch, totals, queue):
+def rows_phase(p, layers, first, last, order, batch, totals, queue, step, row):
     """Phase 1 of rows [first, last) of the activations: from gather to the deltas."""
     below = layers[0].below + first * layers[0].ld_in * p.itemsize
     call(
@@ -81,7 +101,7 @@ def rows_phase(p, layers, first, last, order, batch, totals, queue):
         (p.features, p.features_ld, 0, order, last - first,
          below, layers[0].ld_in, layers[0].inputs, p.scaling),
     )  # fmt: skip
-    forward(p, layers, first, last, below, layers[0].ld_in, queue, True)
+    forward(p, layers, first, last, below, layers[0].ld_in, queue, True, step, row)
     top, values = layers[p.layer_count - 1], p.row_losses + 8 * first
     output_delta(p, top, first, last, order, p.targets, values, batch, totals)
-    _backward(p, layers, first, last, queue)
+    _backward(p, layers, first, last, queue, step, row)

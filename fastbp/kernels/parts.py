@@ -48,7 +48,7 @@ def _add_gradient(p, layer, base, rows, opening, to, me):
 
 
 @inline
-def _part(p, layers, me, number, parts, order, batch, totals):
+def _part(p, layers, me, number, parts, order, batch, totals, step):
     """Part `number` of a long batch, slab by slab: its gradient and the sum of its losses."""
     total, queue = 0.0, queue_of(p, me)
     begin, end = share(batch, GRAIN, number, parts)
@@ -57,7 +57,8 @@ def _part(p, layers, me, number, parts, order, batch, totals):
             return total
         rows = min(p.slab, end - done)
         first = me * p.slab
-        rows_phase(p, layers, first, first + rows, order + 8 * done, batch, totals, queue)
+        at = order + 8 * done
+        rows_phase(p, layers, first, first + rows, at, batch, totals, queue, step, done)
         total += row_sum(float64s_at(p.row_losses + 8 * first), rows)
         for n in range(p.layer_count):
             to = layers[n].gradient + number * p.part_bytes
@@ -66,14 +67,17 @@ def _part(p, layers, me, number, parts, order, batch, totals):
 
 
 @inline
-def _join_run(p, weights, gradient, count, parts, saving, coefficients):
-    """A run of parameters: the sum of the parts' gradients, in order, and the update."""
+def _join_run(p, parameters, gradient, weights, count, parts, saving, coefficients):
+    """A run of parameters: the sum of the parts' gradients, in order, and the update.
+
+    weights: how many of the `count` parameters are weights; those behind are biases.
+    """
     if parts > 1:
         call(p.add_parts, (gradient, p.part_bytes, parts, count))
     if p.updating:
         if saving:
-            save_run(p, weights, 0, 1, count * p.itemsize // 64)
-        update_run(p, weights, gradient, count, coefficients)
+            save_run(p, parameters, 0, 1, count * p.itemsize // LINE)
+        update_run(p, parameters, gradient, weights, count, coefficients)
 
 
 @inline
@@ -81,30 +85,33 @@ def _join(p, layer, me, parts, saving, coefficients):
     """Thread `me`'s rows of one layer; its last thread has the biases too."""
     first, last = share(layer.inputs, GRAIN, me, p.team)
     at = first * layer.ld_out * p.itemsize
-    count = (last - first + (1 if me == p.team - 1 else 0)) * layer.ld_out
-    _join_run(p, layer.weights + at, layer.gradient + at, count, parts, saving, coefficients)
+    weights = (last - first) * layer.ld_out
+    count = weights + (layer.ld_out if me == p.team - 1 else 0)
+    _join_run(
+        p, layer.weights + at, layer.gradient + at, weights, count, parts, saving, coefficients
+    )
     if p.updating:
         mirror(p, layer, first, last - first, 0, layer.outputs)
 
 
 @inline
 def _join_all(p, layers, parts, saving, coefficients):
-    """All parameters as one run, for a thread that is alone."""
+    """All parameters as one run, for a thread that is alone and need not tell biases apart."""
     count = p.part_bytes // p.itemsize
-    _join_run(p, p.state, layers[0].gradient, count, parts, saving, coefficients)
+    _join_run(p, p.state, layers[0].gradient, count, count, parts, saving, coefficients)
     if p.updating:
         for n in range(p.layer_count):
             mirror(p, layers[n], 0, layers[n].inputs, 0, layers[n].outputs)
 
 
 @inline
-def batch_in_parts(p, layers, me, order, batch, totals, saving, coefficients):
+def batch_in_parts(p, layers, me, order, batch, totals, saving, coefficients, step):
     """`_batch` of a small network with a long batch: a thread works alone on whole parts."""
     part_losses = carray(float64s_at(p.part_losses), (p.parts,))
     parts = min(p.parts, (batch + GRAIN - 1) // GRAIN)  # none is empty
     first, last = share(parts, 1, me, p.team)
     for number in range(first, last):
-        part_losses[number] = _part(p, layers, me, number, parts, order, batch, totals)
+        part_losses[number] = _part(p, layers, me, number, parts, order, batch, totals, step)
     if stopped(p):
         store_release(p.shared + 8 * STOP_EARLY, 1)
     wait(p)
@@ -115,7 +122,7 @@ def batch_in_parts(p, layers, me, order, batch, totals, saving, coefficients):
         total += part_losses[number]
     if not math.isfinite(total):
         return total / batch, False
-    if p.team == 1:
+    if p.team == 1 and p.penalize == 0:
         _join_all(p, layers, parts, saving, coefficients)
     else:
         for n in range(p.layer_count):

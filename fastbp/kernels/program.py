@@ -28,6 +28,8 @@ LAYER = record(
     "delta",          # D (slab, ld_out): d(loss)/d(pre-activation)
     "delta_below",    # D (slab, ld_in); 0 for the first layer
     "slope",          # S (slab, ld_out): where training_forward leaves the slopes, or 0
+    "dropped",        # A (slab, ld_out): the output after dropout, or 0 for none
+    "drop_threshold",  # of 2**32: how often an element is dropped
     "forward", "training_forward", "backward",  # panels; 0: none
     "operand",        # of the backward panel: output or slope
 )  # fmt: skip
@@ -47,6 +49,10 @@ PROGRAM = record(
     "on_logits",      # 1: the loss takes the outputs before the output activation
     "gemm", "gather", "copy_rows", "stream_rows", "transpose", "loss", "update",
     "column_sums", "add_parts",
+    "drop", "dropout_seed",
+    "penalize",       # of the gradient before an update, or 0
+    "finish",         # of a step with more to do behind phase 2, or 0
+    "settings", "square_sums",  # float64: of regularization; of blocks of the gradient
     "check", "not_finite",  # for `predict` of unchecked features, else 0; int64 that it sets to 1
     "loss_parameters", "row_losses", "epoch_losses",  # float64
     "totals", "total_count",  # float64 (steps, count): total weights of batches; 0: no weights

@@ -128,6 +128,31 @@ class Vector:
         return self.builder.call(function, arguments)
 
 
+class Words:
+    """Code for vectors of 32-bit unsigned integers, to be used while an intrinsic is lowered."""
+
+    def __init__(self, builder, lanes):
+        self.builder, self.lanes = builder, lanes
+        self.type = ir.VectorType(I32, lanes)
+
+    def numbers(self):
+        return ir.Constant(self.type, list(range(self.lanes)))
+
+    def constant(self, value):
+        return ir.Constant(self.type, [value] * self.lanes)
+
+    def broadcast(self, word):
+        """The lower half of a 64-bit integer in every lane."""
+        undefined = ir.Constant(self.type, ir.Undefined)
+        first = self.builder.insert_element(undefined, self.builder.trunc(word, I32), I32(0))
+        mask = ir.Constant(self.type, [0] * self.lanes)
+        return self.builder.shuffle_vector(first, undefined, mask)
+
+    def shifted_xor(self, words, bits):
+        """words ^ words >> bits."""
+        return self.builder.xor(words, self.builder.lshr(words, self.constant(bits)))
+
+
 @intrinsic
 def fma(typingctx, x, y, z):
     """x * y + z, rounded once where the processor can."""
@@ -392,36 +417,54 @@ def spin_pause(typingctx):
     return types.void(), lower
 
 
-def _reduction(combine, start, lanes=REDUCTION_LANES):
-    """A function for kernels: p[0:n] combined lane by lane, then lanes pairwise."""
+def _reduction(combine, start, lanes=REDUCTION_LANES, kind=None, term=lambda v, a: a):
+    """A function for kernels: p[0:n] combined lane by lane, then lanes pairwise.
+
+    kind: Numba type of the result, by default that of the elements; term: what is combined.
+    """
 
     @intrinsic
     def reduce(typingctx, p, n):
         def lower(context, builder, signature, arguments):
             p, n = arguments
-            v = Vector(builder, signature.args[0], lanes)
+            elements = Vector(builder, signature.args[0], lanes)
+            result = types.CPointer(signature.return_type)
+            v = Vector(builder, result, lanes)
             total = cgutils.alloca_once_value(builder, v.constant(start))
             whole = builder.and_(n, I64(-lanes))
+
+            def join(loaded):
+                builder.store(combine(v, builder.load(total), term(v, loaded)), total)
+
             with cgutils.for_range_slice(builder, I64(0), whole, I64(lanes)) as (i, _):
-                builder.store(combine(v, builder.load(total), v.load(builder.gep(p, [i]))), total)
+                join(elements.load(builder.gep(p, [i])))
             with builder.if_then(builder.icmp_signed("<", whole, n)):
-                last = v.load_first(builder.gep(p, [whole]), builder.sub(n, whole), start)
-                builder.store(combine(v, builder.load(total), last), total)
+                rest = builder.sub(n, whole)
+                join(elements.load_first(builder.gep(p, [whole]), rest, start))
             value, count = builder.load(total), lanes
             while count > 1:
                 half = count // 2
                 low = v.shuffle(value, value, list(range(half)))
                 high = v.shuffle(value, value, list(range(half, count)))
-                narrow = Vector(builder, signature.args[0], half)
+                narrow = Vector(builder, result, half)
                 value, count = combine(narrow, low, high), half
             return builder.extract_element(value, I32(0))
 
-        return p.dtype(p, types.int64), lower
+        return (kind or p.dtype)(p, types.int64), lower
 
     return reduce
+
+
+def _square(v, a):
+    wide = v.builder.fpext(a, v.type)
+    return v.builder.fmul(wide, wide)
 
 
 row_sum = _reduction(lambda v, a, b: v.builder.fadd(a, b), 0.0)
 row_max = _reduction(lambda v, a, b: v.maximum(a, b), float("-inf"))
 # 0 where all elements are finite, else NaN. Four chains of 16 lanes keep up with the memory.
 run_check = _reduction(lambda v, a, b: v.fma(b, v.constant(0.0), a), 0.0, 4 * REDUCTION_LANES)
+# The sum of squares, in float64 whatever the elements are.
+square_sum = _reduction(
+    lambda v, a, b: v.builder.fadd(a, b), 0.0, 4 * REDUCTION_LANES, types.float64, _square
+)

@@ -33,23 +33,23 @@ from fastbp.kernels.weight_rows import gradient_and_update, idle_turns, refresh_
 
 
 @inline_early
-def _batch(p, layers, me, order, batch, totals, following, saving, coefficients):
+def _batch(p, layers, me, order, batch, totals, following, saving, coefficients, step):
     """One batch: returns (mean loss, whether the step was made).
 
     A step is not made when the loss is not finite, or when the team was asked to stop.
     totals: address of its total weights, or 0; following: how many rows of `order` come after
-    this batch; saving: take the snapshot.
+    this batch; saving: take the snapshot; step: the step's number.
     """
     total, done, queue = 0.0, 0, queue_of(p, me)
     ahead.clear(queue)
     if p.parts > 0:
-        return batch_in_parts(p, layers, me, order, batch, totals, saving, coefficients)
+        return batch_in_parts(p, layers, me, order, batch, totals, saving, coefficients, step)
     while done < batch:
         slab = min(p.slab, batch - done)
         first, last = share(slab, GRAIN, me, p.team)
         if last > first:
-            at = order + 8 * (done + first)
-            rows_phase(p, layers, first, last, at, batch, totals, queue)
+            row = done + first
+            rows_phase(p, layers, first, last, order + 8 * row, batch, totals, queue, step, row)
             # Who was stopped on the way says so. The word is written before this barrier alone and
             # read behind it alone, so that all members see the same.
             if stopped(p):
@@ -96,6 +96,8 @@ def train(program, me):
     """
     p = carray(program_at(program), (1,))[0]
     layers = carray(layers_at(p.layers), (p.layer_count,))
+    # The word itself moves on while others may still be in the step before.
+    before = carray(words_at(p.step_counter), (1,))[0]
     _begin(p, layers, me)
     epoch_losses = carray(float64s_at(p.epoch_losses), (p.epochs,))
     done = 0
@@ -109,12 +111,15 @@ def train(program, me):
             following = p.epochs * p.rows - epoch * p.rows - row - batch
             saving = p.snapshot != 0 and row == 0
             loss, made = _batch(
-                p, layers, me, order, batch, totals, following, saving, coefficients
-            )
+                p, layers, me, order, batch, totals, following, saving, coefficients,
+                before + done,
+            )  # fmt: skip
             if not made:
                 if me == 0 and not math.isfinite(loss):
                     p.failed_epoch, p.failed_step = epoch, row // p.batch
                 return
+            if p.finish != 0:
+                call(p.finish, (program, me, int(saving), coefficients, p.state))
             done += 1
             weight = carray(float64s_at(totals), (1,))[0] if totals != 0 else float(batch)
             total, mass = total + loss * weight, mass + weight
@@ -132,7 +137,7 @@ def differentiate(program, me):
     p = carray(program_at(program), (1,))[0]
     layers = carray(layers_at(p.layers), (p.layer_count,))
     _begin(p, layers, me)
-    loss, _ = _batch(p, layers, me, p.order, p.rows, p.totals, 0, False, p.coefficients)
+    loss, _ = _batch(p, layers, me, p.order, p.rows, p.totals, 0, False, p.coefficients, 0)
     if me == 0:
         carray(float64s_at(p.epoch_losses), (1,))[0] = loss
 
@@ -175,7 +180,7 @@ def predict(program, me):
                 return
         training = p.targets != 0  # the loss may want the outputs before their activation
         ahead.clear(queue)
-        forward(p, layers, at, at + rows, features, features_ld, queue, training)
+        forward(p, layers, at, at + rows, features, features_ld, queue, training, 0, 0)
         if training:
             values = p.row_losses + 8 * row
             output_delta(p, top, at, at + rows, p.order + 8 * row, p.targets, values, 1, 0)

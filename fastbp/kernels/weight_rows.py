@@ -17,8 +17,19 @@ BLOCK = 256  # columns of a strip of a wide layer: what is read again and again 
 
 
 @inline_early
-def update_run(p, parameters, gradient, count, coefficients):
-    """One update of a run of parameters, by the run of their gradient."""
+def penalize_run(p, parameters, gradient, weights, count):
+    """L1, L2 and clipping by value, if they are on, of a run that begins with so many weights."""
+    if p.penalize != 0:
+        call(p.penalize, (parameters, gradient, weights, count, p.settings))
+
+
+@inline_early
+def update_run(p, parameters, gradient, weights, count, coefficients):
+    """One update of a run of parameters, by the run of their gradient.
+
+    weights: how many of the `count` parameters are weights; those behind are biases.
+    """
+    penalize_run(p, parameters, gradient, weights, count)
     call(p.update, (parameters, gradient, p.slot_bytes, count, coefficients))
 
 
@@ -154,12 +165,13 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, saving, coeff
                 if saving:
                     save_run(p, layer.weights + at, ld * size, rows, width * size // LINE)
                 if width == ld:
-                    update_run(p, layer.weights + at, to, rows * ld, coefficients)
+                    count = rows * ld
+                    update_run(p, layer.weights + at, to, count, count, coefficients)
                 else:
                     for r in range(rows):
                         update_run(
                             p, layer.weights + at + r * ld * size, to + r * to_ld * size,
-                            width, coefficients,
+                            width, width, coefficients,
                         )  # fmt: skip
                 mirror(p, layer, row, rows, column, columns)
         if me == p.team - 1:  # the biases: one row more
@@ -170,7 +182,7 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, saving, coeff
             if updating:
                 if saving:
                     save_run(p, layer.weights + at, 0, 1, width * size // LINE)
-                update_run(p, layer.weights + at, to, width, coefficients)
+                update_run(p, layer.weights + at, to, 0, width, coefficients)
 
 
 @inline
