@@ -8,7 +8,6 @@ import numpy as np
 from fastbp.callbacks import Callback
 from fastbp.engine import Engine
 from fastbp.evaluation import Evaluation
-from fastbp.fit_state import data_sample
 from fastbp.fitting import Fit
 from fastbp.rows import Rows
 from fastbp.validation import shown
@@ -102,13 +101,10 @@ class BatchFit(Fit):
         self.steps_an_epoch = batches.expected
 
     def _told(self) -> dict[str, Any]:
-        """The arguments that a fit which goes on must have; the batches themselves are gone."""
-        validation = self._validation
-        return {
-            "batches": "as fit_batches takes them",
-            "steps_per_epoch": self._batches.limit,
-            "validation_data": None if validation is None else data_sample(validation.rows),
-        }
+        """The arguments that exactness depends on, but for the batches themselves."""
+        expected = self._batches.expected or None
+        told = {"the method": "fit_batches", "steps_per_epoch": expected, "batch_size": None}
+        return super()._told() | told
 
     def _some_epochs(self) -> None:
         """One epoch."""

@@ -12,7 +12,7 @@ from fastbp.validation import shown
 __all__ = ["FitState", "data_sample", "parse"]
 
 SAMPLED = 64  # rows that tell data from other data, for what their checksum costs once a fit
-MOST_EPOCHS = 1 << 62
+MOST = 1 << 62  # epochs or steps
 
 
 class FitState(NamedTuple):
@@ -22,6 +22,8 @@ class FitState(NamedTuple):
     ----------
     history : History
         What was recorded, which tells the epochs that are done, too.
+    step : int
+        Steps that the fit has made.
     arguments : dict
         Those that a fit that goes on must have as well: by name, a plain value or a `data_sample`.
     callbacks : list of (str, dict)
@@ -29,6 +31,7 @@ class FitState(NamedTuple):
     """
 
     history: History
+    step: int
     arguments: dict[str, Any]
     callbacks: list[tuple[str, dict[str, Any]]]
 
@@ -39,6 +42,7 @@ class FitState(NamedTuple):
         """
         return {
             "epoch": self.history.epochs,
+            "step": self.step,
             "history": [[name, np.array(values)] for name, values in self.history.items()],
             "stopped": self.history.stopped,
             "arguments": self.arguments,
@@ -74,11 +78,10 @@ def parse(tree: Mapping[str, Any]) -> FitState:
 
     What the callbacks' own states hold is left to them to check.
     """
-    if tree.keys() != {"epoch", "history", "stopped", "arguments", "callbacks"}:
+    if tree.keys() != {"epoch", "step", "history", "stopped", "arguments", "callbacks"}:
         raise ValueError("the state of the fit has not the keys that it must have")
-    epoch, stopped, arguments = tree["epoch"], tree["stopped"], tree["arguments"]
-    if type(epoch) is not int or not 0 <= epoch < MOST_EPOCHS:
-        raise ValueError(f"the fit's epoch must be a count, got {shown(epoch)}")
+    epoch, step = (_count(tree[name], name) for name in ("epoch", "step"))
+    stopped, arguments = tree["stopped"], tree["arguments"]
     if stopped is not None and not isinstance(stopped, str):
         raise ValueError(f"the fit's stopped must be null or a string, got {shown(stopped)}")
     if not isinstance(arguments, dict):
@@ -95,7 +98,7 @@ def parse(tree: Mapping[str, Any]) -> FitState:
         raise ValueError(f"the fit's history has no loss of {epoch} epochs")
     history = History(columns)
     history.stopped = stopped
-    return FitState(history, arguments, _pairs(tree["callbacks"], dict, "callbacks"))
+    return FitState(history, step, arguments, _pairs(tree["callbacks"], dict, "callbacks"))
 
 
 def data_sample(rows: Any) -> dict[str, Any]:
@@ -119,6 +122,13 @@ def data_sample(rows: Any) -> dict[str, Any]:
 
     add(rows)
     return {"rows": len(rows.features), "sample": digest.hexdigest()}
+
+
+def _count(value: Any, name: str) -> int:
+    """A number of epochs or steps, from a file."""
+    if type(value) is not int or not 0 <= value < MOST:
+        raise ValueError(f"the fit's {name} must be a count, got {shown(value)}")
+    return value
 
 
 def _pairs(value: Any, kind: type, name: str) -> list[tuple[str, Any]]:

@@ -126,7 +126,8 @@ class Fit:
         """What an exact resume after a whole epoch needs besides the network and its generator."""
         if self._arguments is None:
             self._arguments = self._told()
-        return FitState(self.history.copy(), self._arguments, states(self._stateful))
+        states_now = states(self._stateful)
+        return FitState(self.history.copy(), self.step, self._arguments, states_now)
 
     def restore(self, state: FitState) -> None:
         """Go on where `state` was taken; to be called before `run`.
@@ -154,8 +155,7 @@ class Fit:
                     f"the state of {name} in the file is not usable: {error}"
                 ) from error
         self.history = state.history.copy()
-        self.epoch = self.history.epochs
-        self.step = self.epoch * self.steps_an_epoch
+        self.epoch, self.step = self.history.epochs, state.step
         if self.epoch:
             self.loss = self.history["loss"][-1]
             self.learning_rate = self.history.get(RATE, [self.learning_rate])[-1]
@@ -177,11 +177,13 @@ class Fit:
         """The arguments that exactness depends on, by their names."""
         validation = self._validation
         return {
-            "X and y": data_sample(self._rows),
+            "the method": "fit",
+            "X and y": None if self._rows is None else data_sample(self._rows),
             "batch_size": self.batch_size,
             "shuffle": self._rng is not None,
             "validation_data": None if validation is None else data_sample(validation.rows),
             "schedule": None if self._rates is None else repr(self._rates.schedule),
+            "epochs": None if self._rates is None else self.epochs,  # schedules count on them
         }
 
     @property

@@ -338,8 +338,9 @@ class Network:
         resume : bool
             Go on with the fit in whose midst a `fastbp.callbacks.Checkpoint` wrote the file from
             which the network was loaded, to the same bits as if it had never been interrupted.
-            The other arguments must be those of that fit (`epochs` being the total, which may have
-            grown), with callbacks as they were then. A fit that was complete ends at once.
+            The other arguments must be those of that fit, with callbacks as they were then.
+            `epochs` is the total, which may have grown where there is no schedule. A fit that was
+            complete ends at once.
         progress : bool, optional
             Show a progress bar; None shows one where stderr is a terminal.
 
@@ -373,17 +374,27 @@ class Network:
             called = checked_callbacks(callbacks)
             rng = self._rng if shuffle else None
             fit = Fit(self, self._engine, rows, epochs, batch, rng, validation, called)
-            if schedule is not None:
-                fit.follow(schedule)
-            if flag(resume, "resume"):
-                if self._pending is None:
-                    raise ValueError(
-                        "resume=True needs a network that was loaded, without rng, from a file of "
-                        "fastbp.callbacks.Checkpoint and not trained since"
-                    )
-                fit.restore(self._pending)
-            self._interrupted = None
-            return fit.run(progress)
+            return self._run(fit, schedule, resume, progress)
+
+    def _run(
+        self,
+        fit: Fit,
+        schedule: "Schedule | Callable[[int], float] | None",
+        resume: bool,
+        progress: bool | None,
+    ) -> History:
+        """Train, from the beginning or from where the fit that is resumed was."""
+        if schedule is not None:
+            fit.follow(schedule)
+        if flag(resume, "resume"):
+            if self._pending is None:
+                raise ValueError(
+                    "resume=True needs a network that was loaded, without rng, from a file of "
+                    "fastbp.callbacks.Checkpoint and not trained since"
+                )
+            fit.restore(self._pending)
+        self._interrupted = None
+        return fit.run(progress)
 
     def partial_fit(
         self,
@@ -428,6 +439,7 @@ class Network:
         validation_data: tuple[ArrayLike, ...] | None = None,
         schedule: "Schedule | Callable[[int], float] | None" = None,
         callbacks: Sequence[Callback] = (),
+        resume: bool = False,
         progress: bool | None = None,
     ) -> History:
         """Train on batches as somebody else makes them: each is one update.
@@ -446,6 +458,8 @@ class Network:
             else, the first. None for all that there are.
         validation_data, schedule, callbacks, progress
             As in `fit`. A schedule needs batches with a length, or `steps_per_epoch`.
+        resume : bool
+            As in `fit`; `batches` must give what they would have given to the epochs that are left.
 
         Returns
         -------
@@ -476,10 +490,7 @@ class Network:
                 flag(progress, "progress")
             called = checked_callbacks(callbacks)
             fit = BatchFit(self, self._engine, source, self._read_batch, epochs, validation, called)
-            if schedule is not None:
-                fit.follow(schedule)
-            self._interrupted = None
-            return fit.run(progress)
+            return self._run(fit, schedule, resume, progress)
 
     def _read_batch(self, batch: Any) -> tuple[Rows, float]:
         """Check a batch: its rows, and what it counts in the mean of an epoch."""

@@ -266,6 +266,10 @@ FIT_EDITS = [
     (["epoch"], True),
     (["epoch"], 1 << 62),
     (["epoch"], 10**100),
+    (["step"], -1),
+    (["step"], 1 << 62),
+    (["step"], None),
+    (["step"], ...),
     (["history"], ...),
     (["history"], []),
     (["history"], {}),
@@ -317,6 +321,7 @@ FIT_PLACES = [
     ["arguments", "X and y", "sample"], ["arguments", "batch_size"], ["arguments", "shuffle"],
     ["arguments", "validation_data"], ["callbacks"], ["callbacks", 0], ["callbacks", 0, 0],
     ["callbacks", 0, 1], ["callbacks", 0, 1, "count"], ["callbacks", 0, 1, "best"], ["epoch"],
+    ["step"],
     ["history"], ["history", 0], ["history", 0, 0], ["history", 0, 1], ["stopped"],
 ]  # fmt: skip
 

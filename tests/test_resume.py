@@ -1,6 +1,7 @@
 """A fit that goes on from a checkpoint ends with the bits of one that was never interrupted."""
 
 import copy
+import itertools
 import pickle
 
 import numpy as np
@@ -304,3 +305,45 @@ def test_labels_and_callbacks_without_state_may_come_and_go(tmp_path):
     net = fastbp.load(tmp_path / "m")
     assert dict(net.fit(X, y, 4, 8, callbacks=[Diary()], resume=True)) == dict(whole)
     assert_same(contents(net), contents(nets[0]))
+
+
+BATCHES = [(X[:9], Y[:9]), (X[9:30], Y[9:30]), (X[30:], Y[30:], np.arange(7.0))]
+SOURCES = {
+    "list": lambda done: BATCHES,
+    "function": lambda done: lambda: (batch for batch in BATCHES),
+    "iterator": lambda done: itertools.islice(itertools.cycle(BATCHES), 2 * done, None),
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_batches_of_a_users(kind, tmp_path):
+    whole, source = network(), SOURCES[kind]
+    steps = 2 if kind == "iterator" else None
+    one = [Noise(), Checkpoint(tmp_path / "{epoch}")]
+    want = whole.fit_batches(source(0), 5, steps, validation_data=(X, Y), callbacks=one)
+    for done in (1, 3, 5):
+        net, told = fastbp.load(tmp_path / str(done)), []
+
+        class Tell(Callback):
+            def on_epoch_end(self, fit, told=told):
+                told.append(fit.step)
+
+        got = net.fit_batches(
+            source(done), 5, steps, validation_data=(X, Y), callbacks=[Noise(), Tell()], resume=True
+        )
+        assert dict(got) == dict(want)
+        assert_same(contents(net), contents(whole))
+        assert told == [(steps or 3) * epoch for epoch in range(done + 1, 6)]
+
+
+def test_batches_are_no_rows(tmp_path):
+    network().fit_batches(BATCHES, 1, callbacks=[Checkpoint(tmp_path / "batches")])
+    net = fastbp.load(tmp_path / "batches")
+    with raises(ValueError, "the method must be 'fit_batches'", "got 'fit'"):
+        net.fit(X, Y, 2, resume=True)
+    with raises(ValueError, "steps_per_epoch must be 3", "got 2"):
+        net.fit_batches(BATCHES[:2], 2, resume=True)
+    with raises(ValueError, "the method must be 'fit'", "got 'fit_batches'"):
+        loaded(tmp_path / "m").fit_batches(BATCHES, 4, resume=True)
+    with raises(ValueError, "resume=True", "Checkpoint"):
+        network().fit_batches(BATCHES, 4, resume=True)
