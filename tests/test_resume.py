@@ -11,6 +11,7 @@ from contents import assert_same, contents
 from expect import raises
 
 import fastbp
+from fastbp import schedules
 from fastbp.callbacks import Callback, Checkpoint
 
 X, Y = data(37, 5, 4)
@@ -70,11 +71,42 @@ def test_every_epoch_with_validation(after, dtype, shuffle, tmp_path):
     assert_same(contents(net), contents(whole))
 
 
+@pytest.mark.parametrize(
+    "schedule", [None, schedules.Cosine(), schedules.ReduceOnPlateau("val_loss", patience=0)]
+)
+def test_everything_at_once(schedule, tmp_path):
+    X, y = LABELS
+    arguments = {
+        "schedule": schedule, "validation_data": (X[:9], y[:9]), "class_weight": "balanced",
+        "sample_weight": np.linspace(0, 2, 37),
+    }  # fmt: skip
+    whole = network(
+        loss="cross_entropy", dropout=0.4, l1=1e-3, max_norm=1.0, clip_norm=0.5, scaling="standard"
+    )
+    callbacks = [Noise(), Checkpoint(tmp_path / "{epoch}")]
+    want = whole.fit(X, y, 6, 8, callbacks=callbacks, **arguments)
+    for done in (1, 3, 5):
+        net = fastbp.load(tmp_path / str(done))
+        got = net.fit(X, y, 6, 8, callbacks=[Noise()], resume=True, **arguments)
+        assert list(got.items()) == list(want.items())
+        assert_same(contents(net), contents(whole))
+        assert net.predict(X).tobytes() == whole.predict(X).tobytes()
+
+
+def test_a_schedule_counts_on_the_epochs(tmp_path):
+    one = {"schedule": schedules.Cosine(), "callbacks": [Checkpoint(tmp_path / "m")]}
+    network().fit(X, Y, 3, 8, **one)
+    with raises(ValueError, "epochs must be 3", "got 4"):
+        fastbp.load(tmp_path / "m").fit(X, Y, 4, 8, **one, resume=True)
+
+
 def test_thread_counts_do_not_matter(tmp_path):
     X, y = data(300, 20, 4, "labels")
     nets = []
     for threads in (1, 2):
-        net = fastbp.Network([20, 130, 4], loss="cross_entropy", rng=0, threads=threads)
+        net = fastbp.Network(
+            [20, 130, 4], loss="cross_entropy", dropout=0.3, rng=0, threads=threads
+        )
         net.fit(X, y, 4, 100, callbacks=[Checkpoint(tmp_path / f"{threads}-{{epoch}}")])
         nets.append(net)
     assert (tmp_path / "1-2").read_bytes() == (tmp_path / "2-2").read_bytes()
