@@ -203,8 +203,9 @@ def _polars_dtype(dtype: Any) -> str | None:
 def _polars_frame(frame: Any, name: str, nulls: bool) -> NDArray[Any]:
     schema = frame.schema.items()
     _common(((label, kind, _polars_dtype(kind)) for label, kind in schema), "polars", name)
-    counts = frame.null_count().row(0) if frame.width else ()
-    for label, count in zip(frame.columns, counts, strict=True):
+    if not frame.width:
+        return np.empty((0, 0))
+    for label, count in zip(frame.columns, frame.null_count().row(0), strict=True):
         if count and not nulls:
             _reject_null(name, frame[label].is_null().to_numpy(), label)
         if count and _polars_dtype(frame[label].dtype) == "bool":
