@@ -1,6 +1,7 @@
 """Network: a dense network, checked at its boundary."""
 
 import copy
+import functools
 import math
 import os
 import threading
@@ -13,7 +14,6 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from fastbp import configuration, data, initializers, model_files, prediction, weighting
 from fastbp.activations import Activation
-from fastbp.arrays import numeric
 from fastbp.batches import Batches, BatchFit, parts_of
 from fastbp.callbacks import Callback, checked_callbacks
 from fastbp.configuration import SCALING_ARRAYS, Configuration
@@ -302,8 +302,10 @@ class Network:
         Parameters
         ----------
         X : (rows, inputs) array_like
-            Features; finite. Converted once to the network's dtype, but for bytes (uint8) and what
-            `scaling` changes, which are converted batch by batch.
+            Features; finite. An array, nested lists, a frame or table of pandas, polars or
+            PyArrow, a tensor of PyTorch or JAX; a file that is mapped into memory is read there.
+            Converted once to the network's dtype, but for bytes (uint8) and what `scaling`
+            changes, which are converted batch by batch.
         y : (rows,) or (rows, outputs) array_like
             Targets. Cross-entropy: integer labels (rows,) or class probabilities. Other losses:
             values; (rows,) where there is one output.
@@ -437,6 +439,7 @@ class Network:
         steps_per_epoch: int | None = None,
         *,
         validation_data: tuple[ArrayLike, ...] | None = None,
+        mask_nan: bool = False,
         schedule: "Schedule | Callable[[int], float] | None" = None,
         callbacks: Sequence[Callback] = (),
         resume: bool = False,
@@ -456,7 +459,7 @@ class Network:
         steps_per_epoch : int, optional
             Batches of an epoch: of an iterator, each epoch takes the next so many; of anything
             else, the first. None for all that there are.
-        validation_data, schedule, callbacks, progress
+        validation_data, mask_nan, schedule, callbacks, progress
             As in `fit`. A schedule needs batches with a length, or `steps_per_epoch`.
         resume : bool
             As in `fit`; `batches` must give what they would have given to the epochs that are left.
@@ -464,8 +467,8 @@ class Network:
         Returns
         -------
         History
-            As of `fit`. A batch counts by its rows, or the sum of their weights, in the mean loss
-            of an epoch.
+            As of `fit`. In the mean loss of an epoch a batch counts by its rows, or by their total
+            weight.
 
         Raises
         ------
@@ -485,20 +488,19 @@ class Network:
             if steps_per_epoch is not None:
                 steps_per_epoch = positive_int(steps_per_epoch, "steps_per_epoch")
             source = Batches(batches, epochs, steps_per_epoch)
-            validation = self._validation(validation_data, False)
+            validation = self._validation(validation_data, flag(mask_nan, "mask_nan"))
             if progress is not None:
                 flag(progress, "progress")
             called = checked_callbacks(callbacks)
-            fit = BatchFit(self, self._engine, source, self._read_batch, epochs, validation, called)
+            read = functools.partial(self._read_batch, mask_nan=mask_nan)
+            fit = BatchFit(self, self._engine, source, read, epochs, validation, called)
             return self._run(fit, schedule, resume, progress)
 
-    def _read_batch(self, batch: Any) -> tuple[Rows, float]:
+    def _read_batch(self, batch: Any, mask_nan: bool) -> tuple[Rows, float]:
         """Check a batch: its rows, and what it counts in the mean of an epoch."""
         X, y, weights = parts_of(batch)
-        rows = self._rows(X, y, sample_weight=weights)
-        if weights is None:
-            return rows, len(rows.features)
-        return rows, float(numeric(weights, "sample_weight").sum(dtype=float))
+        rows = self._rows(X, y, "", weights, mask_nan=mask_nan)
+        return rows, weighting.total_weight(rows, weights)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The network's outputs, after the output activation.

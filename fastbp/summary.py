@@ -14,16 +14,15 @@ def summary(parts: Configuration, nbytes: int) -> str:
         Bytes that it holds at the moment.
     """
     layout = parts.layout
-    rows = [("layer", "shape", "activation", "parameters")]
-    pairs = zip(layout.widths[:-1], layout.widths[1:], parts.activations, strict=True)
-    for number, (inputs, outputs, activation) in enumerate(pairs, 1):
-        count = (inputs + 1) * outputs
-        rows.append((f"{number}", f"{inputs} x {outputs}", activation.name, f"{count:,}"))
-    sizes = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    layer, shape, name, count = sizes
-    lines = [f"{r[0]:>{layer}}  {r[1]:>{shape}}  {r[2]:{name}}  {r[3]:>{count}}" for r in rows]
-    lines.insert(1, "  ".join("-" * size for size in sizes))
-    products = sum(a * b for a, b in zip(layout.widths[:-1], layout.widths[1:], strict=True))
+    columns: dict[str, list[str]] = {"layer": [str(i + 1) for i in range(layout.layers)]}
+    pairs = list(zip(layout.widths[:-1], layout.widths[1:], strict=True))
+    columns["shape"] = [f"{inputs} x {outputs}" for inputs, outputs in pairs]
+    columns["activation"] = [activation.name for activation in parts.activations]
+    if parts.regularization.drops:
+        columns["dropout"] = [f"{rate:g}" for rate in parts.regularization.dropout] + [""]
+    columns["parameters"] = [f"{(inputs + 1) * outputs:,}" for inputs, outputs in pairs]
+    lines = _table(columns)
+    products = sum(inputs * outputs for inputs, outputs in pairs)
     return "\n".join(
         [
             *lines,
@@ -34,6 +33,17 @@ def summary(parts: Configuration, nbytes: int) -> str:
             f"operations  {2 * products:,} to predict a row, {layout.row_flops:,} to train on it",
         ]
     )
+
+
+def _table(columns: dict[str, list[str]]) -> list[str]:
+    """Lines of a table: words to the left, numbers to the right."""
+    padded = []
+    for title, cells in columns.items():
+        width = max(map(len, [title, *cells]))
+        texts = [title, "-" * width, *cells]
+        words = title == "activation"
+        padded.append([text.ljust(width) if words else text.rjust(width) for text in texts])
+    return ["  ".join(line) for line in zip(*padded, strict=True)]
 
 
 def bytes_text(count: int) -> str:

@@ -5,6 +5,7 @@ PyTorch's ``reduction="mean"`` with ``weight``; a mean over targets that may be 
 those that are there.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -85,6 +86,16 @@ def weighted_rows(
     return rows._replace(weights=weights, totals=totals)
 
 
+def total_weight(rows: Rows, sample_weight: ArrayLike | None) -> float:
+    """What rows with these weights count beside other rows: all of them, or their total weight."""
+    if rows.totals is None:
+        return len(rows.features)
+    total = float(rows.totals.sum())
+    if sample_weight is None:
+        return total
+    return float(np.ldexp(total, _exponent(numeric(sample_weight, "sample_weight"))))
+
+
 def _filled(y: NDArray[Any], elementwise: bool) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
     """`y` with NaN replaced by what any loss accepts, and where NaN was: None where nowhere.
 
@@ -109,8 +120,13 @@ def _scaled(weights: Weights) -> Weights:
 
     Weighted means do not change by it, to the last bit, and their sums cannot overflow.
     """
-    top = weights.max()
-    return np.ldexp(weights, 1 - np.frexp(top)[1]) if top > 0 else weights.copy()
+    return np.ldexp(weights, -_exponent(weights))
+
+
+def _exponent(weights: NDArray[Any]) -> int:
+    """The power of two that the greatest weight is at least, and less than twice as large."""
+    top = float(weights.max())
+    return math.frexp(top)[1] - 1 if top > 0 else 0
 
 
 def _sample_weights(values: ArrayLike, rows: int, name: str) -> Weights:

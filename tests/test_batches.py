@@ -50,6 +50,57 @@ def test_weights():
     np.testing.assert_allclose(given["loss"], want["loss"], rtol=1e-13)
 
 
+def masked(y):
+    y = y.astype(float)
+    y[[3, 17, 18]] = np.nan
+    if y.ndim == 2:
+        y[20, 1] = np.nan
+    return y
+
+
+@pytest.mark.parametrize(("loss", "y"), [("mse", Y), ("cross_entropy", LABELS)])
+@pytest.mark.parametrize("weights", [(), (WEIGHTS,), (1e300 * WEIGHTS,), (1e-300 * WEIGHTS,)])
+def test_masks(loss, y, weights):
+    y = masked(y)
+    nets = [network(loss=loss) for _ in range(2)]
+    given = nets[0].fit_batches(cut(X, y, *weights), 2, mask_nan=True, validation_data=(X, y))
+    want = nets[1].fit(
+        X,
+        y,
+        2,
+        16,
+        shuffle=False,
+        mask_nan=True,
+        sample_weight=weights[0] if weights else None,
+        validation_data=(X, y),
+    )
+    for name in want:
+        np.testing.assert_allclose(given[name], want[name], rtol=1e-12)
+    np.testing.assert_allclose(nets[0].weights[0], nets[1].weights[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("unit", ["step", "epoch"])
+def test_schedules(unit):
+    schedule = fastbp.schedules.Polynomial(unit=unit)
+    nets = [network() for _ in range(3)]
+    want = nets[0].fit(X, Y, 3, 16, shuffle=False, schedule=schedule)
+    given = nets[1].fit_batches(cut(X, Y), 3, schedule=schedule)
+    nets[2].fit_batches(lambda: iter(cut(X, Y)), 3, 4, schedule=schedule)
+    assert given["learning_rate"] == want["learning_rate"]
+    for net in nets[1:]:
+        assert_same(contents(net), contents(nets[0]))
+    with raises(ValueError, "a schedule needs to know how many steps", "give steps_per_epoch"):
+        network().fit_batches(iter(cut(X, Y)), schedule=schedule)
+
+
+def test_a_batch_that_is_masked_as_a_whole():
+    net = network()
+    wrong = [(X[:5], Y[:5]), (X[:5], np.full((5, 3), np.nan))]
+    with raises(ValueError, "batch 2 of epoch 1: no row weighs anything by y"):
+        net.fit_batches(wrong, mask_nan=True)
+    assert net.steps == 1
+
+
 def test_a_batch_without_weights_counts_by_its_rows():
     first, second = (X[:10], Y[:10]), (X[10:], Y[10:], np.full(40, 0.5))
     net = network(optimizer=fastbp.SGD(1e-300))

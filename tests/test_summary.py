@@ -30,6 +30,13 @@ def test_the_sums_agree():
     assert f"{sum(counts)} (float64, {sum(counts) * 8} bytes)" in net.summary()
 
 
+def test_dropout_is_told_where_it_is_on():
+    net = fastbp.Network([3, 5, 7, 2], dropout=[0.25, 0])
+    lines = [line.split() for line in net.summary().splitlines()[:5]]
+    assert lines[0] == ["layer", "shape", "activation", "dropout", "parameters"]
+    assert [line[5:] for line in lines[2:]] == [["0.25", "20"], ["0", "42"], ["16"]]
+
+
 @pytest.mark.parametrize(
     ("count", "text"),
     [(0, "0 bytes"), (1023, "1023 bytes"), (1536, "1.5 KiB"), (5 << 40, "5120 GiB")],
