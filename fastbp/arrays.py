@@ -143,7 +143,7 @@ def finite(
             stacklevel=2,
         )
     # No integer is out of the range of float32.
-    index = _first_not_finite(array.reshape(-1)) if source.dtype.kind == "f" else None
+    index = first_not_finite(array.reshape(-1)) if source.dtype.kind == "f" else None
     if index is None:
         return array
     value = source[np.unravel_index(index, source.shape)]
@@ -153,7 +153,8 @@ def finite(
     raise ValueError(f"{name} holds {found}; every value must be finite{hint}")
 
 
-def _first_not_finite(flat: NDArray[Any]) -> int | None:
+def first_not_finite(flat: NDArray[Any]) -> int | None:
+    """The index of the first value that is NaN or infinite, or None."""
     scratch = np.empty(_BLOCK, np.bool_) if flat.size > _BLOCK else None
     for start in range(0, flat.size, _BLOCK):
         block = flat[start : start + _BLOCK]

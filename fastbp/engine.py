@@ -17,9 +17,10 @@ from fastbp.kernels.jit import Kernel, address
 from fastbp.kernels.program import GRAIN
 from fastbp.layout import aligned_zeros, cut_batch, slab_rows
 from fastbp.memory import Memory
-from fastbp.records import Kind, Plan, Program
-from fastbp.rows import Rows, batch_totals
+from fastbp.records import SPARSE, Kind, Plan, Program
+from fastbp.rows import Features, Rows, batch_totals
 from fastbp.scaling import Scaling, fixed
+from fastbp.sparse import SparseRows
 
 FLOPS_A_THREAD = 600_000  # of one step: less does not pay for another thread at the barriers
 SLOWEST = 1e10  # operations a second that even a slow machine does, to bound a call's duration
@@ -207,14 +208,15 @@ class Engine:
     ) -> Program:
         """Call the kernel of training; `order`, `losses` and `snapshot` are addresses."""
         steps = epochs * -(-rows // batch)
-        work = epochs * rows * self.layout.row_flops + steps * STEP_FLOPS
-        members = self._members(batch, work)
+        flops = self._step_flops(data.features, batch)
+        work = steps * (flops + STEP_FLOPS)
+        members = self._members(batch, flops, work)
         kind = self._kind(True, data.features, data, self._drops)
-        plan = self._plan(kind, batch, members)
+        plan = self._plan(kind, data.features, batch, members)
         program = plan.program
         program.coefficients, coefficients = self._coefficients.steps(self.step, steps, rates)
         program.coefficient_count = coefficients.shape[1]
-        program.features, program.targets = address(data.features), address(data.targets)
+        program.targets = address(data.targets)
         if data.weights is not None and totals is not None:
             program.totals, plan.weighted.weights = address(totals), address(data.weights)
         program.batch, program.rows, program.epochs = batch, rows, epochs
@@ -233,11 +235,12 @@ class Engine:
         rows = len(data.features)
         order, _held = _in_order(rows)
         loss = np.empty(1)
-        work = rows * self.layout.row_flops
-        members = self._members(rows, work)
-        plan = self._plan(self._kind(True, data.features, data), rows, members, whole=True)
+        work = self._step_flops(data.features, rows)
+        members = self._members(rows, work, work)
+        kind = self._kind(True, data.features, data)
+        plan = self._plan(kind, data.features, rows, members, whole=True)
         program = plan.program
-        program.features, program.targets = address(data.features), address(data.targets)
+        program.targets = address(data.targets)
         if data.weights is not None and data.totals is not None:
             totals = data.totals.sum(keepdims=True)
             program.totals, plan.weighted.weights = address(totals), address(data.weights)
@@ -256,13 +259,14 @@ class Engine:
         self._forward(data.features, address(outputs), data, address(losses))
         return outputs, losses
 
-    def predict(self, features: NDArray[Any], outputs: NDArray[Any]) -> bool:
+    def predict(self, features: Features, outputs: NDArray[Any]) -> bool:
         """Overwrite `outputs`; False, and they are of no use, if a feature is not finite.
 
         Parameters
         ----------
-        features : (rows, inputs) ndarray
-            C-contiguous, of a dtype that `data.source_dtype` tells; finite or not.
+        features : (rows, inputs) ndarray or SparseRows
+            C-contiguous, of a dtype that `data.source_dtype` tells; finite or not. Sparse rows
+            are finite.
         outputs : (rows, outputs) ndarray
             C-contiguous.
         """
@@ -270,22 +274,21 @@ class Engine:
 
     def _forward(
         self,
-        features: NDArray[Any],
+        features: Features,
         outputs: int,
         data: Rows | None = None,
         losses: int = 0,
     ) -> bool:
         """Call the kernel of prediction; `outputs` and `losses` are addresses."""
         rows = len(features)
-        work = rows * self.layout.row_flops // 3
+        work = self._step_flops(features, rows) // 3
         members = min(work // THREAD_START, -(-rows // GRAIN))
         if members > 1:
             members = min(members, self.threads or team.available_cores())
         members = max(1, members)
-        plan = self._plan(self._kind(False, features, data), rows, members)
+        plan = self._plan(self._kind(False, features, data), features, rows, members)
         program = plan.program
         program.rows, program.predictions = rows, outputs
-        program.features = address(features)
         if data is not None:
             program.order, _held = _in_order(rows)
             program.targets, program.row_losses = address(data.targets), losses
@@ -296,8 +299,14 @@ class Engine:
         self._run(step.predict, plan, members, work)
         return not not_finite[0]
 
-    def _members(self, batch: int, work: int) -> int:
-        """Threads of a team for batches of this many rows and a call of `work` operations."""
+    def _step_flops(self, features: Features, batch: int) -> int:
+        """Operations of a step with so many rows."""
+        if isinstance(features, SparseRows):
+            return features.step_flops(self.layout, batch)
+        return batch * self.layout.row_flops
+
+    def _members(self, batch: int, flops: int, work: int) -> int:
+        """Threads of a team for steps of so many rows and operations, and a call of `work`."""
         pays = work // THREAD_START
         if self.threads is None and pays < 2:
             return 1
@@ -305,7 +314,7 @@ class Engine:
         useful = -(-widest // GRAIN)
         if self.threads is not None:
             return min(self.threads, useful)
-        useful = min(useful, pays, batch * self.layout.row_flops // FLOPS_A_THREAD)
+        useful = min(useful, pays, flops // FLOPS_A_THREAD)
         return min(useful, team.available_cores()) if useful > 1 else 1
 
     def _run(self, kernel: Kernel, plan: Plan, members: int, work: int) -> None:
@@ -314,30 +323,48 @@ class Engine:
         team.run_team(call, plan.address, members, self._memory.shared, interruptible)
 
     def _kind(
-        self, training: bool, features: NDArray[Any], data: Rows | None, dropping: bool = False
+        self, training: bool, features: Features, data: Rows | None, dropping: bool = False
     ) -> Kind:
+        source = SPARSE if isinstance(features, SparseRows) else features.dtype.char
         if data is None:
-            return Kind(training, features.dtype.char)
+            return Kind(training, source)
         weights = training and data.weights is not None
-        return Kind(training, features.dtype.char, data.labels, weights, data.masked, dropping)
+        return Kind(training, source, data.labels, weights, data.masked, dropping)
 
-    def _plan(self, kind: Kind, rows: int, members: int, whole: bool = False) -> Plan:
+    def _plan(
+        self, kind: Kind, features: Features, rows: int, members: int, whole: bool = False
+    ) -> Plan:
         """The plan of a call with batches of so many rows, and room for it.
 
         whole: the gradient is wanted in the flat buffer, where long batches add it up anyway.
         """
         memory, layout = self._memory, self.layout
-        slab, parts = cut_batch(layout, rows) if kind.training else (slab_rows(layout, rows), 0)
-        if kind.training and members == 1 and slab >= rows and layout.parameters <= ALONE:
+        training = kind.training
+        sparse = kind.source == SPARSE
+        if training:
+            slab, parts = cut_batch(layout, rows, sparse)
+        else:
+            slab, parts = slab_rows(layout, rows, sparse=sparse), 0
+        if training and members == 1 and slab >= rows and layout.parameters <= ALONE and not sparse:
             parts = 1  # the same numbers by fewer calls
-        kept = whole or (kind.training and (slab < rows or self._clips_norm))
+        kept = whole or (training and (slab < rows or sparse or self._clips_norm))
         gradients = max(parts, int(kept))
-        memory.make_room(slab * members if parts else slab, members, gradients)
+        memory.make_room(slab * members if parts else slab, members, gradients, sparse)
         plan = memory.plans.get(kind)
         if plan is None:
             plan = memory.plans[kind] = plans.make(self._parts, memory, kind)
         plan.program.slab, plan.program.parts, plan.program.team = slab, parts, members
+        if isinstance(features, SparseRows):
+            self._set_sparse(plan, features)
+        else:
+            plan.program.features = address(features)
         return plan
+
+    def _set_sparse(self, plan: Plan, rows: SparseRows) -> None:
+        held = plan.sparse
+        held.values, held.indices = address(rows.values), address(rows.indices)
+        held.starts, held.wide = address(rows.starts), rows.indices.itemsize == 8
+        self._memory.made.fill(0)
 
 
 def _in_order(rows: int) -> tuple[int, NDArray[np.int64]]:

@@ -123,13 +123,22 @@ class Workspace:
     sloped, dropped : sequence of bool
         For each layer, whether its activation leaves its slopes in a buffer of their own, and
         whether dropout has one.
+    inputs : bool
+        Whether there is room for the first layer's input, which sparse rows do not need.
     """
 
     def __init__(
-        self, layout: Layout, rows: int, sloped: Sequence[bool], dropped: Sequence[bool]
+        self,
+        layout: Layout,
+        rows: int,
+        sloped: Sequence[bool],
+        dropped: Sequence[bool],
+        inputs: bool = True,
     ) -> None:
-        self.rows = rows
+        self.rows, self.inputs = rows, inputs
         sizes = [rows * stride for stride in layout.strides]
+        if not inputs:
+            sizes[0] = 0
         lengths = sizes + sizes[1:] + list(layout.mirror_sizes)
         for wanted in (sloped, dropped):
             lengths += [size if one else 0 for size, one in zip(sizes[1:], wanted, strict=True)]
@@ -156,17 +165,29 @@ class Cut(NamedTuple):
     parts: int  # of a long batch, each with a gradient of its own; 0: a team shares every slab
 
 
-def slab_rows(layout: Layout, batch: int, cache_bytes: int = 1 << 19, least: int = 256) -> int:
+def slab_rows(
+    layout: Layout,
+    batch: int,
+    cache_bytes: int = 1 << 19,
+    least: int = 256,
+    sparse: bool = False,
+) -> int:
     """Rows of a slab: equal slabs, rather than a short one at the end."""
     if batch <= least:
         return -(-batch // 16) * 16
-    fitting = cache_bytes // (layout.row_elements * layout.dtype.itemsize)
+    elements = layout.row_elements - (layout.strides[0] if sparse else 0)
+    fitting = cache_bytes // (elements * layout.dtype.itemsize)
     slab = max(least, fitting // 16 * 16)
     return math.ceil(math.ceil(batch / math.ceil(batch / slab)) / 16) * 16
 
 
-def cut_batch(layout: Layout, batch: int) -> Cut:
-    """Cut a batch into slabs, or that of a small network into parts for single threads."""
+def cut_batch(layout: Layout, batch: int, sparse: bool = False) -> Cut:
+    """Cut a batch into slabs, or that of a small network into parts for single threads.
+
+    One of sparse rows always into slabs: a part's gradient would be whole.
+    """
+    if sparse:
+        return Cut(slab_rows(layout, batch, sparse=True), 0)
     if batch > PART_LEAST and layout.parameters * layout.dtype.itemsize <= PART_GRADIENT:
         slabs = math.ceil(batch / slab_rows(layout, batch, PART_SLAB, PART_LEAST))
         if slabs > 1:

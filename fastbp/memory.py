@@ -37,6 +37,8 @@ class Memory:
         Like the state; made when first needed.
     workspace : Workspace or None
         Likewise.
+    made : ndarray of int64
+        What a sparse layer notes of each row of W; see `kernels.program.SPARSE`.
     scaling : (2, inputs) ndarray of float64 or None
         Shifts and factors of the features; replaced after the plans are dropped.
     plans : dict
@@ -72,6 +74,7 @@ class Memory:
         self.part_losses = np.empty(PARTS[-1])
         self.queues = np.empty(0, WORD)
         self.scratch = np.empty(0, layout.dtype)
+        self.made = np.empty(0, WORD)
 
     def scaling_terms(self) -> NDArray[np.float64]:
         """The scaling, or one that changes nothing."""
@@ -84,21 +87,29 @@ class Memory:
     @property
     def nbytes(self) -> int:
         """Bytes held at the moment."""
-        held = [self.state, self.gradients, self.snapshot, self.scratch]
+        held = [self.state, self.gradients, self.snapshot, self.scratch, self.made]
         arrays = sum(array.nbytes for array in held if array is not None)
         return arrays + (self.workspace.nbytes if self.workspace else 0)
 
-    def make_room(self, rows: int, members: int, gradients: int) -> None:
+    def make_room(self, rows: int, members: int, gradients: int, sparse: bool = False) -> None:
         """Room for `rows` rows at a time and a team, and for whole gradients.
+
+        sparse: the rows are, and come with no dense input of the first layer.
 
         An interrupt may come after any assignment: what says that there is room is assigned last,
         and the plans go first.
         """
         layout = self._layout
-        if self.workspace is None or self.workspace.rows < rows:
+        held = self.workspace
+        if held is None or held.rows < rows or not (held.inputs or sparse):
+            inputs = not sparse or (held is not None and held.inputs)
             self.plans, self.row_losses, self.workspace = (
-                {}, np.empty(rows), Workspace(layout, rows, self._sloped, self._dropped),
+                {},
+                np.empty(rows),
+                Workspace(layout, rows, self._sloped, self._dropped, inputs),
             )  # fmt: skip
+        if sparse and not self.made.size:
+            self.plans, self.made = {}, np.zeros(layout.widths[0], WORD)
         if self.scratch.size < members * SCRATCH:
             self.plans, self.queues, self.scratch = (
                 {},

@@ -26,8 +26,9 @@ from fastbp.losses import Loss
 from fastbp.model_files import Model
 from fastbp.optimizers import Optimizer
 from fastbp.regularization import Regularization
-from fastbp.rows import Rows, with_targets
+from fastbp.rows import Rows, checked_features, with_targets
 from fastbp.scaling import STANDARD, Scaling, standard
+from fastbp.sparse import SparseRows, is_sparse, reject_standard
 from fastbp.summary import bytes_text, summary
 from fastbp.validation import flag, generator, positive_int, shown
 
@@ -522,6 +523,9 @@ class Network:
         """
         with self._turn:
             self._known_scaling()
+            if is_sparse(X):
+                features = checked_features(self._configuration, self.scaling, X, "X")
+                return prediction.predict_checked(self._engine, features)
             source = data.table(X, self._configuration.layout.widths[0])
             return prediction.predict(self._engine, source, "X", X)
 
@@ -715,8 +719,9 @@ class Network:
                 class_weight,
                 mask_nan,
             )
-        state = self._engine.state
-        if np.may_share_memory(rows.features, state) or np.may_share_memory(rows.targets, state):
+        state, features = self._engine.state, rows.features
+        values = features.values if isinstance(features, SparseRows) else features
+        if np.may_share_memory(values, state) or np.may_share_memory(rows.targets, state):
             # The network's own weights as data: training must not change what it reads.
             return copy.deepcopy(rows)
         return rows
@@ -747,6 +752,8 @@ class Network:
 
     def _learn_scaling(self, X: ArrayLike) -> Scaling:
         layout = self._configuration.layout
+        if is_sparse(X):
+            reject_standard(STANDARD, "X")
         features = data.features(X, layout.widths[0], layout.dtype, "X", True)
         self._engine.scaling = scaling = standard(features, "X")
         return scaling

@@ -56,6 +56,11 @@ class Optimizer:
         """The compiled update."""
         raise TypeError("Optimizer is not an optimizer by itself; use one of its subclasses")
 
+    @property
+    def rests(self) -> bool:
+        """Whether a gradient of zero leaves a parameter and its slots as they are."""
+        return False
+
     def coefficients(self, steps: Floats, rates: float | Floats) -> Floats:
         """What the panel needs at each step.
 
@@ -134,6 +139,10 @@ class SGD(Optimizer):
     def panel(self) -> Kernel:
         chosen: Kernel = updates.nesterov if self.nesterov else updates.momentum
         return chosen if self.momentum > 0 else updates.sgd
+
+    @property
+    def rests(self) -> bool:
+        return self.momentum == 0 and self.weight_decay == 0
 
     def coefficients(self, steps: Floats, rates: float | Floats) -> Floats:
         if self.momentum == 0:  # where there is no velocity, both kinds of decay are one
@@ -275,6 +284,10 @@ class Adagrad(Optimizer):
     @property
     def panel(self) -> Kernel:
         return updates.adagrad
+
+    @property
+    def rests(self) -> bool:
+        return self.eps > 0 and self.weight_decay == 0  # 0 / 0 where eps is 0
 
     def coefficients(self, steps: Floats, rates: float | Floats) -> Floats:
         return _columns(steps, rates, self.eps, self.weight_decay)

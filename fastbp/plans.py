@@ -17,6 +17,7 @@ from fastbp.kernels import (
     movement,
     penalties,
     scaled_rows,
+    sparse,
     sums,
     team,
     transpose,
@@ -25,7 +26,7 @@ from fastbp.kernels import (
 )
 from fastbp.kernels.jit import address
 from fastbp.memory import SCRATCH, Memory
-from fastbp.records import Kind, Plan
+from fastbp.records import SPARSE, Kind, Plan
 
 STREAMING = 1 << 19  # bytes: what is larger is not in the L2 cache when it is needed
 
@@ -42,13 +43,19 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
     kind : Kind
         What the call is for.
     """
-    training, labels, source = kind.training, kind.labels, np.dtype(kind.source)
+    training, labels = kind.training, kind.labels
+    source = None if kind.source == SPARSE else np.dtype(kind.source)
     layout, dtype = parts.layout, parts.layout.dtype
     plan = Plan(layout.layers)
+    panels = ["training_forward", "backward"] if training else ["forward"]
+    if labels is not None and not training:
+        panels.append("training_forward")  # the loss may want what this one leaves
+    _fill_layers(plan, parts, memory, panels)
     program = plan.program
     program.itemsize, program.features_ld = dtype.itemsize, layout.widths[0]
-    program.feature_bytes = layout.widths[0] * source.itemsize
-    if source != dtype or memory.scaling is not None:
+    if source is None:
+        _fill_sparse(plan, parts, memory, training)
+    elif source != dtype or memory.scaling is not None:
         program.gather = scaled_rows.gather_scaled[source].address(dtype)
         program.scaling = address(memory.scaling_terms())
     elif training:
@@ -69,10 +76,13 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
         _fill_regularization(plan, parts, memory)
     else:
         program.copy_rows = movement.copy_rows.address(dtype)
-    if labels is None:
+    if source is not None:
+        program.feature_bytes = layout.widths[0] * source.itemsize
+        program.entry, program.entry_ld = plan.layers[0].below, layout.strides[0]
+    if labels is None and source is not None:
         program.check = check.check_finite.address(dtype)
         program.not_finite = address(memory.not_finite)
-    else:
+    if labels is not None:
         masked = kind.masked or parts.loss_weights is not None
         program.loss = parts.loss.panel(labels, masked).address(dtype)
     program.loss_parameters = address(memory.loss_parameters)
@@ -87,13 +97,22 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
     program.zeros = address(memory.zeros)
     program.state, program.state_bytes = address(memory.state), memory.state.nbytes
     program.step_counter = address(memory.steps)
-    panels = ["training_forward", "backward"] if training else ["forward"]
-    if labels is not None and not training:
-        panels.append("training_forward")  # the loss may want what this one leaves
-    _fill_layers(plan, parts, memory, panels)
     if kind.dropping:
         _fill_dropout(plan, parts, memory)
     return plan
+
+
+def _fill_sparse(plan: Plan, parts: Configuration, memory: Memory, training: bool) -> None:
+    layout, program, regularization = parts.layout, plan.program, parts.regularization
+    rows = plan.sparse
+    program.features, rows.program, program.sparse = ctypes.addressof(rows), plan.address, 1
+    rows.made = address(memory.made)
+    rows.rests = parts.optimizer.rests and regularization.l1 == regularization.l2 == 0
+    program.gather = sparse.product.address(layout.dtype)
+    program.entry, program.entry_ld = plan.layers[0].output, layout.strides[1]
+    if training:
+        program.sparse_step = sparse.sparse_step.address(layout.dtype)
+        program.settle = sparse.settle.address()
 
 
 def _fill_regularization(plan: Plan, parts: Configuration, memory: Memory) -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from fastbp.arrays import contiguous, finite, is_ready
 from fastbp.data import source_dtype
 from fastbp.engine import Engine
+from fastbp.rows import Features
 
 PIECE = 1 << 20  # elements that are converted at a time
 
@@ -41,6 +42,13 @@ def predict(engine: Engine, source: NDArray[Any], name: str, given: Any) -> NDAr
     for first in range(0, rows, height):
         piece = slice(first, first + height)
         _predict(engine, source[piece], dtype, outputs[piece], name, first, given)
+    return outputs
+
+
+def predict_checked(engine: Engine, features: Features) -> NDArray[Any]:
+    """The outputs of rows that were checked and converted."""
+    outputs = np.empty((len(features), engine.layout.widths[-1]), engine.layout.dtype)
+    engine.predict(features, outputs)
     return outputs
 
 

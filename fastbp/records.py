@@ -33,13 +33,23 @@ class Weighted(ctypes.Structure):
     _fields_ = _fields(weighted.WEIGHTED)
 
 
+class Sparse(ctypes.Structure):
+    """`kernels.program.SPARSE`."""
+
+    __slots__ = ()
+    _fields_ = _fields(program.SPARSE)
+
+
+SPARSE = "sparse"  # among the sources of a kind
+
+
 class Kind(NamedTuple):
     """What decides which kernels a call needs.
 
     training: and gradients, rather than prediction; source: the features' dtype, by its
-    character; labels: whether targets are integer class labels, None where there are no targets;
-    weights: whether the rows have weights, which count in training; masked: whether some targets
-    are NaN; dropping: whether dropout is at work.
+    character, or SPARSE; labels: whether targets are integer class labels, None where there are
+    no targets; weights: whether the rows have weights, which count in training; masked: whether
+    some targets are NaN; dropping: whether dropout is at work.
     """
 
     training: bool
@@ -64,12 +74,14 @@ class Plan:
     layers : ctypes array of Layer
     weighted : Weighted
         For losses with weights.
+    sparse : Sparse
+        For sparse rows, whose program's `features` points to it.
     address : int
         The program's.
     """
 
     def __init__(self, layers: int) -> None:
         self.program, self.layers = Program(), (Layer * layers)()
-        self.weighted = Weighted()
+        self.weighted, self.sparse = Weighted(), Sparse()
         self.address = ctypes.addressof(self.program)
         self.program.layers, self.program.layer_count = ctypes.addressof(self.layers), layers

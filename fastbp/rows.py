@@ -11,9 +11,13 @@ from fastbp.kernels.jit import address
 from fastbp.kernels.shuffle import shuffled
 from fastbp.losses import Loss
 from fastbp.scaling import Scaling
+from fastbp.sparse import SparseRows, is_sparse, reject_standard, sparse_rows
 
 # The least and the greatest target of losses that have such.
 BOUNDS: dict[str, tuple[float | None, float | None]] = {"fractions": (0, 1), "counts": (0, None)}
+
+
+Features = NDArray[Any] | SparseRows
 
 
 class Rows(NamedTuple):
@@ -24,7 +28,7 @@ class Rows(NamedTuple):
     targets are NaN (`masked`): a total is the weight times the share of targets that are not.
     """
 
-    features: NDArray[Any]
+    features: Features
     targets: NDArray[Any]
     weights: NDArray[np.float64] | None = None
     totals: NDArray[np.float64] | None = None
@@ -34,6 +38,20 @@ class Rows(NamedTuple):
     def labels(self) -> bool:
         """Whether the targets are integer class labels."""
         return self.targets.ndim == 1
+
+
+def checked_features(
+    parts: Configuration, scaling: Scaling | None, X: ArrayLike, name: str
+) -> Features:
+    """Check what a user passed as X; `scaling`: the network's, where it is known already."""
+    layout = parts.layout
+    if is_sparse(X):
+        reject_standard(parts.scaling, name)
+        return sparse_rows(X, layout.widths[0], layout.dtype, name, scaling)
+    features = data.features(X, layout.widths[0], layout.dtype, name, parts.scaling is not None)
+    if scaling is not None:
+        scaling.check_range(features, layout.dtype, name, given=X)
+    return features
 
 
 def with_targets(
@@ -48,10 +66,7 @@ def with_targets(
     scaling: the network's, where it is known already.
     """
     layout, loss = parts.layout, parts.loss
-    name = f"{prefix}X"
-    features = data.features(X, layout.widths[0], layout.dtype, name, parts.scaling is not None)
-    if scaling is not None:
-        scaling.check_range(features, layout.dtype, name, given=X)
+    features = checked_features(parts, scaling, X, f"{prefix}X")
     count, outputs, name = len(features), layout.widths[-1], f"{prefix}y"
     if loss.targets == "labels":
         return Rows(features, data.class_targets(y, count, outputs, layout.dtype, name))

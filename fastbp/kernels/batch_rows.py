@@ -23,7 +23,8 @@ def _drop(p, number, layer, source, to, rows, step, row):
 def forward(p, layers, first, last, features, features_ld, queue, training, step, row):
     """Rows [first, last) of a slab through all layers; `features`: address of row `first`.
 
-    step, row: the step's number and that row's number in the batch, for dropout.
+    Of sparse rows they are the first layer's product. step, row: the step's number and that row's
+    number in the batch, for dropout.
     """
     rows = last - first
     for number in range(p.layer_count):
@@ -32,12 +33,13 @@ def forward(p, layers, first, last, features, features_ld, queue, training, step
         layer = layers[number]
         out = layer.output + first * layer.ld_out * p.itemsize
         bias = layer.weights + layer.inputs * layer.ld_out * p.itemsize
-        call(
-            p.gemm,
-            (features, features_ld, 1, layer.weights, layer.ld_out, bias, 0,
-             out, layer.ld_out, rows, layer.outputs, layer.inputs, p.itemsize,
-             queue, _streams(p, layer)),
-        )  # fmt: skip
+        if number >= p.sparse:
+            call(
+                p.gemm,
+                (features, features_ld, 1, layer.weights, layer.ld_out, bias, 0,
+                 out, layer.ld_out, rows, layer.outputs, layer.inputs, p.itemsize,
+                 queue, _streams(p, layer)),
+            )  # fmt: skip
         panel = layer.training_forward if training else layer.forward
         final = number == p.layer_count - 1
         if panel != 0 and not (final and p.on_logits and training):
@@ -95,13 +97,13 @@ def _backward(p, layers, first, last, queue, step, row):
 @inline
 def rows_phase(p, layers, first, last, order, batch, totals, queue, step, row):
     """Phase 1 of rows [first, last) of the activations: from gather to the deltas."""
-    below = layers[0].below + first * layers[0].ld_in * p.itemsize
+    entry = p.entry + first * p.entry_ld * p.itemsize
     call(
         p.gather,
         (p.features, p.features_ld, 0, order, last - first,
-         below, layers[0].ld_in, layers[0].inputs, p.scaling),
+         entry, p.entry_ld, layers[0].inputs, p.scaling),
     )  # fmt: skip
-    forward(p, layers, first, last, below, layers[0].ld_in, queue, True, step, row)
+    forward(p, layers, first, last, entry, p.entry_ld, queue, True, step, row)
     top, values = layers[p.layer_count - 1], p.row_losses + 8 * first
     output_delta(p, top, first, last, order, p.targets, values, batch, totals)
     _backward(p, layers, first, last, queue, step, row)

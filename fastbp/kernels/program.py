@@ -43,6 +43,8 @@ PROGRAM = record(
     "batch", "rows", "epochs",
     "features", "features_ld", "feature_bytes",  # elements of a row, and its bytes
     "scaling",        # float64 (2, inputs): shifts and factors of the features, or 0
+    "sparse",         # 1: the features are sparse rows, and the first layer is sparse.py's; else 0
+    "entry", "entry_ld",  # A (slab, entry_ld): where a gather puts rows, or the product of sparse
     "targets", "target_bytes",  # target_bytes: of a row
     "order",          # int64 (epochs * rows); of `predict` also the numbers that a gather takes
     "updating",       # 1: phase 2 updates; 0: it leaves the gradient in the flat buffer
@@ -53,6 +55,7 @@ PROGRAM = record(
     "penalize",       # of the gradient before an update, or 0
     "finish",         # of a step with more to do behind phase 2, or 0
     "settings", "square_sums",  # float64: of regularization; of blocks of the gradient
+    "sparse_step", "settle",  # phase 2 of a sparse layer, and what it has put off
     "check", "not_finite",  # for `predict` of unchecked features, else 0; int64 that it sets to 1
     "loss_parameters", "row_losses", "epoch_losses",  # float64
     "totals", "total_count",  # float64 (steps, count): total weights of batches; 0: no weights
@@ -66,7 +69,18 @@ PROGRAM = record(
     "failed_epoch", "failed_step",  # written by thread 0; -1 where no batch failed
 )  # fmt: skip
 
+# What belongs to sparse rows (sparse.py); its address stands in the program's `features`.
+SPARSE = record(
+    "program",
+    "values", "indices", "starts",  # of the network's dtype; int32 or int64; int64 (rows + 1)
+    "wide",           # 1: indices are int64
+    "rests",          # 1: an update by a gradient of zero changes nothing
+    "made",           # int64 (inputs): how many steps of this call each row of W has had, or the
+                      # complement ~steps where the gradient of the next one is waiting for it
+)  # fmt: skip
+
 program_at = pointer_maker(numba.from_dtype(PROGRAM))
+sparse_at = pointer_maker(numba.from_dtype(SPARSE))
 layers_at = pointer_maker(numba.from_dtype(LAYER))
 float64s_at = pointer_maker(types.float64)
 words_at = pointer_maker(types.int64)

@@ -338,6 +338,22 @@ def copy_padded(typingctx, source, to, n):
 
 
 @intrinsic
+def add_scaled(typingctx, to, x, scale, n):
+    """to[:n] += scale * x[:n], counted up to whole cache lines; the two do not overlap."""
+
+    def lower(context, builder, signature, arguments):
+        to, x, scale, n = arguments
+        v = Vector(builder, signature.args[0], LINE // element(signature.args[0])[2])
+        factor = v.broadcast(scale)
+        with cgutils.for_range_slice(builder, I64(0), n, I64(v.lanes)) as (i, _):
+            at = builder.gep(to, [i])
+            v.store(v.fma(factor, v.load(builder.gep(x, [i])), v.load(at)), at)
+        return context.get_dummy_value()
+
+    return types.void(to, to, to.dtype, types.int64), lower
+
+
+@intrinsic
 def ask_for(typingctx, pointer):
     """Prefetch the cache line that a pointer points into."""
 

@@ -66,9 +66,15 @@ def _batch(p, layers, me, order, batch, totals, following, saving, coefficients,
         ahead.announce(queue, order + 8 * (done + slab + first), last - first, turns)
         if closing and not math.isfinite(total):
             return total / batch, False
-        for back in range(p.layer_count):
+        for back in range(p.layer_count - p.sparse):
             layer = layers[p.layer_count - 1 - back]
             gradient_and_update(p, layer, me, slab, opening, closing, saving, coefficients)
+        if p.sparse:
+            call(
+                p.sparse_step,
+                (p.features, layers[0].delta, me, order + 8 * done, slab, opening, closing, saving,
+                 coefficients, order + 8 * batch, min(p.batch, following)),
+            )  # fmt: skip
         if me == 0:
             store_release(p.shared + 8 * STOP_SEEN, load_acquire(p.shared + 8 * STOP))
         wait(p)
@@ -86,16 +92,9 @@ def _begin(p, layers, me):
     wait(p)
 
 
-@kernel(INT, INT)
-def train(program, me):
-    """Epochs of batches; overwrites parameters, slots, epoch_losses and the record's last fields.
-
-    Ends early, after whole steps, when STOP is set, or when a batch's loss
-    is not finite: then failed_epoch and failed_step say where, and the snapshot, which an epoch's
-    first update takes, holds the state at the beginning of that epoch.
-    """
-    p = carray(program_at(program), (1,))[0]
-    layers = carray(layers_at(p.layers), (p.layer_count,))
+@inline_early
+def _epochs(program, p, layers, me):
+    """All batches of all epochs, or those before one that ends it; returns the steps made."""
     # The word itself moves on while others may still be in the step before.
     before = carray(words_at(p.step_counter), (1,))[0]
     _begin(p, layers, me)
@@ -117,7 +116,7 @@ def train(program, me):
             if not made:
                 if me == 0 and not math.isfinite(loss):
                     p.failed_epoch, p.failed_step = epoch, row // p.batch
-                return
+                return done
             if p.finish != 0:
                 call(p.finish, (program, me, int(saving), coefficients, p.state))
             done += 1
@@ -126,9 +125,25 @@ def train(program, me):
             if me == 0:
                 carray(words_at(p.step_counter), (1,))[0] += 1
             if load_acquire(p.shared + 8 * STOP_SEEN) != 0:
-                return
+                return done
         if me == 0:
             epoch_losses[epoch] = total / mass if mass > 0 else 0.0
+    return done
+
+
+@kernel(INT, INT)
+def train(program, me):
+    """Epochs of batches; overwrites parameters, slots, epoch_losses and the record's last fields.
+
+    Ends early, after whole steps, when STOP is set, or when a batch's loss
+    is not finite: then failed_epoch and failed_step say where, and the snapshot, which an epoch's
+    first update takes, holds the state at the beginning of that epoch.
+    """
+    p = carray(program_at(program), (1,))[0]
+    layers = carray(layers_at(p.layers), (p.layer_count,))
+    done = _epochs(program, p, layers, me)
+    if p.sparse and p.updating:
+        call(p.settle, (p.features, me, done))
 
 
 @kernel(INT, INT)
@@ -167,13 +182,13 @@ def predict(program, me):
         rows = min(piece, last - row)
         features, features_ld = p.features + row * p.feature_bytes, p.features_ld
         if p.gather != 0:
-            below = layers[0].below + at * layers[0].ld_in * p.itemsize
+            entry = p.entry + at * p.entry_ld * p.itemsize
             call(
                 p.gather,
                 (p.features, features_ld, row, p.order, rows,
-                 below, layers[0].ld_in, layers[0].inputs, p.scaling),
+                 entry, p.entry_ld, layers[0].inputs, p.scaling),
             )  # fmt: skip
-            features, features_ld = below, layers[0].ld_in
+            features, features_ld = entry, p.entry_ld
         if p.check != 0:
             call(p.check, (features, rows * features_ld, p.not_finite))
             if load_acquire(p.not_finite) != 0:
