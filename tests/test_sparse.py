@@ -129,6 +129,32 @@ def test_threads_change_no_bit(threads, dtype, batch, monkeypatch):
     assert_same(more, one)
 
 
+@both_dtypes
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"l1": 1e-3}, {"l2": 0.01}, {"clip_value": 1e-3}, {"clip_norm": 0.01}, {"max_norm": 0.5},
+        {"dropout": 0.3}, {"l1": 1e-3, "l2": 0.01, "clip_norm": 0.01, "max_norm": 0.5},
+    ],
+    ids="-".join,
+)  # fmt: skip
+def test_regularization(settings, optimizer, threads, dtype):
+    X, y = rows(dtype=dtype)
+    nets = [network(dtype, optimizer, threads=threads, **settings) for _ in range(2)]
+    assert_same(results(nets[0], X, y), results(nets[1], X.toarray(), y))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_schedule_of_rates(optimizer):
+    X, y = rows()
+    nets = network(optimizer=optimizer), network(optimizer=optimizer)
+    for net, features in zip(nets, (X, X.toarray()), strict=True):
+        net.fit(features, y, 4, 16, schedule=lambda step: 1 / (1 + step))
+    assert_same(learned(nets[0]), learned(nets[1]))
+
+
 @pytest.mark.parametrize("weights", [{"sample_weight": np.arange(103.0)},
                                      {"class_weight": "balanced"}])  # fmt: skip
 def test_weights_of_rows(weights):
