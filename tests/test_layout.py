@@ -85,20 +85,26 @@ def test_views_write_through_and_share_no_element(widths, dtype):
 
 @both_dtypes
 @every_shape
-def test_workspace_blocks_do_not_overlap(widths, dtype):
+@pytest.mark.parametrize("inputs", [True, False])
+def test_workspace_blocks_do_not_overlap(inputs, widths, dtype):
     layout, rows = Layout(widths, np.dtype(dtype)), 16
     sloped = [layer % 2 == 0 for layer in range(layout.layers)]
-    work = Workspace(layout, rows, sloped)
+    dropped = [layer % 3 == 0 for layer in range(layout.layers)]
+    work = Workspace(layout, rows, sloped, dropped, inputs)
     sizes = [rows * stride for stride in layout.strides]
+    sizes[0] *= inputs
+    assert (work.outputs[0] != 0) == inputs
     assert work.deltas[0] == work.mirrors[0] == 0  # the input has no delta, its W no mirror
     assert [slope != 0 for slope in work.slopes] == sloped
+    assert [at != 0 for at in work.dropped] == dropped
     blocks = [
         *zip(work.outputs, sizes, strict=True),
         *zip(work.deltas[1:], sizes[1:], strict=True),
         *zip(work.mirrors[1:], layout.mirror_sizes[1:], strict=True),
         *((at, size) for at, size in zip(work.slopes, sizes[1:], strict=True) if at),
+        *((at, size) for at, size in zip(work.dropped, sizes[1:], strict=True) if at),
     ]
-    ends = sorted((at, at + size * layout.dtype.itemsize) for at, size in blocks)
+    ends = sorted((at, at + size * layout.dtype.itemsize) for at, size in blocks if size)
     assert all(at % LINE == 0 for at, _ in ends)
     assert all(end <= following for (_, end), (following, _) in pairwise(ends))
     memory = address(work._memory)
