@@ -44,7 +44,7 @@ def succeed(arguments, folder):
 
 def number(pattern, text):
     """Return the one number that `pattern`'s group finds in `text`."""
-    (found,) = re.findall(pattern, text)
+    (found,) = re.findall(pattern, text, re.MULTILINE)
     return float(found.replace(",", ""))
 
 
@@ -147,6 +147,19 @@ def test_data_kinds(tmp_path):
     assert float(errors["NumPy"]) < 0.01
     assert number(r"bytes +accuracy ([\d.]+)", output) > 0.8
     assert "told: X must have shape (rows, 3)" in output
+
+
+def test_training_features(tmp_path):
+    pytest.importorskip("sklearn")
+    output, _ = succeed([EXAMPLES / "training_features.py"], tmp_path)
+    assert number(r"at most ([\d.]+)", output) == 0.005
+    assert number(r"^test accuracy ([\d.]+)$", output) > 0.95
+    plain, balanced = map(float, re.findall(r"class_weight=.* finds ([\d.]+) of", output))
+    assert plain + 0.1 < balanced
+    error, variance = re.findall(r"pixels ([\d.]+), their variance ([\d.]+)", output)[0]
+    assert float(error) < 0.5 * float(variance)
+    assert "6 epochs, of which 3 before the break; the same bits: True" in output
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_readme_example(tmp_path):
