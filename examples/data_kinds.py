@@ -1,7 +1,8 @@
 """The kinds of data that fit, predict and evaluate take: the same numbers, the same network.
 
 A small table of made-up flats, as whatever of pandas, polars, PyArrow and PyTorch is installed
-holds it; as a file that is mapped into memory; and as batches that come one by one.
+holds it, as a file that is mapped into memory, and as batches that come one by one. Then images of
+bytes, and sparse rows.
 
 Run ``python examples/data_kinds.py``.
 """
@@ -63,6 +64,23 @@ def show(kind: str, net: fastbp.Network, features: Any, rents: Any) -> None:
     print(f"{kind:10} mean squared error {net.evaluate(features, rents)['loss']:.6f}")
 
 
+def sparse_rows() -> None:
+    """Bags of words: 20 000 columns of which a row has some ten, never made dense."""
+    try:
+        from scipy.sparse import coo_array
+    except ImportError:
+        print("scipy      not installed")
+        return
+    rng = np.random.default_rng(2)
+    about = rng.integers(0, 2, 4000)
+    words = rng.integers(0, 10_000, (4000, 10)) + 5000 * about[:, None]  # half of them shared
+    entries = (np.ones(words.size), (np.repeat(np.arange(4000), 10), words.ravel()))
+    rows = coo_array(entries, shape=(4000, 20_000)).tocsr()
+    net = fastbp.Network([20_000, 16, 2], loss="cross_entropy", rng=0)
+    net.fit(rows[:3000], about[:3000], epochs=3)
+    print(f"sparse     accuracy {net.evaluate(rows[3000:], about[3000:])['accuracy']:.3f}")
+
+
 def main() -> None:
     """Train on each kind and print a line."""
     columns, rents = flats()
@@ -98,6 +116,8 @@ def main() -> None:
     net = fastbp.Network([64, 32, 2], loss="cross_entropy", scaling=1 / 255, rng=0)
     net.fit(images, bright, epochs=20)
     print(f"bytes      accuracy {net.evaluate(images, bright)['accuracy']:.3f}")
+
+    sparse_rows()
 
     # A stream of rows: each piece is gone through once.
     net = network()

@@ -145,7 +145,8 @@ def test_data_kinds(tmp_path):
     assert errors.keys() == kinds
     assert len(set(errors.values())) == 1
     assert float(errors["NumPy"]) < 0.01
-    assert number(r"bytes +accuracy ([\d.]+)", output) > 0.8
+    assert number(r"^bytes +accuracy ([\d.]+)", output) > 0.8
+    assert not find_spec("scipy") or number(r"sparse +accuracy ([\d.]+)", output) > 0.9
     assert "told: X must have shape (rows, 3)" in output
 
 
