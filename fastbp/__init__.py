@@ -32,17 +32,18 @@ __all__ = [
     "initializers",
     "load",
     "losses",
+    "metrics",
     "optimizers",
     "schedules",
     "show_config",
 ]
 
 if TYPE_CHECKING:
-    from fastbp import schedules
+    from fastbp import metrics, schedules
 
 
 def __getattr__(name: str) -> Any:
     """Modules that a plain fit does not need are loaded when they are first asked for."""
-    if name == "schedules":
+    if name in ("metrics", "schedules"):
         return importlib.import_module(f"fastbp.{name}")
     raise AttributeError(f"module 'fastbp' has no attribute {name!r}")

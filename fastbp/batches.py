@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastbp.callbacks import Callback
+from fastbp.callbacks.base import Callback
 from fastbp.engine import Engine
 from fastbp.evaluation import Evaluation
 from fastbp.fitting import Fit
@@ -98,7 +98,12 @@ class BatchFit(Fit):
     ) -> None:
         super().__init__(network, engine, None, epochs, 0, None, validation, callbacks)
         self._batches, self._read = batches, read
-        self.steps_an_epoch = batches.expected
+        self.steps_an_epoch, self._samples = batches.expected, 0
+
+    @property
+    def samples(self) -> int:
+        """How many rows the network has been trained on in this fit."""
+        return self._samples
 
     def _told(self) -> dict[str, Any]:
         """The arguments that exactness depends on, but for the batches themselves."""
@@ -121,6 +126,7 @@ class BatchFit(Fit):
             loss = self._update(rows, done)
             done, total, weight = done + 1, total + loss * counts, weight + counts
             self.loss, self.batch_size = loss, len(rows.features)
+            self._samples += self.batch_size
             if not self._after_steps:
                 self.step += 1
             elif not self._after_step(loss) and done != limit:

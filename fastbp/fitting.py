@@ -1,14 +1,17 @@
 """Fit: one call of `Network.fit`, the loop over its epochs and what happens between them."""
 
+import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastbp import model_files
-from fastbp.callbacks import Callback, in_order, overriding, states
+from fastbp.callbacks.base import Callback, overriding, states
+from fastbp.callbacks.checkpoint import in_order
 from fastbp.engine import Engine
 from fastbp.evaluation import Evaluation
 from fastbp.fit_state import FitState, data_sample
@@ -23,6 +26,14 @@ if TYPE_CHECKING:
 
 ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
 FLOPS_A_CALL = 30_000_000_000  # of several epochs: progress stays visible
+
+
+class Snapshot(NamedTuple):
+    """A network as it was between two steps; `Fit.snapshot` makes it."""
+
+    state: NDArray[Any]  # parameters and optimizer slots
+    steps: int
+    generator: Mapping[str, Any] | None = None
 
 
 class Fit:
@@ -41,7 +52,7 @@ class Fit:
     rng : numpy.random.Generator or None
         What shuffles the rows; None leaves them in their order.
     validation : Evaluation or None
-        What is measured after each epoch.
+        What is measured after each epoch: the validation data, or metrics of the training data.
     callbacks : tuple of Callback
         What is called in between.
 
@@ -122,6 +133,27 @@ class Fit:
         if self.history.stopped is None:
             self.history.stopped = str(reason)
 
+    def snapshot(self) -> Snapshot:
+        """A copy of the parameters, the optimizer's state and the step count."""
+        rng = None if self._rng is None else self._rng.bit_generator.state
+        return Snapshot(self._engine.state.copy(), self._engine.step, copy.deepcopy(rng))
+
+    def expect_snapshot(self, snapshot: Snapshot) -> None:
+        """Raise ValueError for a snapshot of another network; it may come from a file."""
+        now = self._engine.state
+        if snapshot.state.shape != now.shape or snapshot.state.dtype != now.dtype:
+            raise ValueError(
+                f"the best parameters must be {now.dtype} of shape {now.shape}, got "
+                f"{snapshot.state.dtype} of shape {snapshot.state.shape}"
+            )
+
+    def revert(self, snapshot: Snapshot, generator: bool = False) -> None:
+        """Put the network back where it was, and with `generator` what shuffles the rows, too."""
+        self._engine.state[:] = snapshot.state
+        self._engine.step = snapshot.steps
+        if generator and self._rng is not None and snapshot.generator is not None:
+            self._rng.bit_generator.state = snapshot.generator
+
     def state(self) -> FitState:
         """What an exact resume after a whole epoch needs besides the network and its generator."""
         if self._arguments is None:
@@ -175,13 +207,13 @@ class Fit:
 
     def _told(self) -> dict[str, Any]:
         """The arguments that exactness depends on, by their names."""
-        validation = self._validation
         return {
             "the method": "fit",
             "X and y": None if self._rows is None else data_sample(self._rows),
             "batch_size": self.batch_size,
             "shuffle": self._rng is not None,
-            "validation_data": None if validation is None else data_sample(validation.rows),
+            "validation_data": sample_of(self._validation),
+            "quantities": list(self.quantities),
             "schedule": None if self._rates is None else repr(self._rates.schedule),
             "epochs": None if self._rates is None else self.epochs,  # schedules count on them
         }
@@ -193,12 +225,15 @@ class Fit:
 
     def run(self, progress: bool | None) -> History:
         """Train; returns what was recorded."""
-        bar = Bar(self.epochs, self.epoch) if wanted(progress) else None
+        bar = Bar(self) if wanted(progress) else None
         try:
             if not self._callbacks:
                 self._all_epochs(bar)
             else:
                 self._with_callbacks(bar)
+        except FloatingPointError:
+            if self.failure is None or self.history.stopped is None:
+                raise
         finally:
             if bar is not None:
                 bar.close()
@@ -228,6 +263,11 @@ class Fit:
                 raise
 
     @property
+    def samples(self) -> int:
+        """How many rows the network has been trained on, those of a resumed fit included."""
+        return 0 if self._rows is None else self.epoch * len(self._rows.features)
+
+    @property
     def quantities(self) -> tuple[str, ...]:
         """The names of what is recorded of each epoch."""
         measured = () if self._validation is None else self._validation.names
@@ -236,7 +276,8 @@ class Fit:
     def expect(self, monitor: str, who: str) -> None:
         """Raise ValueError unless the quantity that `who` watches will be recorded."""
         if monitor not in self.quantities:
-            missing = monitor.startswith("val_") and self._validation is None
+            measured = any(name.startswith("val_") for name in self.quantities)
+            missing = monitor.startswith("val_") and not measured
             raise ValueError(
                 f"{who} watches {monitor!r}, which this fit does not record; it records "
                 f"{', '.join(map(repr, self.quantities))}"
@@ -249,7 +290,7 @@ class Fit:
         while self.epoch < self.epochs and self.history.stopped is None:
             self._some_epochs()
             if bar is not None:
-                bar.advance(self.history)
+                bar.advance(self)
 
     def _some_epochs(self) -> None:
         """As many epochs in one call of the kernels as need nothing in between."""
@@ -307,3 +348,10 @@ class Fit:
             for callback in self._after_steps:
                 callback.on_step_end(self)
         return self.history.stopped is None
+
+
+def sample_of(validation: Evaluation | None) -> dict[str, Any] | None:
+    """What tells the validation data of a fit from others, if it has such."""
+    if validation is None or not validation.prefix:
+        return None
+    return data_sample(validation.rows)

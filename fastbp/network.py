@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from fastbp import configuration, data, initializers, model_files, prediction, weighting
 from fastbp.activations import Activation
 from fastbp.batches import Batches, BatchFit, parts_of
-from fastbp.callbacks import Callback, checked_callbacks
+from fastbp.callbacks import Callback, EarlyStopping
+from fastbp.callbacks.base import checked_callbacks
 from fastbp.configuration import SCALING_ARRAYS, Configuration
 from fastbp.engine import Engine
 from fastbp.evaluation import Evaluation
@@ -29,8 +30,9 @@ from fastbp.regularization import Regularization
 from fastbp.rows import Rows, checked_features, with_targets
 from fastbp.scaling import STANDARD, Scaling, standard
 from fastbp.sparse import SparseRows, is_sparse, reject_standard
+from fastbp.splitting import split
 from fastbp.summary import bytes_text, summary
-from fastbp.validation import flag, generator, positive_int, shown
+from fastbp.validation import flag, generator, positive_int, real, shown
 
 if TYPE_CHECKING:
     from fastbp.schedules import Schedule
@@ -290,10 +292,13 @@ class Network:
         *,
         shuffle: bool = True,
         validation_data: tuple[ArrayLike, ...] | None = None,
+        validation_split: float = 0.0,
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
         mask_nan: bool = False,
         schedule: "Schedule | Callable[[int], float] | None" = None,
+        metrics: "Sequence[str | Callable[[Any, Any], float]] | None" = None,
+        tol: float | None = None,
         callbacks: Sequence[Callback] = (),
         resume: bool = False,
         progress: bool | None = None,
@@ -319,6 +324,8 @@ class Network:
             Draw a new order of the rows for every epoch.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Evaluated after each epoch.
+        validation_split : float
+            In [0, 1): instead, hold out the last rows, so many of them, before any shuffling.
         sample_weight : (rows,) array_like, optional
             What each row counts, at least 0. A loss is then the weighted mean over a batch,
             ``sum(w_i l_i) / sum(w_i)``, as PyTorch's; a batch of total weight 0 has loss 0 and
@@ -336,6 +343,13 @@ class Network:
         schedule : Schedule or callable, optional
             What the optimizer's `lr` is multiplied by in each step; see `fastbp.schedules`. A
             function takes the number of the step, from 0, and returns the factor.
+        metrics : sequence of str or callable, optional
+            What to compute after each epoch besides the loss; see `fastbp.metrics`. Of the
+            validation data, or where there are none of the training data, which costs a forward
+            pass over them: about a third of an epoch.
+        tol : float, optional
+            End the fit when the loss has not fallen by more than this for 10 epochs. Each epoch is
+            a call of the kernels of its own then.
         callbacks : sequence of Callback
             What to call between epochs or steps; see `fastbp.callbacks`.
         resume : bool
@@ -345,14 +359,16 @@ class Network:
             `epochs` is the total, which may have grown where there is no schedule. A fit that was
             complete ends at once.
         progress : bool, optional
-            Show a progress bar; None shows one where stderr is a terminal.
+            Show a progress bar; None shows one where stderr is a terminal, or in a notebook.
 
         Returns
         -------
         History
             "loss" (mean over the epoch's batches, each before its update), with
-            `validation_data` "val_loss", and "val_accuracy" where there are classes; with a
-            `schedule` "learning_rate", of the epoch's last step.
+            validation data "val_loss", and "val_accuracy" where there are classes; the `metrics`
+            under their names, of validation data with "val_" before them; with a `schedule`
+            "learning_rate", of the epoch's last step. `History.stopped` tells why the fit ended
+            before its last epoch, if it did.
 
         Raises
         ------
@@ -366,15 +382,29 @@ class Network:
         RuntimeError
             A callback tried to fit the network that is being fitted.
         """
+        held_out = False
+        if validation_split != 0.0:
+            if validation_data is not None:
+                raise ValueError("validation_data and validation_split were both given")
+            parts = split(X, y, sample_weight, validation_split, mask_nan)
+            if parts is not None:
+                (X, y, sample_weight), validation_data = parts
+                held_out = True
         with self._whole_turn, self._scaling_of(X):
             rows = self._rows(X, y, "", sample_weight, class_weight, mask_nan)
             epochs = positive_int(epochs, "epochs")
             batch = data.batch_size(batch_size, len(rows.features))
             flag(shuffle, "shuffle")
-            validation = self._validation(validation_data, mask_nan)
+            prefix = "validation part of " if held_out else "validation_data "
+            validation = self._validation(validation_data, mask_nan, metrics, prefix)
+            if validation is None and metrics is not None:
+                validation = Evaluation(self._engine, self.loss, rows, "", metrics, usual=False)
             if progress is not None:
                 flag(progress, "progress")
             called = checked_callbacks(callbacks)
+            if tol is not None:
+                falling = real(tol, "tol", low=0)
+                called += (EarlyStopping("loss", min_delta=falling, restore_best=False),)
             rng = self._rng if shuffle else None
             fit = Fit(self, self._engine, rows, epochs, batch, rng, validation, called)
             return self._run(fit, schedule, resume, progress)
@@ -442,6 +472,7 @@ class Network:
         validation_data: tuple[ArrayLike, ...] | None = None,
         mask_nan: bool = False,
         schedule: "Schedule | Callable[[int], float] | None" = None,
+        metrics: "Sequence[str | Callable[[Any, Any], float]] | None" = None,
         callbacks: Sequence[Callback] = (),
         resume: bool = False,
         progress: bool | None = None,
@@ -460,8 +491,9 @@ class Network:
         steps_per_epoch : int, optional
             Batches of an epoch: of an iterator, each epoch takes the next so many; of anything
             else, the first. None for all that there are.
-        validation_data, mask_nan, schedule, callbacks, progress
-            As in `fit`. A schedule needs batches with a length, or `steps_per_epoch`.
+        validation_data, mask_nan, schedule, metrics, callbacks, progress
+            As in `fit`. A schedule needs batches with a length, or `steps_per_epoch`; metrics are
+            those of the validation data.
         resume : bool
             As in `fit`; `batches` must give what they would have given to the epochs that are left.
 
@@ -489,7 +521,9 @@ class Network:
             if steps_per_epoch is not None:
                 steps_per_epoch = positive_int(steps_per_epoch, "steps_per_epoch")
             source = Batches(batches, epochs, steps_per_epoch)
-            validation = self._validation(validation_data, flag(mask_nan, "mask_nan"))
+            validation = self._validation(validation_data, flag(mask_nan, "mask_nan"), metrics)
+            if validation is None and metrics is not None:
+                raise ValueError("metrics of batches need validation_data")
             if progress is not None:
                 flag(progress, "progress")
             called = checked_callbacks(callbacks)
@@ -537,8 +571,9 @@ class Network:
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | str | None = None,
         mask_nan: bool = False,
+        metrics: "Sequence[str | Callable[[Any, Any], float]] | None" = None,
     ) -> dict[str, float]:
-        """The mean loss, and the accuracy where the targets are classes.
+        """The mean loss, the accuracy where the targets are classes, and metrics.
 
         Parameters
         ----------
@@ -546,12 +581,14 @@ class Network:
             As in `fit`.
         sample_weight, class_weight, mask_nan
             As in `fit`.
+        metrics : sequence of str or callable, optional
+            See `fastbp.metrics`.
 
         Returns
         -------
         dict
             "loss"; "accuracy" in [0, 1] for integer labels, and for binary cross-entropy with
-            targets of 0 and 1 alone (over rows and outputs, cut at 0.5).
+            targets of 0 and 1 alone (over rows and outputs, cut at 0.5); the metrics.
 
         Raises
         ------
@@ -560,7 +597,7 @@ class Network:
         """
         with self._turn:
             rows = self._rows(X, y, "", sample_weight, class_weight, mask_nan)
-            return Evaluation(self._engine, self.loss, rows).measure()
+            return Evaluation(self._engine, self.loss, rows, "", metrics).measure()
 
     def train_step(
         self,
@@ -758,7 +795,13 @@ class Network:
         self._engine.scaling = scaling = standard(features, "X")
         return scaling
 
-    def _validation(self, given: tuple[ArrayLike, ...] | None, mask_nan: bool) -> Evaluation | None:
+    def _validation(
+        self,
+        given: Sequence[ArrayLike | None] | None,
+        mask_nan: bool,
+        metrics: Any,
+        prefix: str = "validation_data ",
+    ) -> Evaluation | None:
         if given is None:
             return None
         if not isinstance(given, tuple | list) or len(given) not in (2, 3):
@@ -766,9 +809,8 @@ class Network:
                 f"validation_data must be (X, y) or (X, y, sample_weight), got {shown(given)}"
             )
         X, y, *weight = given
-        sample_weight = weight[0] if weight else None
-        rows = self._rows(X, y, "validation_data ", sample_weight, None, mask_nan)
-        return Evaluation(self._engine, self.loss, rows, "val_")
+        rows = self._rows(X, y, prefix, weight[0] if weight else None, None, mask_nan)
+        return Evaluation(self._engine, self.loss, rows, "val_", metrics)
 
     def summary(self) -> str:
         """A table of the layers, to be printed: shapes, activations, parameters, memory, work.

@@ -1,31 +1,38 @@
 """The progress bar of a fit: tqdm's, in terminals and notebooks."""
 
 import sys
+import time
+from typing import TYPE_CHECKING
 
-from fastbp.history import History
+from fastbp.history import RATE
+
+if TYPE_CHECKING:
+    from fastbp.fitting import Fit
 
 
 class Bar:
-    """A bar over the epochs of a fit.
+    """A bar over the epochs of a fit: what was recorded, rows a second, the time that is left.
 
     Parameters
     ----------
-    epochs : int
-        How many there are.
-    done : int
-        How many of them are behind it already.
+    fit : Fit
+        The fit, of which epochs may be behind it already.
     """
 
-    def __init__(self, epochs: int, done: int = 0) -> None:
+    def __init__(self, fit: "Fit") -> None:
         from tqdm.auto import tqdm  # takes longer to import than a small network to train
 
-        self._bar = tqdm(total=epochs, initial=done, unit="epoch", file=sys.stderr)
+        self._began, self._before = time.perf_counter(), fit.samples
+        self._bar = tqdm(total=fit.epochs, initial=fit.epoch, unit="epoch", file=sys.stderr)
 
-    def advance(self, history: History) -> None:
-        """Show how far a history has come."""
-        last = {name: f"{values[-1]:.4g}" for name, values in history.items()}
-        self._bar.set_postfix(last, refresh=False)
-        self._bar.update(history.epochs - self._bar.n)
+    def advance(self, fit: "Fit") -> None:
+        """Show how far the fit has come."""
+        shown = {name: f"{values[-1]:.4g}" for name, values in fit.history.items() if values}
+        shown.setdefault(RATE, f"{fit.learning_rate:.4g}")
+        seconds = time.perf_counter() - self._began
+        shown["samples/s"] = f"{(fit.samples - self._before) / max(seconds, 1e-9):.4g}"
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update(fit.epoch - self._bar.n)
 
     def close(self) -> None:
         """Leave the bar as it is."""
@@ -33,5 +40,7 @@ class Bar:
 
 
 def wanted(progress: bool | None) -> bool:
-    """Whether there is to be a bar; None: where stderr is a terminal. pythonw has no stderr."""
-    return sys.stderr is not None and (sys.stderr.isatty() if progress is None else progress)
+    """Whether there is to be a bar; None: where stderr is a terminal, or in a notebook."""
+    if sys.stderr is None:  # pythonw has none
+        return False
+    return (sys.stderr.isatty() or "ipykernel" in sys.modules) if progress is None else progress

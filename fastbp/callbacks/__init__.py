@@ -1,0 +1,16 @@
+"""Callbacks: what `Network.fit` calls between epochs and steps. `Callback` is the protocol."""
+
+from fastbp.callbacks.base import Callback
+from fastbp.callbacks.checkpoint import Checkpoint
+from fastbp.callbacks.early_stopping import EarlyStopping
+from fastbp.callbacks.logs import CSVLog, TensorBoard
+from fastbp.callbacks.rate_finder import LearningRateFinder
+
+__all__ = [
+    "CSVLog",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "LearningRateFinder",
+    "TensorBoard",
+]
