@@ -213,9 +213,9 @@ class Fit:
             "batch_size": self.batch_size,
             "shuffle": self._rng is not None,
             "validation_data": sample_of(self._validation),
-            "quantities": list(self.quantities),
             "schedule": None if self._rates is None else repr(self._rates.schedule),
             "epochs": None if self._rates is None else self.epochs,  # schedules count on them
+            "quantities": list(self.quantities),
         }
 
     @property
