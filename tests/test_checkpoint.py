@@ -14,8 +14,9 @@ from contents import assert_same, contents
 from expect import raises
 
 import fastbp
-from fastbp import callbacks, persistence
+from fastbp import persistence
 from fastbp.callbacks import Callback, Checkpoint
+from fastbp.callbacks.checkpoint import in_order
 
 X, Y = data(37, 5, 4)
 
@@ -233,6 +234,6 @@ def test_a_long_history_fits_into_the_header(tmp_path):
 
 def test_the_optional_order(tmp_path):
     one, other = Checkpoint(tmp_path / "a"), Callback()
-    assert callbacks.in_order((one, other, one)) == (other, one, one)
+    assert in_order((one, other, one)) == (other, one, one)
     persistence.check(tmp_path / "a", {}, {})
     assert os.listdir(tmp_path) == []
