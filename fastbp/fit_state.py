@@ -1,5 +1,6 @@
 """The state of a fit after a whole epoch: what a checkpoint holds besides the network."""
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -107,7 +108,7 @@ def data_sample(rows: Any) -> dict[str, Any]:
     Parameters
     ----------
     rows : Rows
-        Features first; in all that is an array, or a tuple with arrays in it, the rows count.
+        Its arrays, and those of tuples and dataclasses in it, are sampled.
     """
     digest = hashlib.sha256()
 
@@ -115,6 +116,8 @@ def data_sample(rows: Any) -> dict[str, Any]:
         if isinstance(value, tuple):
             for entry in value:
                 add(entry)
+        elif dataclasses.is_dataclass(value):
+            add(tuple(vars(value).values()))
         elif isinstance(value, np.ndarray):
             digest.update(f"{value.dtype.str}{value.shape}".encode())
             chosen = np.linspace(0, len(value) - 1, min(len(value), SAMPLED)).astype(np.int64)

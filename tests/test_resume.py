@@ -3,6 +3,7 @@
 import copy
 import itertools
 import pickle
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from expect import raises
 import fastbp
 from fastbp import schedules
 from fastbp.callbacks import Callback, Checkpoint
+from fastbp.fit_state import data_sample
+from fastbp.rows import Rows
 
 X, Y = data(37, 5, 4)
 LABELS = data(37, 5, 4, "labels")
@@ -322,6 +325,26 @@ def test_other_arguments_are_refused(name, tmp_path):
         net.fit(**arguments | given)
     assert_same(contents(net), before)
     assert net.fit(**arguments).epochs == 4  # it still can go on
+
+
+def test_a_sample_tells_data_from_other_data():
+    @dataclass
+    class Sparse:
+        values: np.ndarray
+
+        def __len__(self):
+            return 1000
+
+    rng = np.random.default_rng(0)
+    values, targets = rng.normal(size=(1000, 3)), rng.normal(size=(1000, 2))
+    seen = []
+    for features in (values, values.astype("f4"), values[:999], values[rng.permutation(1000)]):
+        for kind in (features, Sparse(features)):
+            seen.append(data_sample(Rows(kind, targets)))
+    seen += [data_sample(Rows(values, targets[::-1])), data_sample(Rows(values, targets, targets))]
+    assert len({one["sample"] for one in seen}) == 6  # each of the first four in two forms
+    assert [one["rows"] for one in seen[:6:2]] == [1000, 1000, 999]
+    assert data_sample(Rows(values.copy(), targets)) == seen[0]
 
 
 def test_no_validation_cannot_become_one(tmp_path):
