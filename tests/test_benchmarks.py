@@ -28,12 +28,16 @@ def discovered():
 
 
 def run(holder, name):
-    """What a benchmark returns after its setup."""
+    """What a benchmark returns between its setup and its teardown."""
     first = [values[0] for values in getattr(holder, "params", ())]
     assert len(first) == len(getattr(holder, "param_names", ()))
     if hasattr(holder, "setup"):
         holder.setup(*first)
-    return getattr(holder, name)(*first)
+    try:
+        return getattr(holder, name)(*first)
+    finally:
+        if hasattr(holder, "teardown"):
+            holder.teardown(*first)
 
 
 def test_every_benchmark_of_the_suite_runs(monkeypatch):

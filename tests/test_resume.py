@@ -96,6 +96,21 @@ def test_everything_at_once(schedule, tmp_path):
         assert net.predict(X).tobytes() == whole.predict(X).tobytes()
 
 
+def test_sparse_rows(tmp_path):
+    sparse = pytest.importorskip("scipy.sparse")
+    X = sparse.random(60, 40, 0.05, "csr", random_state=np.random.default_rng(0))
+    y = np.random.default_rng(1).normal(size=(60, 4))
+    whole, net = (fastbp.Network([40, 9, 4], dropout=0.2, rng=0) for _ in range(2))
+    want = whole.fit(X, y, 5, 8)
+    net.fit(X, y, 5, 8, callbacks=[Checkpoint(tmp_path / "{epoch}")])
+    for done in (2, 5):
+        net = fastbp.load(tmp_path / str(done))
+        assert dict(net.fit(X.tocsc(), y, 5, 8, resume=True)) == dict(want)
+        assert_same(contents(net), contents(whole))
+    with raises(ValueError, "X and y must be the same data"):
+        fastbp.load(tmp_path / "2").fit(X[::-1], y, 5, 8, resume=True)
+
+
 def test_a_schedule_counts_on_the_epochs(tmp_path):
     one = {"schedule": schedules.Cosine(), "callbacks": [Checkpoint(tmp_path / "m")]}
     network().fit(X, Y, 3, 8, **one)

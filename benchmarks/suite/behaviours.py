@@ -77,10 +77,11 @@ class Losses:
         if labels:
             targets = np.arange(ROWS) % outputs
         order, values = np.arange(ROWS), np.zeros(ROWS)
-        parameter = np.array([chosen.parameter()])
-        arrays = out, delta, targets, order, values, parameter
+        parameters = np.ones(1 + outputs)  # the loss's own, then the outputs' weights
+        parameters[0] = chosen.parameter()
+        arrays = out, delta, targets, order, values, parameters
         self.arrays = arrays  # their memory
-        self.arguments = *map(address, arrays), ROWS, outputs, ld, ROWS
+        self.arguments = *map(address, arrays), ROWS, outputs, ld, ROWS, 0
         self.loss = chosen.panel(labels).call()
         self.loss(*self.arguments)
 
