@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastbp import plans
 from fastbp.coefficients import Coefficients
 from fastbp.configuration import Configuration
-from fastbp.kernels import step, team
+from fastbp.kernels import sparse, step, team
 from fastbp.kernels.jit import Kernel, address
 from fastbp.kernels.program import GRAIN
 from fastbp.layout import aligned_zeros, cut_batch, slab_rows
@@ -222,7 +222,8 @@ class Engine:
         program.batch, program.rows, program.epochs = batch, rows, epochs
         program.order, program.epoch_losses, program.snapshot = order, losses, snapshot
         program.updating, program.failed_epoch = int(not self._clips_norm), -1
-        self._run(step.train, plan, members, work)
+        training = sparse.train if kind.source == SPARSE else step.train
+        self._run(training, plan, members, work)
         return program
 
     def slot(self, number: int) -> NDArray[Any]:
@@ -339,17 +340,16 @@ class Engine:
         whole: the gradient is wanted in the flat buffer, where long batches add it up anyway.
         """
         memory, layout = self._memory, self.layout
-        training = kind.training
-        sparse = kind.source == SPARSE
-        if training:
-            slab, parts = cut_batch(layout, rows, sparse)
+        is_sparse = kind.source == SPARSE
+        if kind.training:
+            slab, parts = cut_batch(layout, rows, is_sparse)
+            if members == 1 and slab >= rows and layout.parameters <= ALONE and not is_sparse:
+                parts = 1  # the same numbers by fewer calls
         else:
-            slab, parts = slab_rows(layout, rows, sparse=sparse), 0
-        if training and members == 1 and slab >= rows and layout.parameters <= ALONE and not sparse:
-            parts = 1  # the same numbers by fewer calls
-        kept = whole or (training and (slab < rows or sparse or self._clips_norm))
+            slab, parts = slab_rows(layout, rows, sparse=is_sparse), 0
+        kept = whole or (kind.training and (slab < rows or is_sparse or self._clips_norm))
         gradients = max(parts, int(kept))
-        memory.make_room(slab * members if parts else slab, members, gradients, sparse)
+        memory.make_room(slab * members if parts else slab, members, gradients, is_sparse)
         plan = memory.plans.get(kind)
         if plan is None:
             plan = memory.plans[kind] = plans.make(self._parts, memory, kind)

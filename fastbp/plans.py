@@ -18,6 +18,7 @@ from fastbp.kernels import (
     penalties,
     scaled_rows,
     sparse,
+    step,
     sums,
     team,
     transpose,
@@ -112,7 +113,7 @@ def _fill_sparse(plan: Plan, parts: Configuration, memory: Memory, training: boo
     program.entry, program.entry_ld = plan.layers[0].output, layout.strides[1]
     if training:
         program.sparse_step = sparse.sparse_step.address(layout.dtype)
-        program.settle = sparse.settle.address()
+        program.train = step.train.address()
 
 
 def _fill_regularization(plan: Plan, parts: Configuration, memory: Memory) -> None:

@@ -55,7 +55,7 @@ PROGRAM = record(
     "penalize",       # of the gradient before an update, or 0
     "finish",         # of a step with more to do behind phase 2, or 0
     "settings", "square_sums",  # float64: of regularization; of blocks of the gradient
-    "sparse_step", "settle",  # phase 2 of a sparse layer, and what it has put off
+    "sparse_step", "train",  # phase 2 of a sparse layer; the training that sparse.py's calls
     "check", "not_finite",  # for `predict` of unchecked features, else 0; int64 that it sets to 1
     "loss_parameters", "row_losses", "epoch_losses",  # float64
     "totals", "total_count",  # float64 (steps, count): total weights of batches; 0: no weights

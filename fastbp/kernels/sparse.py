@@ -17,7 +17,7 @@ from numba import carray, types
 
 from fastbp.kernels.jit import INT, REAL, inline, inline_early, kernel
 from fastbp.kernels.movement import GATHER, INDICES
-from fastbp.kernels.program import GRAIN, layers_at, program_at, sparse_at, words_at
+from fastbp.kernels.program import GRAIN, layers_at, program_at, sparse_at, wait, words_at
 from fastbp.kernels.simd import (
     LINE,
     add_scaled,
@@ -208,11 +208,15 @@ def sparse_step(
         _update_biases(p, layer, delta, rows, opening, updating, saving, coefficients)
 
 
-@kernel(INT, INT, INT)
-def settle(sparse, me, steps):
-    """Bring thread `me`'s rows of W up to date: `steps` steps of this call were made."""
-    s = carray(sparse_at(sparse), (1,))[0]
-    p = carray(program_at(s.program), (1,))[0]
-    layer = carray(layers_at(p.layers), (1,))[0]
-    first, last = share(layer.inputs, GRAIN, me, p.team)
-    _settle(s, p, layer, carray(words_at(s.made), (layer.inputs,)), first, last, steps)
+@kernel(INT, INT)
+def train(program, me):
+    """`step.train` with sparse rows; then thread `me`'s rows of W get the updates put off."""
+    p = carray(program_at(program), (1,))[0]
+    before = carray(words_at(p.step_counter), (1,))[0]
+    call(p.train, (program, me))
+    wait(p)  # for thread 0, who counts the steps
+    if p.updating:
+        s, layer = carray(sparse_at(p.features), (1,))[0], carray(layers_at(p.layers), (1,))[0]
+        first, last = share(layer.inputs, GRAIN, me, p.team)
+        steps = carray(words_at(p.step_counter), (1,))[0] - before
+        _settle(s, p, layer, carray(words_at(s.made), (layer.inputs,)), first, last, steps)

@@ -92,9 +92,16 @@ def _begin(p, layers, me):
     wait(p)
 
 
-@inline_early
-def _epochs(program, p, layers, me):
-    """All batches of all epochs, or those before one that ends it; returns the steps made."""
+@kernel(INT, INT)
+def train(program, me):
+    """Epochs of batches; overwrites parameters, slots, epoch_losses and the record's last fields.
+
+    Ends early, after whole steps, when STOP is set, or when a batch's loss
+    is not finite: then failed_epoch and failed_step say where, and the snapshot, which an epoch's
+    first update takes, holds the state at the beginning of that epoch.
+    """
+    p = carray(program_at(program), (1,))[0]
+    layers = carray(layers_at(p.layers), (p.layer_count,))
     # The word itself moves on while others may still be in the step before.
     before = carray(words_at(p.step_counter), (1,))[0]
     _begin(p, layers, me)
@@ -116,7 +123,7 @@ def _epochs(program, p, layers, me):
             if not made:
                 if me == 0 and not math.isfinite(loss):
                     p.failed_epoch, p.failed_step = epoch, row // p.batch
-                return done
+                return
             if p.finish != 0:
                 call(p.finish, (program, me, int(saving), coefficients, p.state))
             done += 1
@@ -125,25 +132,9 @@ def _epochs(program, p, layers, me):
             if me == 0:
                 carray(words_at(p.step_counter), (1,))[0] += 1
             if load_acquire(p.shared + 8 * STOP_SEEN) != 0:
-                return done
+                return
         if me == 0:
             epoch_losses[epoch] = total / mass if mass > 0 else 0.0
-    return done
-
-
-@kernel(INT, INT)
-def train(program, me):
-    """Epochs of batches; overwrites parameters, slots, epoch_losses and the record's last fields.
-
-    Ends early, after whole steps, when STOP is set, or when a batch's loss
-    is not finite: then failed_epoch and failed_step say where, and the snapshot, which an epoch's
-    first update takes, holds the state at the beginning of that epoch.
-    """
-    p = carray(program_at(program), (1,))[0]
-    layers = carray(layers_at(p.layers), (p.layer_count,))
-    done = _epochs(program, p, layers, me)
-    if p.sparse and p.updating:
-        call(p.settle, (p.features, me, done))
 
 
 @kernel(INT, INT)
