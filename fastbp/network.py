@@ -307,11 +307,14 @@ class Network:
 
         Parameters
         ----------
-        X : (rows, inputs) array_like
+        X : (rows, inputs) array_like or sparse
             Features; finite. An array, nested lists, a frame or table of pandas, polars or
             PyArrow, a tensor of PyTorch or JAX; a file that is mapped into memory is read there.
             Converted once to the network's dtype, but for bytes (uint8) and what `scaling`
-            changes, which are converted batch by batch.
+            changes, which are converted batch by batch. A sparse matrix or array of SciPy is
+            read as CSR (other formats are converted by their ``tocsr()``) and never made dense:
+            the numbers are those of dense rows, and a step costs what its entries cost. No
+            `scaling` but a number goes with it.
         y : (rows,) or (rows, outputs) array_like
             Targets. Cross-entropy: integer labels (rows,) or class probabilities. Other losses:
             values; (rows,) where there is one output.
@@ -542,8 +545,8 @@ class Network:
 
         Parameters
         ----------
-        X : (rows, inputs) array_like
-            Features; finite.
+        X : (rows, inputs) array_like or sparse
+            Features, as in `fit`; finite.
 
         Returns
         -------
