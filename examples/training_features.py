@@ -1,4 +1,4 @@
-"""What a fit can do besides: schedules, regularisation, weights, missing targets, going on later.
+"""What a fit can do besides: schedules, regularisation, an early stop, weights, gaps, going on.
 
 On scikit-learn's handwritten digits, each feature in a few lines. Run
 ``pip install ".[examples]"``, then ``python examples/training_features.py``.
@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 
 import fastbp
 from fastbp import schedules
-from fastbp.callbacks import Checkpoint
+from fastbp.callbacks import Checkpoint, EarlyStopping
 
 Array = NDArray[Any]
 EPOCHS = 30
@@ -35,6 +35,16 @@ def regularised(X: Array, y: Array, test: tuple[Array, Array]) -> None:
     rates = history["learning_rate"]
     print(f"\nlearning rate {rates[0]:.2g}, at most {max(rates):.2g}, at last {rates[-1]:.2g}")
     print(f"test accuracy {history['val_accuracy'][-1]:.3f}")
+
+
+def stopped_early(X: Array, y: Array, test: tuple[Array, Array]) -> None:
+    """A fifth of the rows judges the others' epochs; the best of these is what remains."""
+    net = network()
+    stop = EarlyStopping(patience=5)
+    history = net.fit(X, y, 500, validation_split=0.2, callbacks=[stop], progress=False)
+    print(f"{history.stopped}; its test accuracy {net.evaluate(*test)['accuracy']:.3f}")
+    found = net.evaluate(*test, metrics=["balanced_accuracy", "top_2_accuracy"])
+    print(", ".join(f"{name} {value:.3f}" for name, value in found.items()))
 
 
 def weighted(X: Array, y: Array, test: tuple[Array, Array]) -> None:
@@ -76,6 +86,7 @@ def main() -> None:
     X, y = load_digits(return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
     regularised(X_train, y_train, (X_test, y_test))
+    stopped_early(X_train, y_train, (X_test, y_test))
     weighted(X_train, y_train, (X_test, y_test))
     with_gaps(X)
     resumed(X_train, y_train)

@@ -135,7 +135,7 @@ def finite(
         A large memory map had to be copied.
     """
     array = contiguous(source, dtype)
-    if isinstance(given, np.memmap) and array is not source and array.nbytes >= _LARGE_COPY:
+    if array is not source and array.nbytes >= _LARGE_COPY and _is_mapped(source):
         warnings.warn(
             f"{name} is a memory map of {source.dtype} that had to be converted: its copy as "
             f"C-contiguous {array.dtype} takes {array.nbytes / (1 << 30):.2f} GiB of memory (a map "
@@ -151,6 +151,15 @@ def finite(
     found = located(source, index, first_row, given) + cause
     hint = of_nan if np.isnan(value) else ""
     raise ValueError(f"{name} holds {found}; every value must be finite{hint}")
+
+
+def _is_mapped(array: Any) -> bool:
+    """Whether the array's memory, or that of which it is a view, is a mapped file."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            return True
+        array = array.base
+    return False
 
 
 def first_not_finite(flat: NDArray[Any]) -> int | None:

@@ -123,11 +123,13 @@ def test_the_copy_of_a_large_memory_map_is_no_surprise(tmp_path, monkeypatch):
     mapped = np.memmap(tmp_path / "X", float, "r", shape=(3, 4))
     told = r"X is a memory map of float64.*as C-contiguous float32 takes 0.00 GiB"
     assert features(mapped, 4, np.float32).dtype == np.float32  # 48 bytes: nothing to tell
-    monkeypatch.setattr(arrays, "_LARGE_COPY", 48)
+    monkeypatch.setattr(arrays, "_LARGE_COPY", 32)
     assert np.shares_memory(features(mapped, 4, np.float64), mapped)
     features(np.array(mapped), 4, np.float32)
     with pytest.warns(UserWarning, match=told):
         assert features(mapped, 4, np.float32).nbytes == 48
+    with pytest.warns(UserWarning, match=told):
+        features(np.asarray(mapped)[1:], 4, np.float32)
 
 
 @pytest.mark.parametrize(

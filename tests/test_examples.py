@@ -155,6 +155,8 @@ def test_training_features(tmp_path):
     output, _ = succeed([EXAMPLES / "training_features.py"], tmp_path)
     assert number(r"at most ([\d.]+)", output) == 0.005
     assert number(r"^test accuracy ([\d.]+)$", output) > 0.95
+    assert number(r"^val_loss has not improved for 5 epochs; .* accuracy ([\d.]+)$", output) > 0.95
+    assert number(r"top_2_accuracy ([\d.]+)$", output) > 0.97
     plain, balanced = map(float, re.findall(r"class_weight=.* finds ([\d.]+) of", output))
     assert plain + 0.1 < balanced
     error, variance = re.findall(r"pixels ([\d.]+), their variance ([\d.]+)", output)[0]
