@@ -1,6 +1,5 @@
 """What a network is made of: from the constructor's arguments, to a model file and back."""
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,12 +9,19 @@ from numpy.typing import DTypeLike
 
 from fastbp import initializers, regularization
 from fastbp.activations import ACTIVATIONS, Activation, FixedActivation
+from fastbp.choices import (
+    activation_of,
+    from_settings,
+    loss_of,
+    named,
+    output_activation_of,
+)
 from fastbp.layout import Layout
 from fastbp.losses import LOSSES, Loss
 from fastbp.optimizers import OPTIMIZERS, Optimizer
 from fastbp.regularization import Regularization
 from fastbp.scaling import STANDARD, check_scaling
-from fastbp.validation import choice, real, shown, widths
+from fastbp.validation import real, shown, widths
 
 # Keys of a model file that mean the default where they are missing.
 OPTIONAL = {"scaling", "loss_weights", "regularization"}
@@ -54,12 +60,12 @@ def make(
     regularizing: what `regularization.make` takes.
     """
     layout = Layout(widths(layers), _dtype(dtype))
-    chosen = _named(loss, LOSSES, Loss, "loss")
+    chosen = loss_of(loss, "loss")
     return Configuration(
         layout,
-        (*_hidden(activation, layout.layers - 1), _output(output_activation, chosen)),
+        (*_hidden(activation, layout.layers - 1), output_activation_of(output_activation, chosen)),
         chosen,
-        _named(optimizer, OPTIMIZERS, Optimizer, "optimizer"),
+        named(optimizer, OPTIMIZERS, Optimizer, "optimizer"),
         initializers.check(initializer),
         regularization.make(layout.layers - 1, **regularizing),
         check_scaling(scaling),
@@ -103,9 +109,9 @@ def parse(described: Mapping[str, Any]) -> Configuration:
     return make(
         described["layers"],
         names[:-1],
-        _settings(described["loss"], LOSSES, "loss"),
+        from_settings(described["loss"], LOSSES, "loss"),
         names[-1],
-        _settings(described["optimizer"], OPTIMIZERS, "optimizer"),
+        from_settings(described["optimizer"], OPTIMIZERS, "optimizer"),
         described["initializer"],
         described["dtype"],
         described.get("scaling"),
@@ -153,31 +159,9 @@ def _dtype(value: Any) -> np.dtype[Any]:
     return np.dtype(name)
 
 
-def _named(value: Any, entries: Mapping[str, Any], kind: type, name: str) -> Any:
-    """An object of `kind`, or the entry of that name with its defaults."""
-    if isinstance(value, kind) and type(value) in entries.values():
-        return value
-    if isinstance(value, type) and value in entries.values():
-        raise TypeError(f"{name} must be an object: write {value.__name__}(), with the brackets")
-    return _default(entries[choice(value, entries, name)])
-
-
-@functools.cache  # they cannot be changed, so that networks can share them
-def _default(entry: type) -> Any:
-    return entry()
-
-
-def _activation(value: Any, name: str, options: Sequence[str]) -> Activation | FixedActivation:
-    if isinstance(value, Activation | FixedActivation):
-        value = value.name if value is ACTIVATIONS.get(value.name) else value
-    if isinstance(value, Activation):
-        return value
-    return ACTIVATIONS[choice(value, options, name)]
-
-
 def _hidden(value: Any, count: int) -> list[Activation | FixedActivation]:
     if isinstance(value, str | Activation | FixedActivation):
-        return [_activation(value, "activation", HIDDEN)] * count
+        return [activation_of(value, "activation", HIDDEN)] * count
     if not isinstance(value, Sequence):
         raise TypeError(
             f"activation must be a name, an Activation or a sequence of them, got {shown(value)}"
@@ -187,19 +171,7 @@ def _hidden(value: Any, count: int) -> list[Activation | FixedActivation]:
             f"activation must be one for all hidden layers or one for each of the {count}; "
             f"got {len(value)}"
         )
-    return [_activation(one, f"activation[{i}]", HIDDEN) for i, one in enumerate(value)]
-
-
-def _output(value: Any, loss: Loss) -> Activation | FixedActivation:
-    natural = ACTIVATIONS[loss.output_activation]
-    if value is None:
-        return natural
-    chosen = _activation(value, "output_activation", tuple(ACTIVATIONS))
-    if loss.on_logits and chosen is not natural:
-        raise ValueError(
-            f"output_activation of loss {loss.name!r} must be {natural.name!r}, got {chosen.name!r}"
-        )
-    return chosen
+    return [activation_of(one, f"activation[{i}]", HIDDEN) for i, one in enumerate(value)]
 
 
 def _loss_weights(values: Any, loss: Loss, outputs: int) -> tuple[float, ...] | None:
@@ -219,10 +191,3 @@ def _loss_weights(values: Any, loss: Loss, outputs: int) -> tuple[float, ...] | 
     if not any(weights):
         raise ValueError("loss_weights must not all be zero")
     return weights
-
-
-def _settings(value: Any, entries: Mapping[str, Any], name: str) -> Any:
-    if not isinstance(value, dict) or "name" not in value:
-        raise ValueError(f"{name} must be an object with a name, got {shown(value)}")
-    settings = dict(value)
-    return entries[choice(settings.pop("name"), entries, name)](**settings)

@@ -1,0 +1,61 @@
+"""Losses, optimizers and activations: the objects that names and settings stand for."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastbp.activations import ACTIVATIONS, Activation, FixedActivation
+from fastbp.losses import LOSSES, Loss
+from fastbp.validation import choice, shown
+
+
+def loss_of(value: Any, name: str) -> Loss:
+    """The loss that a user named or passed."""
+    chosen: Loss = named(value, LOSSES, Loss, name)
+    return chosen
+
+
+def named(value: Any, entries: Mapping[str, Any], kind: type, name: str) -> Any:
+    """An object of `kind`, or the entry of that name with its defaults."""
+    if isinstance(value, kind) and type(value) in entries.values():
+        return value
+    if isinstance(value, type) and value in entries.values():
+        raise TypeError(f"{name} must be an object: write {value.__name__}(), with the brackets")
+    return _default(entries[choice(value, entries, name)])
+
+
+@functools.cache  # they cannot be changed, so that networks can share them
+def _default(entry: type) -> Any:
+    return entry()
+
+
+def activation_of(value: Any, name: str, options: Sequence[str]) -> Activation | FixedActivation:
+    """The activation that a user named or passed, a built-in one being among `options`."""
+    if isinstance(value, Activation | FixedActivation):
+        value = value.name if value is ACTIVATIONS.get(value.name) else value
+    if isinstance(value, Activation):
+        return value
+    return ACTIVATIONS[choice(value, options, name)]
+
+
+def output_activation_of(
+    value: Any, loss: Loss, name: str = "output_activation"
+) -> Activation | FixedActivation:
+    """The activation of outputs with this loss."""
+    natural = ACTIVATIONS[loss.output_activation]
+    if value is None:
+        return natural
+    chosen = activation_of(value, name, tuple(ACTIVATIONS))
+    if loss.on_logits and chosen is not natural:
+        raise ValueError(
+            f"{name} of loss {loss.name!r} must be {natural.name!r}, got {chosen.name!r}"
+        )
+    return chosen
+
+
+def from_settings(value: Any, entries: Mapping[str, Any], name: str) -> Any:
+    """The entry with the settings that a model file describes."""
+    if not isinstance(value, dict) or "name" not in value:
+        raise ValueError(f"{name} must be an object with a name, got {shown(value)}")
+    settings = dict(value)
+    return entries[choice(settings.pop("name"), entries, name)](**settings)
