@@ -137,7 +137,7 @@ class BatchFit(Fit):
                 f"{limit or 'its'} steps; the network is as it was after the last of them"
             )
         self.steps_an_epoch = done
-        self._record(total / weight)
+        self._record({"loss": total / weight})
 
     def _checked(self, batch: Any, done: int) -> tuple[Rows, float]:
         try:

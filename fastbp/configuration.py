@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastbp import initializers, regularization
+from fastbp import initializers, regularization, tasks
 from fastbp.activations import ACTIVATIONS, Activation, FixedActivation
 from fastbp.choices import (
     activation_of,
@@ -53,6 +53,7 @@ def make(
     dtype: DTypeLike,
     scaling: Any = None,
     loss_weights: Any = None,
+    outputs: Any = None,
     **regularizing: Any,
 ) -> Configuration:
     """Check the arguments of `fastbp.Network`; errors name the argument.
@@ -60,7 +61,13 @@ def make(
     regularizing: what `regularization.make` takes.
     """
     layout = Layout(widths(layers), _dtype(dtype))
-    chosen = loss_of(loss, "loss")
+    if isinstance(loss, Mapping):
+        chosen: Loss = tasks.make(loss, outputs, loss_weights, output_activation, layout.widths[-1])
+        loss_weights = output_activation = None  # of the tasks
+    elif outputs is not None:
+        raise ValueError("outputs tells the tasks of a loss that is a dict; this loss is none")
+    else:
+        chosen = loss_of(loss, "loss")
     return Configuration(
         layout,
         (*_hidden(activation, layout.layers - 1), output_activation_of(output_activation, chosen)),
@@ -75,7 +82,8 @@ def make(
 
 def describe(parts: Configuration) -> dict[str, Any]:
     """What a model file says of the parts; raises ValueError for an activation of the user's."""
-    for activation in parts.activations:
+    of_tasks = parts.loss.groups if isinstance(parts.loss, tasks.Tasks) else ()
+    for activation in (*parts.activations, *(task.activation for task in of_tasks)):
         if ACTIVATIONS.get(activation.name) is not activation:
             raise ValueError(
                 f"activation {activation.name!r} is not one of fastbp's own: a file holds no code, "
@@ -85,7 +93,7 @@ def describe(parts: Configuration) -> dict[str, Any]:
         "layers": list(parts.layout.widths),
         "dtype": parts.layout.dtype.name,
         "activations": [activation.name for activation in parts.activations],
-        "loss": {"name": parts.loss.name, **asdict(parts.loss)},
+        "loss": tasks.describe(parts.loss),
         "optimizer": {"name": parts.optimizer.name, **asdict(parts.optimizer)},
         "initializer": initializers.describe(parts.initializer),
         "scaling": parts.scaling,
@@ -106,16 +114,25 @@ def parse(described: Mapping[str, Any]) -> Configuration:
     names = described["activations"]
     if not isinstance(names, list) or not names:
         raise ValueError(f"activations must be a list of names, got {shown(names)}")
+    loss, activation = described["loss"], names[-1]
+    weights, outputs = described.get("loss_weights"), None
+    if isinstance(loss, dict) and loss.get("name") == tasks.Tasks.name:
+        if activation != tasks.Tasks.output_activation or weights is not None:
+            raise ValueError("tasks have their own output activations and loss weights")
+        loss, outputs, weights, activation = tasks.parse(loss)
+    else:
+        loss = from_settings(loss, LOSSES, "loss")
     return make(
         described["layers"],
         names[:-1],
-        from_settings(described["loss"], LOSSES, "loss"),
-        names[-1],
+        loss,
+        activation,
         from_settings(described["optimizer"], OPTIMIZERS, "optimizer"),
         described["initializer"],
         described["dtype"],
         described.get("scaling"),
-        described.get("loss_weights"),
+        weights,
+        outputs,
         **regularizing,
     )
 

@@ -164,8 +164,7 @@ class Engine:
         rows = len(data.features)
         order, _held = _in_order(rows)
         loss = np.empty(1)
-        totals = None if data.totals is None else data.totals.sum(keepdims=True)
-        program = self._steps(data, order, 1, rows, rows, address(loss), 0, totals)
+        program = self._steps(data, order, 1, rows, rows, address(loss), 0, _whole(data))
         return float("nan") if program.failed_epoch >= 0 else float(loss[0])
 
     def _train(
@@ -182,7 +181,7 @@ class Engine:
         if memory.snapshot is None:
             memory.snapshot = aligned_zeros(self.state.size, self.layout.dtype)
         snapshot = address(memory.snapshot) if keep else 0
-        totals = None if data.totals is None else batch_totals(data.totals, order, batch)
+        totals = batch_totals(data, order, batch)
         program = self._steps(
             data, address(order), epochs, rows, batch, address(losses), snapshot, totals, rates
         )
@@ -216,9 +215,7 @@ class Engine:
         program = plan.program
         program.coefficients, coefficients = self._coefficients.steps(self.step, steps, rates)
         program.coefficient_count = coefficients.shape[1]
-        program.targets = address(data.targets)
-        if data.weights is not None and totals is not None:
-            program.totals, plan.weighted.weights = address(totals), address(data.weights)
+        _hand_over(plan, data, totals)
         program.batch, program.rows, program.epochs = batch, rows, epochs
         program.order, program.epoch_losses, program.snapshot = order, losses, snapshot
         program.updating, program.failed_epoch = int(not self._clips_norm), -1
@@ -241,10 +238,8 @@ class Engine:
         kind = self._kind(True, data.features, data)
         plan = self._plan(kind, data.features, rows, members, whole=True)
         program = plan.program
-        program.targets = address(data.targets)
-        if data.weights is not None and data.totals is not None:
-            totals = data.totals.sum(keepdims=True)
-            program.totals, plan.weighted.weights = address(totals), address(data.weights)
+        totals = _whole(data)
+        _hand_over(plan, data, totals)
         program.batch = program.rows = rows
         program.order, program.epoch_losses, program.updating = order, address(loss), 0
         self._run(step.differentiate, plan, members, work)
@@ -292,7 +287,8 @@ class Engine:
         program.rows, program.predictions = rows, outputs
         if data is not None:
             program.order, _held = _in_order(rows)
-            program.targets, program.row_losses = address(data.targets), losses
+            _hand_over(plan, data, None)
+            program.row_losses = losses
         elif program.gather:
             program.order, _held = _in_order(program.slab)
         not_finite = self._memory.not_finite
@@ -330,7 +326,10 @@ class Engine:
         if data is None:
             return Kind(training, source)
         weights = training and data.weights is not None
-        return Kind(training, source, data.labels, weights, data.masked, dropping)
+        kind = Kind(training, source, data.labels, weights, data.masked, dropping)
+        if not data.tasks:
+            return kind
+        return kind._replace(tasks=tuple((part.labels, part.masked) for part in data.tasks))
 
     def _plan(
         self, kind: Kind, features: Features, rows: int, members: int, whole: bool = False
@@ -373,3 +372,26 @@ def _in_order(rows: int) -> tuple[int, NDArray[np.int64]]:
         return _numbers_at, _numbers
     numbers = np.arange(rows, dtype=np.int64)
     return address(numbers), numbers
+
+
+def _whole(data: Rows) -> NDArray[np.float64] | None:
+    """The total weights of all rows as one batch."""
+    if data.totals is None:
+        return None
+    tasks = data.tasks or (data,)
+    return np.array([part.totals.sum() for part in tasks if part.totals is not None])
+
+
+def _hand_over(plan: Plan, data: Rows, totals: NDArray[np.float64] | None) -> None:
+    """Tell a plan where targets and weights lie, and the total weights of the batches."""
+    program = plan.program
+    program.targets = address(data.targets)
+    if totals is not None:
+        program.totals = address(totals)
+        for weighted, part in zip(plan.weighted, data.tasks or (data,), strict=True):
+            assert part.weights is not None
+            weighted.weights = address(part.weights)
+    if data.tasks:
+        for task, part in zip(plan.tasks, data.tasks, strict=True):
+            assert part.losses is not None
+            task.targets, task.row_losses = address(part.targets), address(part.losses)

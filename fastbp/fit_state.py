@@ -123,7 +123,7 @@ def data_sample(rows: Any) -> dict[str, Any]:
             chosen = np.linspace(0, len(value) - 1, min(len(value), SAMPLED)).astype(np.int64)
             digest.update(value[chosen].tobytes())
 
-    add(rows)
+    add(rows.given)
     return {"rows": len(rows.features), "sample": digest.hexdigest()}
 
 

@@ -13,11 +13,12 @@ from fastbp import model_files
 from fastbp.callbacks.base import Callback, overriding, states
 from fastbp.callbacks.checkpoint import in_order
 from fastbp.engine import Engine
-from fastbp.evaluation import Evaluation
+from fastbp.evaluation import Evaluation, task_losses
 from fastbp.fit_state import FitState, data_sample
 from fastbp.history import RATE, History
 from fastbp.progress import Bar, wanted
 from fastbp.rows import Rows, row_orders
+from fastbp.tasks import Tasks
 
 if TYPE_CHECKING:
     from fastbp.network import Network
@@ -271,7 +272,14 @@ class Fit:
     def quantities(self) -> tuple[str, ...]:
         """The names of what is recorded of each epoch."""
         measured = () if self._validation is None else self._validation.names
-        return "loss", *measured, *(() if self._rates is None else (RATE,))
+        groups = () if self._tasks is None or self._rows is None else self._tasks.groups
+        losses = "loss", *(f"{task.name}_loss" for task in groups)
+        return *losses, *measured, *(() if self._rates is None else (RATE,))
+
+    @property
+    def _tasks(self) -> Tasks | None:
+        loss = self.network.loss
+        return loss if isinstance(loss, Tasks) else None
 
     def expect(self, monitor: str, who: str) -> None:
         """Raise ValueError unless the quantity that `who` watches will be recorded."""
@@ -298,8 +306,10 @@ class Fit:
         assert rows is not None
         count = len(rows.features)
         together = 1
+        tasks = self._tasks
         plain = self._validation is None and not self._after_epochs and not self._after_steps
-        if plain and (self._rates is None or self._rates.schedule.monitor is None):
+        watched = self._rates is not None and self._rates.schedule.monitor is not None
+        if plain and not watched and tasks is None:
             flops = count * self._engine.layout.row_flops
             together = max(1, min(ORDER_A_CALL // count, FLOPS_A_CALL // flops))
         together = min(together, self.epochs - self.epoch)
@@ -312,7 +322,7 @@ class Fit:
         for loss in result.losses.tolist():
             if not self._after_steps:
                 self.step += self.steps_an_epoch
-            self._record(loss)
+            self._record({"loss": loss} if tasks is None else task_losses(rows, tasks))
         if result.failure is not None:
             self.step = self.epoch * self.steps_an_epoch
             raise FloatingPointError(
@@ -322,13 +332,12 @@ class Fit:
                 "may help)"
             )
 
-    def _record(self, loss: float) -> None:
+    def _record(self, quantities: dict[str, float]) -> None:
         """Take down an epoch that is complete."""
-        quantities = {"loss": loss}
         if self._validation is not None:
             quantities |= self._validation.measure()
         self.epoch += 1
-        self.loss = loss
+        self.loss = quantities["loss"]
         if self._rates is not None:
             quantities[RATE] = self.learning_rate = self._rates.at(self.step - 1)
             self._rates.after_epoch(quantities)

@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from fastbp.configuration import Configuration
 from fastbp.kernels import ahead, team
 from fastbp.kernels.clipping import BLOCK
-from fastbp.layout import PARTS, Workspace, aligned_zeros
+from fastbp.layout import PARTS, Workspace, aligned_zeros, row_stride
+from fastbp.losses import Loss
 from fastbp.records import Kind, Plan
+from fastbp.tasks import Tasks
 
 SCRATCH = 12288  # elements of a thread's gradient strip: 16 rows of a layer of 600 columns and more
 WORD = np.dtype(np.int64)
@@ -62,10 +64,15 @@ class Memory:
         self.shared = aligned_zeros(team.WORDS, WORD)
         self.zeros = aligned_zeros(2 * max(layout.strides), layout.dtype)
         self.not_finite = np.zeros(1, WORD)  # whether the check of features found one
-        self.loss_parameters = np.ones(1 + layout.widths[-1])  # its own, the outputs' weights
-        self.loss_parameters[0] = parts.loss.parameter()
-        if parts.loss_weights is not None:
-            self.loss_parameters[1:] = parts.loss_weights
+        groups = parts.loss.groups if isinstance(parts.loss, Tasks) else ()
+        self.task_weights = np.array([task.weight for task in groups])
+        strides = [row_stride(task.outputs, layout.dtype.itemsize) for task in groups]
+        self.task_stride = max(strides, default=0)  # elements of a row of any task's outputs
+        self.task_values, self.task_scratch = np.empty(0), np.empty((3, 0), layout.dtype)
+        if groups:
+            self.loss_parameters = [_parameters(task.loss, task.outputs) for task in groups]
+        else:
+            self.loss_parameters = [_parameters(parts.loss, layout.widths[-1], parts.loss_weights)]
         self.dropout_seed = 0
         self.settings = regularization.settings()
         clips = regularization.clip_norm is not None
@@ -103,8 +110,12 @@ class Memory:
         held = self.workspace
         if held is None or held.rows < rows or not (held.inputs or sparse):
             inputs = not sparse or (held is not None and held.inputs)
-            self.plans, self.row_losses, self.workspace = (
-                {},
+            self.plans = {}
+            if self.task_stride:
+                self.task_values = np.empty(rows)
+                scratch = aligned_zeros(3 * rows * self.task_stride, layout.dtype)
+                self.task_scratch = scratch.reshape(3, rows * self.task_stride)
+            self.row_losses, self.workspace = (
                 np.empty(rows),
                 Workspace(layout, rows, self._sloped, self._dropped, inputs),
             )  # fmt: skip
@@ -122,3 +133,10 @@ class Memory:
                 {},
                 aligned_zeros(gradients * size, layout.dtype).reshape(gradients, size),
             )
+
+
+def _parameters(
+    loss: Loss, outputs: int, weights: tuple[float, ...] | None = None
+) -> NDArray[np.float64]:
+    """What a loss's panel takes: the number that is its own, and the weights of its outputs."""
+    return np.array([loss.parameter(), *(weights or [1.0] * outputs)])

@@ -27,14 +27,16 @@ from fastbp.losses import Loss
 from fastbp.model_files import Model
 from fastbp.optimizers import Optimizer
 from fastbp.regularization import Regularization
-from fastbp.rows import Rows, checked_features, with_targets
+from fastbp.rows import Rows, Targets, checked_features, with_targets
 from fastbp.scaling import STANDARD, Scaling, standard
 from fastbp.sparse import SparseRows, is_sparse, reject_standard
 from fastbp.splitting import split
 from fastbp.summary import bytes_text, summary
+from fastbp.tasks import Tasks
 from fastbp.validation import flag, generator, positive_int, real, shown
 
 if TYPE_CHECKING:
+    Metrics = Sequence[str | Callable[[Any, Any], float]]
     from fastbp.schedules import Schedule
 
 
@@ -56,9 +58,10 @@ class Network:
         Of the hidden layers: one for all, or one for each. See `fastbp.activations`.
     loss : str or Loss
         "mse", "mae", "huber", "cross_entropy", "binary_cross_entropy", "poisson", or a
-        `fastbp.losses` object. It decides the output activation unless one is given.
+        `fastbp.losses` object. It decides the output activation unless one is given. A dict of
+        them by name makes several tasks of the outputs.
     output_activation : str or Activation, optional
-        Of the output layer, where the loss's own is not wanted.
+        Of the output layer, where the loss's own is not wanted. Of tasks, a dict by name.
     optimizer : str or Optimizer
         "sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", or an object with settings.
     initializer : str, float or callable
@@ -80,7 +83,13 @@ class Network:
     loss_weights : sequence of float, optional
         For a loss of single outputs (all but cross-entropy): what the loss of each output is
         multiplied by, at least 0. The mean is still over all outputs, ``mean(v_j l_ij)``, so that
-        twice the weights is twice the loss, as in Keras.
+        twice the weights is twice the loss, as in Keras. Of tasks, a dict by name: the loss is
+        the sum of the tasks' losses times their weights, 1 for those it does not name.
+    outputs : dict, optional
+        Of tasks: how many outputs each has, in their order; together the last of `layers`. `y` is
+        then a dict of targets by name, and so is what `predict` returns. Each task has a mean loss
+        of its own, and masked targets and weights count within it. `class_weight` is a dict of
+        such by name.
     dropout : float or sequence of float
         Rate in [0, 1) at which outputs of hidden layers are set to zero in training (Srivastava et
         al. 2014), for all hidden layers or one for each. The others are divided by 1 - dropout, so
@@ -117,8 +126,8 @@ class Network:
         self,
         layers: Sequence[int],
         activation: str | Activation | Sequence[str | Activation] = "relu",
-        loss: str | Loss = "mse",
-        output_activation: str | Activation | None = None,
+        loss: str | Loss | Mapping[str, str | Loss] = "mse",
+        output_activation: str | Activation | Mapping[str, str | Activation] | None = None,
         optimizer: str | Optimizer = "adam",
         initializer: initializers.Initializer = "auto",
         dtype: DTypeLike = "float32",
@@ -126,7 +135,8 @@ class Network:
         threads: int | None = None,
         *,
         scaling: float | str | None = None,
-        loss_weights: Sequence[float] | None = None,
+        loss_weights: Sequence[float] | Mapping[str, float] | None = None,
+        outputs: Mapping[str, int] | None = None,
         dropout: float | Sequence[float] = 0.0,
         l1: float = 0.0,
         l2: float = 0.0,
@@ -145,6 +155,7 @@ class Network:
                 dtype,
                 scaling,
                 loss_weights,
+                outputs,
                 dropout=dropout,
                 l1=l1,
                 l2=l2,
@@ -286,18 +297,18 @@ class Network:
     def fit(
         self,
         X: ArrayLike,
-        y: ArrayLike,
+        y: Targets,
         epochs: int = 1,
         batch_size: int = 32,
         *,
         shuffle: bool = True,
-        validation_data: tuple[ArrayLike, ...] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
         validation_split: float = 0.0,
         sample_weight: ArrayLike | None = None,
-        class_weight: Mapping[int, float] | str | None = None,
+        class_weight: Mapping[Any, Any] | str | None = None,
         mask_nan: bool = False,
         schedule: "Schedule | Callable[[int], float] | None" = None,
-        metrics: "Sequence[str | Callable[[Any, Any], float]] | None" = None,
+        metrics: "Metrics | Mapping[str, Metrics] | None" = None,
         tol: float | None = None,
         callbacks: Sequence[Callback] = (),
         resume: bool = False,
@@ -317,7 +328,7 @@ class Network:
             `scaling` but a number goes with it.
         y : (rows,) or (rows, outputs) array_like
             Targets. Cross-entropy: integer labels (rows,) or class probabilities. Other losses:
-            values; (rows,) where there is one output.
+            values; (rows,) where there is one output. Of several losses a dict by name.
         epochs : int
             How often to go through all rows.
         batch_size : int
@@ -347,9 +358,9 @@ class Network:
             What the optimizer's `lr` is multiplied by in each step; see `fastbp.schedules`. A
             function takes the number of the step, from 0, and returns the factor.
         metrics : sequence of str or callable, optional
-            What to compute after each epoch besides the loss; see `fastbp.metrics`. Of the
-            validation data, or where there are none of the training data, which costs a forward
-            pass over them: about a third of an epoch.
+            What to compute after each epoch besides the loss; see `fastbp.metrics`. With several
+            losses a dict of such by name. Of the validation data, or where there are none of the
+            training data, which costs a forward pass over them: about a third of an epoch.
         tol : float, optional
             End the fit when the loss has not fallen by more than this for 10 epochs. Each epoch is
             a call of the kernels of its own then.
@@ -435,7 +446,7 @@ class Network:
     def partial_fit(
         self,
         X: ArrayLike,
-        y: ArrayLike,
+        y: Targets,
         batch_size: int = 32,
         *,
         sample_weight: ArrayLike | None = None,
@@ -472,10 +483,10 @@ class Network:
         epochs: int = 1,
         steps_per_epoch: int | None = None,
         *,
-        validation_data: tuple[ArrayLike, ...] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
         mask_nan: bool = False,
         schedule: "Schedule | Callable[[int], float] | None" = None,
-        metrics: "Sequence[str | Callable[[Any, Any], float]] | None" = None,
+        metrics: "Metrics | Mapping[str, Metrics] | None" = None,
         callbacks: Sequence[Callback] = (),
         resume: bool = False,
         progress: bool | None = None,
@@ -540,7 +551,7 @@ class Network:
         rows = self._rows(X, y, "", weights, mask_nan=mask_nan)
         return rows, weighting.total_weight(rows, weights)
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
+    def predict(self, X: ArrayLike) -> Any:
         """The network's outputs, after the output activation.
 
         Parameters
@@ -551,7 +562,7 @@ class Network:
         Returns
         -------
         (rows, outputs) ndarray
-            Of the network's dtype.
+            Of the network's dtype. With several losses a dict of such, by name.
 
         Raises
         ------
@@ -562,19 +573,21 @@ class Network:
             self._known_scaling()
             if is_sparse(X):
                 features = checked_features(self._configuration, self.scaling, X, "X")
-                return prediction.predict_checked(self._engine, features)
-            source = data.table(X, self._configuration.layout.widths[0])
-            return prediction.predict(self._engine, source, "X", X)
+                outputs = prediction.predict_checked(self._engine, features)
+            else:
+                source = data.table(X, self._configuration.layout.widths[0])
+                outputs = prediction.predict(self._engine, source, "X", X)
+            return self.loss.split(outputs) if isinstance(self.loss, Tasks) else outputs
 
     def evaluate(
         self,
         X: ArrayLike,
-        y: ArrayLike,
+        y: Targets,
         *,
         sample_weight: ArrayLike | None = None,
-        class_weight: Mapping[int, float] | str | None = None,
+        class_weight: Mapping[Any, Any] | str | None = None,
         mask_nan: bool = False,
-        metrics: "Sequence[str | Callable[[Any, Any], float]] | None" = None,
+        metrics: "Metrics | Mapping[str, Metrics] | None" = None,
     ) -> dict[str, float]:
         """The mean loss, the accuracy where the targets are classes, and metrics.
 
@@ -605,10 +618,10 @@ class Network:
     def train_step(
         self,
         X: ArrayLike,
-        y: ArrayLike,
+        y: Targets,
         *,
         sample_weight: ArrayLike | None = None,
-        class_weight: Mapping[int, float] | str | None = None,
+        class_weight: Mapping[Any, Any] | str | None = None,
         mask_nan: bool = False,
     ) -> float:
         """One update on these rows as one batch.
@@ -642,10 +655,10 @@ class Network:
     def loss_and_gradients(
         self,
         X: ArrayLike,
-        y: ArrayLike,
+        y: Targets,
         *,
         sample_weight: ArrayLike | None = None,
-        class_weight: Mapping[int, float] | str | None = None,
+        class_weight: Mapping[Any, Any] | str | None = None,
         mask_nan: bool = False,
     ) -> tuple[float, Gradients]:
         """The mean loss of these rows and its gradient; the network stays as it is.
@@ -740,13 +753,14 @@ class Network:
     def _rows(
         self,
         X: ArrayLike,
-        y: ArrayLike,
+        y: Targets,
         prefix: str = "",
         sample_weight: ArrayLike | None = None,
-        class_weight: Mapping[int, float] | str | None = None,
+        class_weight: Mapping[Any, Any] | str | None = None,
         mask_nan: bool = False,
     ) -> Rows:
-        if sample_weight is None and class_weight is None and mask_nan is False:
+        plain = sample_weight is None and class_weight is None and mask_nan is False
+        if plain and not isinstance(self.loss, Tasks):
             rows = with_targets(self._configuration, self._known_scaling(), X, y, prefix)
         else:
             rows = weighting.weighted_rows(
@@ -761,7 +775,8 @@ class Network:
             )
         state, features = self._engine.state, rows.features
         values = features.values if isinstance(features, SparseRows) else features
-        if np.may_share_memory(values, state) or np.may_share_memory(rows.targets, state):
+        own = np.may_share_memory(values, state) or np.may_share_memory(rows.targets, state)
+        if own or any(np.may_share_memory(task.targets, state) for task in rows.tasks):
             # The network's own weights as data: training must not change what it reads.
             return copy.deepcopy(rows)
         return rows
@@ -800,7 +815,7 @@ class Network:
 
     def _validation(
         self,
-        given: Sequence[ArrayLike | None] | None,
+        given: Sequence[Any] | None,
         mask_nan: bool,
         metrics: Any,
         prefix: str = "validation_data ",

@@ -5,6 +5,7 @@ that belong to it: its data and batches, and where the results go.
 """
 
 import ctypes
+from typing import Any
 
 import numpy as np
 
@@ -25,9 +26,11 @@ from fastbp.kernels import (
     updates,
     weighted,
 )
-from fastbp.kernels.jit import address
+from fastbp.kernels.jit import Kernel, address
+from fastbp.layout import row_stride
 from fastbp.memory import SCRATCH, Memory
 from fastbp.records import SPARSE, Kind, Plan
+from fastbp.tasks import Tasks
 
 STREAMING = 1 << 19  # bytes: what is larger is not in the L2 cache when it is needed
 
@@ -47,7 +50,7 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
     training, labels = kind.training, kind.labels
     source = None if kind.source == SPARSE else np.dtype(kind.source)
     layout, dtype = parts.layout, parts.layout.dtype
-    plan = Plan(layout.layers)
+    plan = Plan(layout.layers, len(kind.tasks))
     panels = ["training_forward", "backward"] if training else ["forward"]
     if labels is not None and not training:
         panels.append("training_forward")  # the loss may want what this one leaves
@@ -71,7 +74,8 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
         program.part_losses = address(memory.part_losses)
         program.part_bytes = layout.parameters * dtype.itemsize
         program.stream_rows = movement.stream_rows.address()
-        program.target_bytes = 8 if labels else layout.widths[-1] * dtype.itemsize
+        if not kind.tasks:
+            program.target_bytes = 8 if labels else layout.widths[-1] * dtype.itemsize
         program.transpose = transpose.transpose.address(dtype)
         program.row_losses = address(memory.row_losses)
         _fill_regularization(plan, parts, memory)
@@ -83,15 +87,14 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
     if labels is None and source is not None:
         program.check = check.check_finite.address(dtype)
         program.not_finite = address(memory.not_finite)
-    if labels is not None:
+    if labels is not None and isinstance(parts.loss, Tasks):
+        _fill_tasks(plan, parts.loss, memory, kind, dtype)
+    elif labels is not None:
         masked = kind.masked or parts.loss_weights is not None
-        program.loss = parts.loss.panel(labels, masked).address(dtype)
-    program.loss_parameters = address(memory.loss_parameters)
-    if kind.weights:
-        plan.weighted.loss, program.loss = program.loss, weighted.weighted.address(dtype)
-        plan.weighted.parameters = program.loss_parameters
-        program.loss_parameters = ctypes.addressof(plan.weighted)
-        program.total_count = 1
+        program.loss, program.loss_parameters = _loss(
+            plan, 0, parts.loss.panel(labels, masked), memory, kind.weights, dtype
+        )
+    program.total_count = max(len(kind.tasks), 1) if kind.weights else 0
     program.slots, program.slot_bytes = parts.optimizer.slots, layout.parameters * dtype.itemsize
     program.scratch, program.scratch_bytes = address(memory.scratch), SCRATCH * dtype.itemsize
     program.queues, program.streaming = address(memory.queues), STREAMING
@@ -156,3 +159,39 @@ def _fill_layers(plan: Plan, parts: Configuration, memory: Memory, panels: list[
             panel = getattr(activation, name)
             if panel is not None:
                 setattr(layer, name, panel.address(layout.dtype))
+
+
+def _loss(
+    plan: Plan, number: int, panel: Kernel, memory: Memory, weights: bool, dtype: np.dtype[Any]
+) -> tuple[int, int]:
+    """The addresses of the panel of a loss, which may have weights, and of its parameters."""
+    loss, parameters = panel.address(dtype), address(memory.loss_parameters[number])
+    if not weights:
+        return loss, parameters
+    record = plan.weighted[number]
+    record.loss, record.parameters = loss, parameters
+    return weighted.weighted.address(dtype), ctypes.addressof(record)
+
+
+def _fill_tasks(plan: Plan, tasks: Tasks, memory: Memory, kind: Kind, dtype: np.dtype[Any]) -> None:
+    """The losses of tasks; `several` calls each with the columns that it is for."""
+    program, several = plan.program, plan.several
+    program.loss = tasks.panel().address(dtype)
+    program.loss_parameters = ctypes.addressof(several)
+    assert memory.workspace is not None
+    several.count, several.tasks = len(tasks.groups), ctypes.addressof(plan.tasks)
+    several.weights, several.values = address(memory.task_weights), address(memory.task_values)
+    several.delta = memory.workspace.deltas[-1]
+    several.z, several.slope, several.change = map(address, memory.task_scratch)
+    several.row_bytes = memory.task_stride * dtype.itemsize
+    for number, (task, columns) in enumerate(tasks.columns()):
+        record, (labels, masked) = plan.tasks[number], kind.tasks[number]
+        panel = task.loss.panel(labels, masked)
+        record.loss, record.parameters = _loss(plan, number, panel, memory, kind.weights, dtype)
+        record.begin, record.outputs = columns.start, task.outputs
+        record.ld = row_stride(task.outputs, dtype.itemsize)
+        activation = task.activation
+        record.sloped = not activation.from_output
+        if not task.loss.on_logits and activation.training_forward and activation.backward:
+            record.forward = activation.training_forward.address(dtype)
+            record.backward = activation.backward.address(dtype)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastbp.kernels import program, weighted
+from fastbp.kernels import program, tasks, weighted
 
 
 def _fields(record: np.dtype[Any]) -> list[tuple[str, Any]]:
@@ -33,6 +33,20 @@ class Weighted(ctypes.Structure):
     _fields_ = _fields(weighted.WEIGHTED)
 
 
+class Task(ctypes.Structure):
+    """`kernels.tasks.TASK`."""
+
+    __slots__ = ()
+    _fields_ = _fields(tasks.TASK)
+
+
+class Tasks(ctypes.Structure):
+    """`kernels.tasks.TASKS`."""
+
+    __slots__ = ()
+    _fields_ = _fields(tasks.TASKS)
+
+
 class Sparse(ctypes.Structure):
     """`kernels.program.SPARSE`."""
 
@@ -49,7 +63,8 @@ class Kind(NamedTuple):
     training: and gradients, rather than prediction; source: the features' dtype, by its
     character, or SPARSE; labels: whether targets are integer class labels, None where there are
     no targets; weights: whether the rows have weights, which count in training; masked: whether
-    some targets are NaN; dropping: whether dropout is at work.
+    some targets are NaN; dropping: whether dropout is at work; tasks: labels and masked of each
+    task, where there are tasks.
     """
 
     training: bool
@@ -58,6 +73,7 @@ class Kind(NamedTuple):
     weights: bool = False
     masked: bool = False
     dropping: bool = False
+    tasks: tuple[tuple[bool, bool], ...] = ()
 
 
 class Plan:
@@ -67,21 +83,27 @@ class Plan:
     ----------
     layers : int
         How many layers the network has.
+    tasks : int
+        How many tasks it has, where it has some.
 
     Attributes
     ----------
     program : Program
     layers : ctypes array of Layer
-    weighted : Weighted
-        For losses with weights.
+    weighted : ctypes array of Weighted
+        For losses with weights: the network's, or that of each task.
+    tasks : ctypes array of Task
+    several : Tasks
+        Which points to them.
     sparse : Sparse
         For sparse rows, whose program's `features` points to it.
     address : int
         The program's.
     """
 
-    def __init__(self, layers: int) -> None:
+    def __init__(self, layers: int, tasks: int = 0) -> None:
         self.program, self.layers = Program(), (Layer * layers)()
-        self.weighted, self.sparse = Weighted(), Sparse()
+        self.weighted, self.sparse = (Weighted * max(tasks, 1))(), Sparse()
+        self.tasks, self.several = (Task * tasks)(), Tasks()
         self.address = ctypes.addressof(self.program)
         self.program.layers, self.program.layer_count = ctypes.addressof(self.layers), layers

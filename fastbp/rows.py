@@ -13,6 +13,8 @@ from fastbp.losses import Loss
 from fastbp.scaling import Scaling
 from fastbp.sparse import SparseRows, is_sparse, reject_standard, sparse_rows
 
+Targets = Any  # array_like, or with tasks a dict of such by name
+
 # The least and the greatest target of losses that have such.
 BOUNDS: dict[str, tuple[float | None, float | None]] = {"fractions": (0, 1), "counts": (0, None)}
 
@@ -26,6 +28,10 @@ class Rows(NamedTuple):
     Where there are weights, both (rows,): `weights` multiply the losses of rows, and `totals` are
     what the rows add to the total weight by which the losses' sum is divided. They differ where
     targets are NaN (`masked`): a total is the weight times the share of targets that are not.
+
+    Of a network with tasks, `tasks` are the rows as each task has them, and `targets` those of the
+    first; all have weights or none. `losses` (rows,) is where training and evaluation leave the
+    losses of a task's rows.
     """
 
     features: Features
@@ -33,11 +39,18 @@ class Rows(NamedTuple):
     weights: NDArray[np.float64] | None = None
     totals: NDArray[np.float64] | None = None
     masked: bool = False
+    tasks: "tuple[Rows, ...]" = ()
+    losses: NDArray[np.float64] | None = None
 
     @property
     def labels(self) -> bool:
         """Whether the targets are integer class labels."""
         return self.targets.ndim == 1
+
+    @property
+    def given(self) -> "Rows":
+        """The data alone, without where losses are left."""
+        return self._replace(losses=None, tasks=tuple(task.given for task in self.tasks))
 
 
 def checked_features(
@@ -65,13 +78,22 @@ def with_targets(
 
     scaling: the network's, where it is known already.
     """
-    layout, loss = parts.layout, parts.loss
+    layout = parts.layout
     features = checked_features(parts, scaling, X, f"{prefix}X")
-    count, outputs, name = len(features), layout.widths[-1], f"{prefix}y"
+    targets = checked_targets(
+        parts.loss, layout.widths[-1], layout.dtype, y, len(features), f"{prefix}y"
+    )
+    return Rows(features, targets)
+
+
+def checked_targets(
+    loss: Loss, outputs: int, dtype: np.dtype[Any], y: ArrayLike, count: int, name: str
+) -> NDArray[Any]:
+    """Check the targets alone, of `count` rows."""
     if loss.targets == "labels":
-        return Rows(features, data.class_targets(y, count, outputs, layout.dtype, name))
+        return data.class_targets(y, count, outputs, dtype, name)
     low, high = BOUNDS.get(loss.targets, (None, None))
-    return Rows(features, data.targets(y, count, outputs, layout.dtype, name, low, high))
+    return data.targets(y, count, outputs, dtype, name, low, high)
 
 
 def row_orders(count: int, epochs: int, generator: np.random.Generator | None) -> NDArray[np.int64]:
@@ -90,12 +112,20 @@ def row_orders(count: int, epochs: int, generator: np.random.Generator | None) -
     return orders
 
 
-def batch_totals(
-    totals: NDArray[np.float64], order: NDArray[np.int64], batch: int
-) -> NDArray[np.float64]:
-    """The total weight of each batch of (epochs, rows) row numbers, epoch after epoch."""
+def batch_totals(rows: Rows, order: NDArray[np.int64], batch: int) -> NDArray[np.float64] | None:
+    """The total weights of each batch of (epochs, rows) row numbers, epoch after epoch.
+
+    None without weights; (batches,), or with tasks (batches, tasks).
+    """
+    if rows.totals is None:
+        return None
     starts = np.arange(0, order.shape[1], batch)
-    return np.add.reduceat(totals[order], starts, axis=1).reshape(-1)
+    found = [
+        np.add.reduceat(part.totals[order], starts, axis=1).reshape(-1)
+        for part in rows.tasks or (rows,)
+        if part.totals is not None
+    ]
+    return np.stack(found, axis=1) if rows.tasks else found[0]
 
 
 def has_classes(rows: Rows, loss: Loss) -> bool:

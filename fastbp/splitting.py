@@ -1,5 +1,6 @@
 """Validation split: the last rows of the training data are held out, as in Keras."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastbp.arrays import numeric
@@ -33,8 +34,11 @@ def split(X: Any, y: Any, sample_weight: Any, share: Any, nulls: bool) -> tuple[
     """
     share = real(share, "validation_split", low=0, high=1, high_open=True)
     X = X.tocsr() if is_sparse(X) else numeric(X, "X")
-    y = numeric(y, "y", nulls=nulls)
-    given = [X, y]
+    if isinstance(y, Mapping):
+        targets = {name: numeric(one, f"y[{name!r}]", nulls=nulls) for name, one in y.items()}
+    else:
+        targets = {"y": numeric(y, "y", nulls=nulls)}
+    given = [X, *targets.values()]
     if sample_weight is not None:
         given.append(numeric(sample_weight, "sample_weight"))
     if any(array.ndim == 0 or array.shape[0] != X.shape[0] for array in given):
@@ -44,5 +48,12 @@ def split(X: Any, y: Any, sample_weight: Any, share: Any, nulls: bool) -> tuple[
     if at == 0 and rows:
         raise ValueError(f"validation_split={share:g} of {rows} rows leaves none for training")
     first, second = ([array[part] for array in given] for part in (slice(at), slice(at, None)))
-    pad = [None] * (3 - len(given))
-    return (*first, *pad), (*second, *pad)
+    count = len(targets)
+
+    def part(arrays: list[Any]) -> Part:
+        own = dict(zip(targets, arrays[1 : 1 + count], strict=True))
+        if not isinstance(y, Mapping):
+            own = own["y"]
+        return arrays[0], own, arrays[-1] if len(arrays) > 1 + count else None
+
+    return part(first), part(second)

@@ -7,15 +7,17 @@ those that are there.
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp.arrays import finite, located, numeric
 from fastbp.configuration import Configuration
-from fastbp.rows import Rows, with_targets
+from fastbp.losses import Loss
+from fastbp.rows import Features, Rows, Targets, checked_features, checked_targets
 from fastbp.scaling import Scaling
+from fastbp.tasks import Tasks, by_name
 from fastbp.validation import flag, real, shown
 
 Weights = NDArray[np.float64]
@@ -25,10 +27,10 @@ def weighted_rows(
     parts: Configuration,
     scaling: Scaling | None,
     X: ArrayLike,
-    y: ArrayLike,
+    y: Targets,
     prefix: str = "",
     sample_weight: ArrayLike | None = None,
-    class_weight: Mapping[int, float] | str | None = None,
+    class_weight: Mapping[Any, Any] | str | None = None,
     mask_nan: bool = False,
 ) -> Rows:
     """Check data and weights as a user passed them; errors call them by `prefix` and these names.
@@ -57,38 +59,108 @@ def weighted_rows(
     TypeError, ValueError
         An argument that cannot be used, or nothing is left that weighs.
     """
-    unknown = None
-    if flag(mask_nan, "mask_nan"):
-        y, unknown = _filled(numeric(y, f"{prefix}y", nulls=True), parts.loss.elementwise)
-    rows = with_targets(parts, scaling, X, y, prefix)
-    if sample_weight is None and class_weight is None and unknown is None:
-        return rows
-    weights = np.ones(len(rows.features))
+    flag(mask_nan, "mask_nan")
+    layout, loss = parts.layout, parts.loss
+    features = checked_features(parts, scaling, X, f"{prefix}X")
+    weights = None
     if sample_weight is not None:
-        weights *= _sample_weights(sample_weight, weights.size, f"{prefix}sample_weight")
-    if unknown is not None and not parts.loss.elementwise:
-        weights *= ~unknown
+        weights = _sample_weights(sample_weight, len(features), f"{prefix}sample_weight")
+    options = Options(layout.dtype, weights, mask_nan, prefix)
+    if isinstance(loss, Tasks):
+        return _rows_of_tasks(loss, features, y, class_weight, options)
+    return _rows_of_loss(loss, layout.widths[-1], features, y, class_weight, options)
+
+
+class Options(NamedTuple):
+    """What the losses of a network have in common."""
+
+    dtype: np.dtype[Any]
+    sample_weight: Weights | None
+    mask_nan: bool
+    prefix: str
+
+
+def _rows_of_loss(
+    loss: Loss,
+    outputs: int,
+    features: Features,
+    y: Any,
+    class_weight: Any,
+    options: Options,
+    key: str = "",
+) -> Rows:
+    """Check the targets of one loss; `key` comes behind names of arguments in messages."""
+    name, unknown = f"{options.prefix}y{key}", None
+    if options.mask_nan:
+        y, unknown = _filled(numeric(y, name, nulls=True), loss.elementwise)
+    targets = checked_targets(loss, outputs, options.dtype, y, len(features), name)
+    rows = Rows(features, targets)
+    if options.sample_weight is None and class_weight is None and unknown is None:
+        return rows
+    weights = np.ones(len(features)) if options.sample_weight is None else options.sample_weight
+    if unknown is not None and not loss.elementwise:
+        weights = weights * ~unknown
     elif unknown is not None:
-        rows.targets[unknown.reshape(rows.targets.shape)] = np.nan
+        targets[unknown.reshape(targets.shape)] = np.nan
         rows = rows._replace(masked=True)
     if class_weight is not None:
         known = np.ones(weights.size, bool) if unknown is None else ~unknown.reshape(-1)
-        rows, of_classes = _with_class_weights(parts, rows, class_weight, known, f"{prefix}y")
-        weights *= of_classes
+        of_classes = f"class_weight{key}"
+        rows, own = _with_class_weights(loss, outputs, rows, class_weight, known, name, of_classes)
+        weights = weights * own
     totals = weights
     if rows.masked:
-        totals = weights * (1 - np.isnan(rows.targets).mean(axis=1))
+        totals = weights * (1 - np.isnan(targets).mean(axis=1))
     if not totals.any():
-        given = {"sample_weight": sample_weight, "class_weight": class_weight}
-        names = [prefix + name for name, value in given.items() if value is not None]
-        names += [f"{prefix}y (every target of it is NaN)"] if unknown is not None else []
+        names = [] if options.sample_weight is None else [f"{options.prefix}sample_weight"]
+        names += [] if class_weight is None else [f"class_weight{key}"]
+        names += [] if unknown is None else [f"{name} (every target of it is NaN)"]
         raise ValueError(f"no row weighs anything by {' and '.join(names)}: all weights are zero")
     return rows._replace(weights=weights, totals=totals)
 
 
+def _rows_of_tasks(
+    tasks: Tasks, features: Features, y: Any, class_weight: Any, options: Options
+) -> Rows:
+    """The rows as each task has them; all have weights where one has."""
+    y = _by_task(y, tasks, f"{options.prefix}y")
+    classes = by_name(class_weight, tasks, "class_weight")
+    count = len(features)
+    parts = [
+        _rows_of_loss(
+            task.loss,
+            task.outputs,
+            features,
+            y[task.name],
+            classes.get(task.name),
+            options,
+            f"[{task.name!r}]",
+        )._replace(losses=np.empty(count))
+        for task in tasks.groups
+    ]
+    if any(part.weights is not None for part in parts):
+        ones = np.ones(count)
+        parts = [
+            part._replace(weights=ones, totals=ones) if part.weights is None else part
+            for part in parts
+        ]
+    return parts[0]._replace(masked=False, losses=None, tasks=tuple(parts))
+
+
+def _by_task(y: Any, tasks: Tasks, name: str) -> Mapping[str, Any]:
+    names = [task.name for task in tasks.groups]
+    if not isinstance(y, Mapping):
+        raise TypeError(f"{name} must be a dict with the targets of {names}; got {shown(y)}")
+    if set(y) != set(names):
+        raise ValueError(f"{name} must have the targets of {names}; got those of {list(y)}")
+    return y
+
+
 def total_weight(rows: Rows, sample_weight: ArrayLike | None) -> float:
     """What rows with these weights count beside other rows: all of them, or their total weight."""
-    if rows.totals is None:
+    if rows.tasks and sample_weight is not None:
+        return float(numeric(sample_weight, "sample_weight").sum(dtype=float))
+    if rows.totals is None or rows.tasks:
         return len(rows.features)
     total = float(rows.totals.sum())
     if sample_weight is None:
@@ -143,17 +215,22 @@ def _sample_weights(values: ArrayLike, rows: int, name: str) -> Weights:
 
 
 def _with_class_weights(
-    parts: Configuration, rows: Rows, given: Any, known: NDArray[np.bool_], name: str
+    loss: Loss,
+    outputs: int,
+    rows: Rows,
+    given: Any,
+    known: NDArray[np.bool_],
+    name: str,
+    argument: str,
 ) -> tuple[Rows, Weights]:
     """The rows, and the weight that each has by its class.
 
     Of class probabilities y the loss ``-sum_c w_c y_c log p_c`` is that of the probabilities
     ``w_c y_c / u``, with u = ``sum_c w_c y_c`` as the weight of the row.
     """
-    loss, outputs = parts.loss, parts.layout.widths[-1]
     if loss.targets == "labels" and not rows.labels:
         targets = rows.targets
-        of_classes = _class_weights(given, targets[known].sum(axis=0, dtype=np.float64))
+        of_classes = _class_weights(given, targets[known].sum(axis=0, dtype=np.float64), argument)
         products = targets * of_classes.astype(targets.dtype)
         weights = products.sum(axis=1, dtype=np.float64)
         counts = weights > 0
@@ -166,28 +243,28 @@ def _with_class_weights(
         wrong = known & ~np.isin(column, (0, 1))
         if wrong.any():
             raise ValueError(
-                f"class_weight needs classes: targets of 0 and 1; {name} holds "
+                f"{argument} needs classes: targets of 0 and 1; {name} holds "
                 f"{located(column, int(wrong.argmax()))}"
             )
         labels, classes = (column == 1).astype(np.int64), 2
     else:
         raise ValueError(
-            "class_weight needs classes, which 'cross_entropy' has, and 'binary_cross_entropy' "
+            f"{argument} needs classes, which 'cross_entropy' has, and 'binary_cross_entropy' "
             f"with one output; the loss is {loss.name!r} with {outputs} outputs (sample_weight "
             "gives weights to rows whatever the loss)"
         )
     counts = np.bincount(labels[known], minlength=classes)
-    return rows, _class_weights(given, counts)[labels]
+    return rows, _class_weights(given, counts, argument)[labels]
 
 
-def _class_weights(given: Any, counts: NDArray[Any]) -> Weights:
+def _class_weights(given: Any, counts: NDArray[Any], argument: str) -> Weights:
     """One weight for each class, of which the data have so many rows."""
     if isinstance(given, str) and given == "balanced":
         classes = np.count_nonzero(counts)
         with np.errstate(divide="ignore"):
             return _scaled(np.where(counts > 0, counts.sum() / (classes * counts), 0.0))
     accepted = (
-        "class_weight must be 'balanced' or a dict with a weight for each of the "
+        f"{argument} must be 'balanced' or a dict with a weight for each of the "
         f"{counts.size} classes, 0 to {counts.size - 1}"
     )
     if not isinstance(given, Mapping):
@@ -196,5 +273,5 @@ def _class_weights(given: Any, counts: NDArray[Any]) -> Weights:
         raise ValueError(f"{accepted}; it has a weight for {shown(unknown[0])}")
     if missing := [key for key in range(counts.size) if key not in given]:
         raise ValueError(f"{accepted}; it has none for {missing[0]}")
-    weights = [real(given[key], f"class_weight[{key}]", 0) for key in range(counts.size)]
+    weights = [real(given[key], f"{argument}[{key}]", 0) for key in range(counts.size)]
     return _scaled(np.array(weights))

@@ -7,6 +7,7 @@ import pytest
 from cases import DTYPES, HIDDEN, LOSSES, MSE, OUTPUTS, SOLVERS, data, network
 from numba import carray
 
+import fastbp
 from fastbp.kernels.jit import INT, Kernel
 from fastbp.kernels.panels import FLOAT64S
 
@@ -17,7 +18,7 @@ ALLOCATORS = re.compile(
 )
 NAMES = {"gemm.gemm", "movement.gather", "transpose.transpose", "step.train", "panels.multiply"}
 NAMES |= {"dropout.drop", "penalties.penalize", "clipping.finish"}
-NAMES |= {"weighted.weighted", "huber.masked_loss"}
+NAMES |= {"weighted.weighted", "huber.masked_loss", "tasks.several"}
 
 
 def allocators(kernel, dtype):
@@ -60,6 +61,10 @@ def used(request):
             if y.ndim == 2 and net.loss.elementwise:
                 y[0] = np.nan
                 net.fit(X, y, mask_nan=True, progress=False)
+        net = fastbp.Network(
+            [3, 3], loss={"a": "mae", "b": "mse"}, outputs={"a": 1, "b": 2}, dtype=request.param
+        )
+        net.fit(X, {"a": X[:, 0], "b": X[:, 1:]}, progress=False)
     return kernels, request.param
 
 

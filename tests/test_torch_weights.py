@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from cases import LOSSES, Case, assert_close, data, network
 
+import fastbp
+
 torch = pytest.importorskip("torch")
 
 LABELS, PROBABILITIES, BITS = LOSSES[4], LOSSES[6], LOSSES[8]
@@ -93,6 +95,11 @@ RUNS = [
 def test_50_steps(case, y, options, loss):
     X = data(32, 5, 4)[0]
     net = network([5, 17, 9, 4], loss=case, optimizer=Case("adam", {"lr": 0.01}))
+    assert_same_training(net, X, y, options, loss, torch.tensor(y))
+
+
+def assert_same_training(net, X, y, options, loss, targets):
+    """Losses of 50 steps of Adam, and the parameters behind them."""
     layers = []
     for W, b in zip(net.weights, net.biases, strict=True):
         layer = torch.nn.Linear(*W.shape, dtype=torch.float64)
@@ -101,7 +108,7 @@ def test_50_steps(case, y, options, loss):
         layers += [layer, torch.nn.Tanh()]
     twin = torch.nn.Sequential(*layers[:-1])
     optimizer = torch.optim.Adam(twin.parameters(), lr=0.01)
-    inputs, targets, want = torch.tensor(X), torch.tensor(y), []
+    inputs, want = torch.tensor(X), []
     for _ in range(50):
         optimizer.zero_grad()
         value = loss(twin(inputs), targets)
@@ -112,3 +119,29 @@ def test_50_steps(case, y, options, loss):
     np.testing.assert_allclose(got, want, rtol=1e-10)
     assert_close(net.weights, [layer.weight.detach().numpy().T for layer in twin[::2]], 1e-10)
     assert_close(net.biases, [layer.bias.detach().numpy() for layer in twin[::2]], 1e-10)
+
+
+def test_50_steps_of_two_tasks():
+    """The sum of two losses by their weights, the first of them masked."""
+    X, price = data(32, 5, 3)
+    price = np.where(np.random.default_rng(3).random(price.shape) < 0.2, np.nan, price)
+    kind = data(32, 5, 4, "labels")[1]
+    net = fastbp.Network(
+        [5, 17, 7],
+        "tanh",
+        loss={"price": "mse", "kind": "cross_entropy"},
+        outputs={"price": 3, "kind": 4},
+        loss_weights={"kind": 0.3},
+        optimizer=fastbp.Adam(0.01),
+        dtype="float64",
+        rng=0,
+    )
+    y = {"price": price, "kind": kind}
+    prices, kinds = masked(Case("mse")), torch.nn.CrossEntropyLoss(weight=CLASS_TENSOR)
+
+    def loss(z, targets):
+        wanted = prices(z[:, :3], targets), kinds(z[:, 3:], torch.tensor(kind))
+        return wanted[0] + 0.3 * wanted[1]
+
+    options = {"mask_nan": True, "class_weight": {"kind": CLASSES}}
+    assert_same_training(net, X, y, options, loss, torch.tensor(price))
