@@ -19,6 +19,7 @@ from fastbp.history import RATE, History
 from fastbp.progress import Bar, wanted
 from fastbp.rows import Rows, row_orders
 from fastbp.tasks import Tasks
+from fastbp.validation import shown
 
 if TYPE_CHECKING:
     from fastbp.network import Network
@@ -146,6 +147,11 @@ class Fit:
             raise ValueError(
                 f"the best parameters must be {now.dtype} of shape {now.shape}, got "
                 f"{snapshot.state.dtype} of shape {snapshot.state.shape}"
+            )
+        if snapshot.steps > self._engine.step:
+            raise ValueError(
+                f"the best parameters must have at most {self._engine.step} steps, as those of "
+                f"the network, got {shown(snapshot.steps)}"
             )
 
     def revert(self, snapshot: Snapshot, generator: bool = False) -> None:

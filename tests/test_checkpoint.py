@@ -56,6 +56,64 @@ def test_a_file_every_so_many_minutes_and_at_the_end(tmp_path, monkeypatch):
         assert epochs_in(folder) == list(epochs)
 
 
+LOSSES = [5.0, 4.0, 4.0, float("nan"), 6.0, 3.0, 3.5]
+
+
+class Recorded(Callback):
+    """Puts other values in the place of the losses that were recorded."""
+
+    def on_epoch_end(self, fit):
+        fit.history["loss"][-1] = LOSSES[fit.epoch - 1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "epochs"),
+    [
+        ({}, [1, 2, 6]),
+        ({"mode": "min"}, [1, 2, 6]),
+        ({"mode": "max"}, [1, 5]),
+        ({"every_epochs": 3}, [3, 6]),
+        ({"every_epochs": 5}, [5, 7]),
+        ({"every_epochs": 4}, [7]),
+        ({"every_minutes": 1e-9}, [1, 2, 6]),
+        ({"every_minutes": 60}, [7]),
+    ],
+    ids=str,
+)
+def test_best_only(arguments, epochs, tmp_path):
+    one = Checkpoint(tmp_path / "{epoch}", best_only=True, monitor="loss", **arguments)
+    for _ in range(2):  # a new fit begins anew
+        network().fit(X, Y, 7, 8, callbacks=[one, Recorded()])
+        assert epochs_in(tmp_path) == epochs
+        for path in tmp_path.iterdir():
+            path.unlink()
+
+
+def test_a_resumed_fit_knows_the_best(tmp_path):
+    def callbacks(name):
+        best = Checkpoint(tmp_path / f"{name}-{{epoch}}", best_only=True, monitor="loss")
+        return [best, Recorded(), Checkpoint(tmp_path / f"all-{name}-{{epoch}}")]
+
+    network().fit(X, Y, 7, 8, callbacks=callbacks("whole"))
+    net = fastbp.load(tmp_path / "all-whole-3")
+    net.fit(X, Y, 7, 8, callbacks=callbacks("late"), resume=True)
+    assert [path.name for path in tmp_path.glob("late-*")] == ["late-6"]
+    assert (tmp_path / "late-6").read_bytes() == (tmp_path / "whole-6").read_bytes()
+    with raises(ValueError, "callbacks that have a state", "['Checkpoint']", "got []"):
+        fastbp.load(tmp_path / "whole-6").fit(X, Y, 7, 8, resume=True)
+    for state in ({}, {"best": "1"}, {"best": float("nan")}, {"best": 1.0, "more": 1}):
+        with raises((TypeError, ValueError), "best"):
+            Checkpoint("m", best_only=True).restore(state)
+
+
+def test_best_only_needs_what_it_watches(tmp_path):
+    one = [Checkpoint(tmp_path / "m", best_only=True)]
+    parts = ["Checkpoint watches 'val_loss'", "validation_data is missing"]
+    refused_before_training(network(), ValueError, *parts, callbacks=one)
+    network().fit(X, Y, 2, 8, validation_data=(X, Y), callbacks=one)
+    assert os.listdir(tmp_path) == ["m"]
+
+
 def test_one_name_is_one_file(tmp_path):
     net = network()
     net.fit(X, Y, 4, 8, callbacks=[Checkpoint(tmp_path / "m {1} }")])
@@ -82,6 +140,11 @@ def test_paths(kind, tmp_path, monkeypatch):
         ({"every_minutes": 0}, ValueError, ["every_minutes", "greater than 0"]),
         ({"every_minutes": float("nan")}, ValueError, ["every_minutes", "nan"]),
         ({"every_minutes": "5"}, TypeError, ["every_minutes", "'5'"]),
+        ({"best_only": 1}, TypeError, ["best_only"]),
+        ({"monitor": "loss"}, ValueError, ["monitor and mode are for best_only=True"]),
+        ({"mode": "min"}, ValueError, ["monitor and mode are for best_only=True"]),
+        ({"best_only": True, "mode": "most"}, ValueError, ["mode", "'most'"]),
+        ({"best_only": True, "monitor": "wisdom"}, ValueError, ["mode must be", "'wisdom'"]),
         ({"every_epochs": 2, "every_minutes": 5}, ValueError, ["every_epochs and every_minutes"]),
     ],
     ids=str,

@@ -96,6 +96,16 @@ def test_everything_at_once(schedule, tmp_path):
         assert net.predict(X).tobytes() == whole.predict(X).tobytes()
 
 
+def test_early_stopping_has_the_same_settings(tmp_path):
+    network().fit(X, Y, 2, 8, tol=1e-3, callbacks=[Checkpoint(tmp_path / "m")])
+    net = fastbp.load(tmp_path / "m")
+    with raises(ValueError, "EarlyStopping", "min_delta was 0.001", "now it is 0.01"):
+        net.fit(X, Y, 4, 8, tol=1e-2, resume=True)
+    with raises(ValueError, "callbacks that have a state", "got []"):
+        net.fit(X, Y, 4, 8, resume=True)
+    assert net.fit(X, Y, 4, 8, tol=1e-3, resume=True).epochs == 4
+
+
 def test_sparse_rows(tmp_path):
     sparse = pytest.importorskip("scipy.sparse")
     X = sparse.random(60, 40, 0.05, "csr", random_state=np.random.default_rng(0))

@@ -3,10 +3,11 @@
 import math
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastbp.callbacks.base import Callback
-from fastbp.validation import path_text, positive_int, real, shown
+from fastbp.monitoring import Monitor
+from fastbp.validation import flag, path_text, positive_int, real, shown
 
 if TYPE_CHECKING:
     from fastbp.fitting import Fit
@@ -39,6 +40,13 @@ class Checkpoint(Callback):
     every_minutes : float, optional
         Write after the first epoch that ends so many minutes after the last writing, and after
         the last epoch.
+    best_only : bool
+        Of the epochs after which it would write, leave out those in which `monitor` is not better
+        than in the epoch that was written last.
+    monitor : str, optional
+        For `best_only`: any quantity that the fit records; "val_loss" where it is not given.
+    mode : str
+        For `best_only`: "min" or "max", where the quantity is to go; "auto" tells by its name.
 
     Raises
     ------
@@ -62,6 +70,9 @@ class Checkpoint(Callback):
         every_epochs: int | None = None,
         *,
         every_minutes: float | None = None,
+        best_only: bool = False,
+        monitor: str | None = None,
+        mode: str = "auto",
     ) -> None:
         self._folder, self._name = os.path.split(path_text(path))
         try:
@@ -79,9 +90,19 @@ class Checkpoint(Callback):
         else:
             self._epochs = positive_int(1 if every_epochs is None else every_epochs, "every_epochs")
         self._written = 0.0  # when the file was, for every_minutes
+        self._monitor: Monitor | None = None
+        if flag(best_only, "best_only"):
+            self._monitor = Monitor("val_loss" if monitor is None else monitor, mode)
+        elif monitor is not None or mode != "auto":
+            raise ValueError("monitor and mode are for best_only=True, which was not given")
+        self._best: float | None = None  # of the epochs that were written
 
     def on_fit_begin(self, fit: "Fit") -> None:
         """Find out whether the file can be written."""
+        if self._monitor is not None:
+            fit.expect(self._monitor.name, "Checkpoint")
+        if fit.epoch == 0:
+            self._best = None
         fit.check_save(self._path(fit.epoch + 1))
         self._written = time.monotonic()
 
@@ -90,9 +111,25 @@ class Checkpoint(Callback):
         due = time.monotonic() - self._written >= self._seconds
         if self._epochs:
             due = fit.epoch % self._epochs == 0
-        if due or fit.epoch == fit.epochs or fit.history.stopped is not None:
-            fit.save(self._path(fit.epoch))
-            self._written = time.monotonic()
+        if not (due or fit.epoch == fit.epochs or fit.history.stopped is not None):
+            return
+        if self._monitor is not None:
+            value = fit.history[self._monitor.name][-1]
+            if not self._monitor.better(value, self._best):
+                return
+            self._best = value  # before the file is written, which holds it
+        fit.save(self._path(fit.epoch))
+        self._written = time.monotonic()
+
+    def state(self) -> dict[str, Any]:
+        """See `Callback`."""
+        return {} if self._monitor is None else {"best": self._best}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """See `Callback`."""
+        if state.keys() != {"best"}:
+            raise ValueError(f"the keys must be ['best'], got {sorted(state)}")
+        self._best = None if state["best"] is None else real(state["best"], "best")
 
     def _path(self, epoch: int) -> str:
         name = self._name.format(epoch=epoch) if "{epoch" in self._name else self._name

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastbp.callbacks.base import Callback
 from fastbp.monitoring import Monitor
-from fastbp.validation import flag, natural, positive_int, real
+from fastbp.validation import flag, natural, positive_int, real, shown
 
 if TYPE_CHECKING:
     from fastbp.fitting import Fit, Snapshot
@@ -56,6 +56,17 @@ class EarlyStopping(Callback):
         self.best_epoch = self._waited = 0
         self._kept: Snapshot | None = None
 
+    @property
+    def _settings(self) -> dict[str, Any]:
+        """What a resumed fit must have, too."""
+        return {
+            "monitor": self._monitor.name,
+            "mode": self._monitor.mode,
+            "min_delta": self._monitor.change,
+            "patience": self._patience,
+            "restore_best": self._restore_best,
+        }
+
     def on_fit_begin(self, fit: "Fit") -> None:
         """Expect the quantity to be recorded, and begin anew unless the fit is resumed."""
         fit.expect(self._monitor.name, "EarlyStopping")
@@ -90,6 +101,7 @@ class EarlyStopping(Callback):
         """See `Callback`."""
         kept = self._kept
         return {
+            "settings": self._settings,
             "best": self.best,
             "epoch": self.best_epoch,
             "waited": self._waited,
@@ -103,6 +115,11 @@ class EarlyStopping(Callback):
 
         if state.keys() != self.state().keys():
             raise ValueError(f"the keys must be {sorted(self.state())}, got {sorted(state)}")
+        before = state["settings"]
+        for name, now in self._settings.items():
+            if not isinstance(before, dict) or before.get(name) != now:
+                old = before.get(name) if isinstance(before, dict) else before
+                raise ValueError(f"its {name} was {shown(old)}, now it is {shown(now)}")
         best, parameters = state["best"], state["parameters"]
         best = None if best is None else real(best, "best")
         epoch, waited = natural(state["epoch"], "epoch"), natural(state["waited"], "waited")
