@@ -132,8 +132,12 @@ def _fill_regularization(plan: Plan, parts: Configuration, memory: Memory) -> No
 def _fill_dropout(plan: Plan, parts: Configuration, memory: Memory) -> None:
     workspace = memory.workspace
     assert workspace is not None
-    plan.program.drop = dropout.drop.address(parts.layout.dtype)
-    plan.program.dropout_seed = memory.dropout_seed
+    program, dtype = plan.program, parts.layout.dtype
+    program.drop, program.drop_delta = (
+        dropout.drop.address(dtype),
+        dropout.drop_delta.address(dtype),
+    )
+    program.dropout_seed = memory.dropout_seed
     for i, threshold in enumerate(parts.regularization.thresholds):
         if workspace.dropped[i]:
             plan.layers[i].drop_threshold = threshold

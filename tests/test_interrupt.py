@@ -20,13 +20,15 @@ import fastbp
 from contents import assert_same, learned
 
 width, hidden, rows, batch, threads = map(int, sys.argv[1:6])
+regularization = dict(dropout=0.2, l2=1e-4, clip_norm=0.1, max_norm=1.0) if sys.argv[6:] else {}
 layers = [width, *[hidden] * 3, 4]
 rng = np.random.default_rng(0)
 X = rng.standard_normal((rows, width), dtype="f4")
 y = rng.standard_normal((rows, 4), dtype="f4")
 
 def network():
-    return fastbp.Network(layers, rng=0, threads=threads, optimizer=fastbp.Adam(1e-4))
+    optimizer = fastbp.Adam(1e-4)
+    return fastbp.Network(layers, rng=0, threads=threads, optimizer=optimizer, **regularization)
 
 network().fit(X[:32], y[:32], progress=False)
 network().train_step(X[:batch], y[:batch])
@@ -89,6 +91,12 @@ def interrupt(folder, program, *arguments, delays):
 def test_ctrl_c_ends_fit_after_a_whole_step(shape, delay, threads, tmp_path):
     latency, (steps,) = interrupt(tmp_path, FIT, *shape, threads, delays=[delay])
     print(f"{1000 * latency:.1f} ms, after {steps} steps")  # noqa: T201 - pytest -rP shows it
+    assert latency < 10
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctrl_c_ends_a_fit_with_regularization_after_a_whole_step(threads, tmp_path):
+    latency, _ = interrupt(tmp_path, FIT, *MEDIUM, threads, "regularized", delays=[0.2])
     assert latency < 10
 
 

@@ -17,7 +17,7 @@ ALLOCATORS = re.compile(
     rb"|malloc|calloc|realloc|aligned_alloc|posix_memalign|_Znwm|_Znam|Py(?:Mem|Object)_\w*lloc)\b"
 )
 NAMES = {"gemm.gemm", "movement.gather", "transpose.transpose", "step.train", "panels.multiply"}
-NAMES |= {"dropout.drop", "penalties.penalize", "clipping.finish"}
+NAMES |= {"dropout.drop", "dropout.drop_delta", "penalties.penalize", "clipping.finish"}
 NAMES |= {"weighted.weighted", "huber.masked_loss", "tasks.several"}
 
 

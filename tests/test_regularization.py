@@ -31,9 +31,7 @@ ACCEPTED = [
 @pytest.mark.parametrize(("options", "told"), ACCEPTED, ids=str)
 def test_repr_tells_what_is_on(options, told):
     net = fastbp.Network(LAYERS, optimizer=fastbp.SGD(0.1), rng=0, **options)
-    optimizer, _, rest = repr(net).partition("weight_decay=0.0), ")
-    assert rest.startswith(f"{told}float32, ")
-    assert "dropout" not in optimizer
+    assert f"{net.optimizer}, {told}float32, " in repr(net)
 
 
 @pytest.mark.parametrize(("options", "told"), ACCEPTED, ids=str)

@@ -49,6 +49,15 @@ def interrupted(path, net, epochs, *, after, X=X, Y=Y, callbacks=(), **arguments
     return fastbp.load(path)
 
 
+def test_dropout_penalties_and_clipping(tmp_path):
+    options = {"dropout": 0.3, "l1": 1e-3, "clip_norm": 0.1, "max_norm": 1.0}
+    whole = network(**options)
+    want = whole.fit(X, Y, 5, 8, callbacks=[After(99)])
+    net = interrupted(tmp_path / "m", network(**options), 5, after=3)
+    assert dict(net.fit(X, Y, 5, 8, callbacks=[After(99)], resume=True)) == dict(want)
+    assert_same(contents(net), contents(whole))
+
+
 @every_optimizer
 def test_every_optimizer(optimizer, tmp_path):
     whole = network(optimizer=optimizer)

@@ -8,21 +8,23 @@ from numba import carray
 from numba.core import config
 
 from fastbp.kernels import simd
-from fastbp.kernels.jit import INT, REAL, Kernel
+from fastbp.kernels.jit import INT, REAL, Kernel, address
+from fastbp.kernels.panels import FLOAT64S
 
 LENGTHS = [*range(41), 63, 64, 65, 1000]
 
 
-def reduction(reduce):
+def reduction(reduce, result=REAL):
     """A kernel out[0] = reduce(x[:n])."""
 
     def kernel(x, n, out):
         carray(out, (1,))[0] = reduce(x, n)
 
-    return Kernel(kernel, (REAL, INT, REAL), cached=False)
+    return Kernel(kernel, (REAL, INT, result), cached=False)
 
 
 SUM, MAX = reduction(simd.row_sum), reduction(simd.row_max)
+SQUARES = reduction(simd.square_sum, FLOAT64S)
 
 
 def reduced(kernel, values, behind):
@@ -120,3 +122,13 @@ def test_vector_bytes_follows_the_processor_that_is_compiled_for(
     monkeypatch.setattr(config, "CPU_NAME", name)
     monkeypatch.setattr(config, "CPU_FEATURES", features)
     assert simd.vector_bytes.__wrapped__() == width
+
+
+@both_dtypes
+@pytest.mark.parametrize("n", LENGTHS)
+def test_square_sum_adds_up_in_float64(n, dtype):
+    values = np.random.default_rng(n).standard_normal(n).astype(dtype)
+    values[n // 2 :] *= np.array(1e25, dtype)  # whose square float32 cannot hold
+    x, out = Guarded(np.concatenate([values, np.full(20, np.nan, dtype)]), 1), np.zeros(1)
+    SQUARES.call(dtype)(x.at, n, address(out))
+    assert out[0] == pytest.approx(np.sum(values.astype(float) ** 2), rel=1e-14)

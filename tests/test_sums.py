@@ -5,12 +5,14 @@ import pytest
 from cases import both_dtypes
 from guarded import Guarded, bits, canaries
 
-from fastbp.kernels.sums import GROUP, column_sums
+from fastbp.kernels.jit import Kernel
+from fastbp.kernels.sums import GROUP, column_square_sums, column_sums
 
 LINE = 64
+square_sums = Kernel(column_square_sums.py_func, column_sums.signature, "squares", cached=False)
 
 
-def summed(x, columns, start=None):
+def summed(x, columns, start=None, kernel=column_sums):
     """Run the kernel over the first columns of x; `start` None: onto what it overwrites."""
     x, size = Guarded(x), x.itemsize
     before = x.array.copy()
@@ -18,7 +20,7 @@ def summed(x, columns, start=None):
     if start is None:
         to.array[:columns] = np.arange(columns)
     initial = to if start is None else Guarded(start)
-    column_sums.call(x.array.dtype)(
+    kernel.call(x.array.dtype)(
         x.at, x.array.shape[1], len(x.array), columns, initial.at, to.at, size
     )
     assert to.intact()
@@ -40,6 +42,8 @@ def test_whole_numbers_are_summed_exactly(rows, vectors, dtype):
     start = rng.integers(-99, 100, columns).astype(dtype)
     assert (summed(x, columns, start) == want + start).all()
     assert (summed(x, columns) == want + np.arange(columns)).all()
+    squares = (x[:, :columns] ** 2).sum(axis=0)
+    assert (summed(x, columns, start, square_sums) == squares + start).all()
 
 
 @both_dtypes

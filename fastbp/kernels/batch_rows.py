@@ -10,15 +10,6 @@ def _streams(p, layer):
     return layer.inputs * layer.ld_out * p.itemsize >= p.streaming
 
 
-@inline_early
-def _drop(p, number, layer, source, to, rows, step, row):
-    """Dropout of a layer's rows; the first of them is row `row` of the batch."""
-    call(
-        p.drop,
-        (source, to, rows, layer.ld_out, layer.drop_threshold, p.dropout_seed, number, step, row),
-    )
-
-
 @inline
 def forward(p, layers, first, last, features, features_ld, queue, training, step, row):
     """Rows [first, last) of a slab through all layers; `features`: address of row `first`.
@@ -47,7 +38,11 @@ def forward(p, layers, first, last, features, features_ld, queue, training, step
             call(panel, (out, slope, rows, layer.outputs, layer.ld_out))
         if layer.dropped != 0:
             to = layer.dropped + first * layer.ld_out * p.itemsize
-            _drop(p, number, layer, out, to, rows, step, row)
+            call(
+                p.drop,
+                (out, to, rows, layer.ld_out, layer.drop_threshold, p.dropout_seed, number,
+                 step, row),
+            )  # fmt: skip
             out = to
         features, features_ld = out, layer.ld_out
 
@@ -67,18 +62,20 @@ def output_delta(p, layer, first, last, order, targets, values, batch, totals):
 
 
 @inline
-def _backward(p, layers, first, last, queue, step, row):
+def _backward(p, layers, first, last, queue):
     """Delta of rows [first, last) from the output layer back to the first."""
     rows = last - first
     for back in range(p.layer_count):
         if stopped(p):
             return
-        number = p.layer_count - 1 - back
-        layer = layers[number]
+        layer = layers[p.layer_count - 1 - back]
         offset = first * layer.ld_out * p.itemsize
         if layer.dropped != 0:
-            delta = layer.delta + offset
-            _drop(p, number, layer, delta, delta, rows, step, row)
+            call(
+                p.drop_delta,
+                (layer.delta + offset, layer.dropped + offset, rows * layer.ld_out,
+                 layer.drop_threshold),
+            )  # fmt: skip
         if layer.backward != 0 and not (back == 0 and p.on_logits):
             call(
                 layer.backward,
@@ -106,4 +103,4 @@ def rows_phase(p, layers, first, last, order, batch, totals, queue, step, row):
     forward(p, layers, first, last, entry, p.entry_ld, queue, True, step, row)
     top, values = layers[p.layer_count - 1], p.row_losses + 8 * first
     output_delta(p, top, first, last, order, p.targets, values, batch, totals)
-    _backward(p, layers, first, last, queue, step, row)
+    _backward(p, layers, first, last, queue)

@@ -6,15 +6,20 @@ on threads, slabs or element type. The first four are mixed one after the other 
 (C. Wellons 2018, "Prospecting for hash functions"; its bias, searched through for all inputs, is
 0.021), a permutation of 32-bit words of three multiplications, which every processor has for
 vectors; the key's upper half enters after the first of them.
+
+What is dropped becomes -0, which sums do not tell from 0 and which no other output is. So the way
+back need not make the random numbers again. These zeros are told apart as integers, since the
+flags of jit.py let LLVM ignore their sign.
 """
 
 import numpy as np
 from numba import carray, types
 from numba.extending import intrinsic
 
-from fastbp.kernels.jit import INT, REAL, kernel
+from fastbp.kernels.jit import INT, REAL, inline, kernel
+from fastbp.kernels.panels import run
 from fastbp.kernels.shuffle import random_word
-from fastbp.kernels.simd import LINE, Vector, Words, address_of, advance, element
+from fastbp.kernels.simd import LINE, Vector, Words, address_of, advance, bits_of, element
 from fastbp.kernels.vecmath import like
 
 ROUNDS = ((17, 0xED5AD4BB), (11, 0xAC4C1B51), (15, 0x31848BAB))  # shift, then multiply
@@ -24,7 +29,7 @@ EVENTS = 1 << 32  # of which `threshold` drop an element
 
 @intrinsic
 def drop_line(typingctx, source, to, key, column, threshold, scale):
-    """One cache line from column `column` on: to = source * scale, or 0 where it is dropped."""
+    """One cache line from column `column` on: to = source * scale, or -0 where it is dropped."""
     signature = types.void(source, source, types.uint64, types.int64, types.int64, source.dtype)
 
     def lower(context, builder, signature, arguments):
@@ -39,22 +44,30 @@ def drop_line(typingctx, source, to, key, column, threshold, scale):
         kept = builder.icmp_unsigned(
             ">=", w.shifted_xor(bits, LAST_SHIFT), w.broadcast(threshold)
         )  # fmt: skip
-        scaled = builder.fmul(v.load(source), v.broadcast(scale))
-        v.store(builder.select(kept, scaled, v.constant(0.0)), to)
+        scaled = v.bits(builder.fmul(v.load(source), v.broadcast(scale)))
+        zero, mark = v.bits(v.constant(0.0)), v.bits(v.constant(-0.0))
+        scaled = builder.select(builder.icmp_unsigned("==", scaled, mark), zero, scaled)
+        v.store(v.of_bits(builder.select(kept, scaled, mark)), to)
         return context.get_dummy_value()
 
     return signature, lower
+
+
+@inline
+def _scale(p, threshold):
+    """1 / (1 - rate) in the element type of a pointer."""
+    return like(carray(p, (1,))[0], EVENTS / (EVENTS - threshold))
 
 
 @kernel(REAL, REAL, INT, INT, INT, INT, INT, INT, INT)
 def drop(source, to, rows, ld, threshold, seed, layer, step, row):
     """to = source / (1 - rate) with each element dropped at the rate threshold / 2**32.
 
-    source, to: `rows` rows of ld elements, whole cache lines; they may be the same block. The
-    first of them is row `row` of the batch; layer and step are counted from 0.
+    source, to: `rows` rows of ld elements, whole cache lines. The first of them is row `row` of
+    the batch; layer and step are counted from 0.
     """
     lanes = LINE // (address_of(advance(source, 1)) - address_of(source))
-    scale = like(carray(source, (1,))[0], EVENTS / (EVENTS - threshold))
+    scale = _scale(source, threshold)
     key = random_word(random_word(np.uint64(seed), np.uint64(layer)), np.uint64(step))
     for r in range(rows):
         key_of_row = random_word(key, np.uint64(row + r))
@@ -63,3 +76,12 @@ def drop(source, to, rows, ld, threshold, seed, layer, step, row):
             drop_line(
                 advance(source, at), advance(to, at), key_of_row, column, threshold, scale
             )  # fmt: skip
+
+
+@kernel(REAL, REAL, INT, INT)
+def drop_delta(delta, dropped, n, threshold):
+    """delta[:n] = delta / (1 - rate), or 0 where `drop` has left a -0 in `dropped`."""
+    block, outputs, scale = run(delta, n), run(dropped, n), _scale(delta, threshold)
+    mark = bits_of(like(scale, 1.0)) ^ bits_of(like(scale, -1.0))  # the sign alone
+    for i in range(n):
+        block[i] = like(scale, 0.0) if bits_of(outputs[i]) == mark else block[i] * scale

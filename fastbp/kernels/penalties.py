@@ -31,6 +31,8 @@ def penalize(p, g, weights, n, settings):
     """
     l1, l2 = setting(p, settings, L1), setting(p, settings, L2)
     bound, zero = setting(p, settings, CLIP_VALUE), like(l1, 0.0)
+    if l1 == 0 and l2 == 0:
+        weights = 0
     parameters, gradient = run(p, weights), run(g, weights)
     for i in range(weights):
         w = parameters[i]

@@ -51,7 +51,7 @@ PROGRAM = record(
     "on_logits",      # 1: the loss takes the outputs before the output activation
     "gemm", "gather", "copy_rows", "stream_rows", "transpose", "loss", "update",
     "column_sums", "add_parts",
-    "drop", "dropout_seed",
+    "drop", "drop_delta", "dropout_seed",
     "penalize",       # of the gradient before an update, or 0
     "finish",         # of a step with more to do behind phase 2, or 0
     "settings", "square_sums",  # float64: of regularization; of blocks of the gradient

@@ -76,6 +76,15 @@ class Vector:
         at = self.builder.bitcast(pointer, self.type.as_pointer())
         self.builder.store(value, at, align=self.itemsize)
 
+    def bits(self, value):
+        """The lanes as integers of the same width."""
+        kind = ir.VectorType(ir.IntType(8 * self.itemsize), self.lanes)
+        return self.builder.bitcast(value, kind)
+
+    def of_bits(self, words):
+        """The integers of `bits` as lanes."""
+        return self.builder.bitcast(words, self.type)
+
     def load_first(self, pointer, count, other):
         """The first `count` elements, and the constant `other` in the lanes behind them."""
         numbers = ir.Constant(ir.VectorType(I64, self.lanes), list(range(self.lanes)))
