@@ -177,7 +177,7 @@ class Engine:
     ) -> TrainingResult:
         """One call of the kernel; `keep`: take a snapshot in each epoch's first update."""
         epochs, rows = order.shape
-        memory, before, losses = self._memory, self.step, np.full(epochs, np.nan)
+        memory, before, losses = self._memory, self.step, np.empty(epochs)
         if memory.snapshot is None:
             memory.snapshot = aligned_zeros(self.state.size, self.layout.dtype)
         snapshot = address(memory.snapshot) if keep else 0

@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -38,6 +38,8 @@ from fastbp.validation import flag, generator, positive_int, real, shown
 if TYPE_CHECKING:
     Metrics = Sequence[str | Callable[[Any, Any], float]]
     from fastbp.schedules import Schedule
+
+NOTHING_TO_LEARN = nullcontext()
 
 
 class Gradients(NamedTuple):
@@ -360,7 +362,7 @@ class Network:
         metrics : sequence of str or callable, optional
             What to compute after each epoch besides the loss; see `fastbp.metrics`. With several
             losses a dict of such by name. Of the validation data, or where there are none of the
-            training data, which costs a forward pass over them: about a third of an epoch.
+            training data, which costs a forward pass over them: a third to half of an epoch.
         tol : float, optional
             End the fit when the loss has not fallen by more than this for 10 epochs. Each epoch is
             a call of the kernels of its own then.
@@ -790,13 +792,14 @@ class Network:
             )
         return scaling
 
-    @contextmanager
-    def _scaling_of(self, X: ArrayLike) -> Iterator[None]:
+    def _scaling_of(self, X: ArrayLike) -> AbstractContextManager[None]:
         """Learn the scaling where there is none yet; forget it if no step is made with it."""
-        parts = self._configuration
-        if self._engine.scaling is not None or parts.scaling != STANDARD:
-            yield
-            return
+        if self._engine.scaling is not None or self._configuration.scaling != STANDARD:
+            return NOTHING_TO_LEARN
+        return self._learned_scaling(X)
+
+    @contextmanager
+    def _learned_scaling(self, X: ArrayLike) -> Iterator[None]:
         before = self.steps
         try:
             self._learn_scaling(X)

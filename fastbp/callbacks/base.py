@@ -21,7 +21,8 @@ class Callback:
     Notes
     -----
     Without callbacks many epochs go in one call of the kernels. To override `on_epoch_end` costs a
-    call for each epoch, `on_step_end` one for each step: some 10 us.
+    call for each epoch, about 10 us; `on_step_end` one for each step, 15 to 25 us, and 15 us more
+    where there is a schedule.
     """
 
     def on_fit_begin(self, fit: "Fit") -> None:

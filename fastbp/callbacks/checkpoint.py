@@ -138,4 +138,6 @@ class Checkpoint(Callback):
 
 def in_order(callbacks: tuple[Callback, ...]) -> tuple[Callback, ...]:
     """Checkpoints last: their files hold the states of the others after the same epoch."""
+    if len(callbacks) < 2:
+        return callbacks
     return tuple(sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint)))
