@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse
 from cases import (
     ADAM,
     DTYPES,
@@ -54,6 +55,8 @@ class Run:
     epochs: int = 3
     weighted: bool = False  # the rows; of element-wise losses some targets are masked too
     regularization: dict = field(default_factory=dict)
+    scaling: str | None = None  # of bytes
+    sparse: bool = False
 
     def network(self, dtype, threads):
         net = fastbp.Network(
@@ -65,6 +68,7 @@ class Run:
             dtype=dtype,
             rng=0,
             threads=threads,
+            scaling=self.scaling,
             **self.regularization,
         )
         weights, biases = parameters(self.layers)
@@ -76,6 +80,10 @@ class Run:
         """All numbers that a user sees: curve, parameters, outputs, gradients, single steps."""
         net = self.network(dtype, threads)
         X, y = data(self.rows, self.layers[0], self.layers[-1], self.loss.targets)
+        if self.scaling:
+            X = (X * 40 + 128).clip(0, 255).astype(np.uint8)
+        if self.sparse:
+            X = scipy.sparse.csr_array(X * (X > 1))
         options, own = {}, {}
         if self.weighted:
             weights = np.random.default_rng(2).exponential(size=self.rows)
@@ -139,6 +147,8 @@ RUNS = {
     "everything": Run("gelu", regularization=EVERYTHING, weighted=True),
     "everything-long": Run("gelu", regularization=EVERYTHING, **LONG),
     "everything-slabs": Run("gelu", regularization=EVERYTHING, **SLABS),
+    "bytes-scaled": Run(scaling="standard"),
+    "sparse": Run(layers=(61, 19, 3), sparse=True, rows=600, batch=300),
     "few-inputs": Run(layers=(1, 1), rows=10, batch=3),
 }
 
