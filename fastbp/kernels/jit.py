@@ -2,7 +2,7 @@
 
 Two kinds of functions exist. `inline` functions (and `inline_early` ones) are called from kernels
 and compiled into them.
-A `Kernel` is a C function with a fixed signature that the rest of fastbp calls by its address:
+A `Kernel` has a fixed signature, and the rest of fastbp calls it by its address:
 whatever is plugged into a training step, nothing else is compiled again.
 
 Numba's own disk cache sees only the file that a function stands in, so an edit of another file
@@ -138,7 +138,7 @@ POINTERS = {
 
 
 class Kernel:
-    """A function compiled for the C calling convention, once a dtype, when first asked for.
+    """A function that is compiled once a dtype, when first asked for, and called by its address.
 
     Parameters
     ----------
@@ -180,9 +180,12 @@ class Kernel:
             self._compiled[dtype] = compiled
         return self._compiled[dtype]
 
+    @functools.cache  # noqa: B019 - kernels are module globals and live as long as the process
     def address(self, dtype: Any = "float32") -> int:
-        """The address of the compiled function."""
-        return int(self.compiled(dtype).address)
+        """The address of the compiled function, by which other kernels call it: see `simd.call`."""
+        compiled = self.compiled(dtype)
+        name = compiled.native_name.removeprefix("cfunc.")  # without the wrapper for C
+        return int(compiled._library.get_pointer_to_function(name))
 
     @functools.cache  # noqa: B019 - kernels are module globals and live as long as the process
     def call(self, dtype: Any = "float32", release: bool = True) -> Callable[..., None]:
@@ -192,7 +195,7 @@ class Kernel:
         meanwhile keeps it for 5 milliseconds.
         """
         kind = CFUNCTYPE if release else PYFUNCTYPE
-        return kind(None, *[c_int64] * len(self.signature))(self.address(dtype))
+        return kind(None, *[c_int64] * len(self.signature))(self.compiled(dtype).address)
 
 
 def kernel(*signature: Any) -> Callable[[Callable[..., Any]], Kernel]:

@@ -309,15 +309,31 @@ def address_of(typingctx, pointer):
 
 @intrinsic
 def call(typingctx, address, arguments):
-    """Call the kernel at `address` with a tuple of integers (sizes, addresses)."""
+    """Call the kernel at `address` (`Kernel.address`) with a tuple of integers."""
+    kinds = (types.int64,) * len(arguments)
 
     def lower(context, builder, signature, values):
+        # By Numba's own convention: the wrapper for C's would take as long as a small kernel.
+        numba = context.call_conv
+        kernel = numba.get_function_type(types.none, kinds).as_pointer()
         integers = cgutils.unpack_tuple(builder, values[1])
-        kind = ir.FunctionType(ir.VoidType(), [I64] * len(integers))
-        builder.call(builder.inttoptr(values[0], kind.as_pointer()), integers)
+        function = builder.inttoptr(values[0], kernel)
+        numba.call_function(builder, function, types.none, kinds, integers)
         return context.get_dummy_value()
 
     return types.void(types.int64, types.UniTuple(types.int64, len(arguments))), lower
+
+
+@intrinsic
+def call_c(typingctx, address):
+    """Call the C function without arguments at `address`."""
+
+    def lower(context, builder, signature, values):
+        kind = ir.FunctionType(ir.VoidType(), [])
+        builder.call(builder.inttoptr(values[0], kind.as_pointer()), [])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), lower
 
 
 def prefetch(builder, address):
