@@ -1,9 +1,8 @@
 """Compilation: the one place that holds Numba's flags and the disk cache of compiled kernels.
 
 Two kinds of functions exist. `inline` functions (and `inline_early` ones) are called from kernels
-and compiled into them.
-A `Kernel` has a fixed signature, and the rest of fastbp calls it by its address:
-whatever is plugged into a training step, nothing else is compiled again.
+and compiled into them. A `Kernel` has a fixed signature, and the rest of fastbp calls it by its
+address: whatever is plugged into a training step, nothing else is compiled again.
 
 Numba's own disk cache sees only the file that a function stands in, so an edit of another file
 leaves it serving old machine code (numba #1833). Here a cache folder is named after a hash of all
