@@ -153,6 +153,11 @@ def test_a_resumed_fit_of_another_network_is_refused(tmp_path):
     fit.callbacks[0][1]["parameters"] = np.zeros(3)
     with raises(ValueError, "best parameters must be float64 of shape"):
         net.fit(X, Y, 4, 8, callbacks=[EarlyStopping("loss")], resume=True)
+    net = fastbp.load(tmp_path / "m")
+    _, fit = net._interrupted
+    fit.callbacks[0][1]["steps"] = 10**100
+    with raises(ValueError, "best parameters must have at most 10 steps"):
+        net.fit(X, Y, 4, 8, callbacks=[EarlyStopping("loss")], resume=True)
 
 
 @pytest.mark.parametrize(
