@@ -13,7 +13,7 @@ from fastbp.rows import Rows
 from fastbp.validation import shown
 
 if TYPE_CHECKING:
-    from fastbp.network import Network
+    from fastbp.network_base import NetworkBase
 
 
 class Batches:
@@ -88,7 +88,7 @@ class BatchFit(Fit):
 
     def __init__(
         self,
-        network: "Network",
+        network: "NetworkBase",
         engine: Engine,
         batches: Batches,
         read: Callable[[Any], tuple[Rows, float]],

@@ -1,6 +1,7 @@
 """Evaluation: the mean loss of rows, the accuracy where the targets are classes, and metrics."""
 
 import itertools
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from fastbp.tasks import Tasks, by_name
 
 if TYPE_CHECKING:
     from fastbp.metrics import Metric
+
+Metrics = Sequence[str | Callable[[Any, Any], float]]  # as users pass them
 
 
 class Evaluation:

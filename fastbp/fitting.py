@@ -22,7 +22,7 @@ from fastbp.tasks import Tasks
 from fastbp.validation import shown
 
 if TYPE_CHECKING:
-    from fastbp.network import Network
+    from fastbp.network_base import NetworkBase
     from fastbp.rates import Rates
     from fastbp.schedules import Schedule
 
@@ -80,7 +80,7 @@ class Fit:
 
     def __init__(
         self,
-        network: "Network",
+        network: "NetworkBase",
         engine: Engine,
         rows: Rows | None,
         epochs: int,

@@ -1,0 +1,358 @@
+"""Training: the methods by which a network learns, checked at their boundary."""
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+
+from fastbp import data, weighting
+from fastbp.batches import Batches, BatchFit, parts_of
+from fastbp.callbacks import Callback, EarlyStopping
+from fastbp.callbacks.base import checked_callbacks
+from fastbp.evaluation import Evaluation, Metrics
+from fastbp.fitting import Fit
+from fastbp.history import History
+from fastbp.network_base import NetworkBase
+from fastbp.rows import Rows, Targets
+from fastbp.scaling import STANDARD
+from fastbp.splitting import split
+from fastbp.validation import flag, positive_int, real, shown
+
+if TYPE_CHECKING:
+    from fastbp.schedules import Schedule
+
+NOTHING_TO_LEARN = nullcontext()
+
+
+class Training(NetworkBase):
+    """`fit` and its kin; a part of `fastbp.Network`."""
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: Targets,
+        epochs: int = 1,
+        batch_size: int = 32,
+        *,
+        shuffle: bool = True,
+        validation_data: tuple[Any, ...] | None = None,
+        validation_split: float = 0.0,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[Any, Any] | str | None = None,
+        mask_nan: bool = False,
+        schedule: "Schedule | Callable[[int], float] | None" = None,
+        metrics: Metrics | Mapping[str, Metrics] | None = None,
+        tol: float | None = None,
+        callbacks: Sequence[Callback] = (),
+        resume: bool = False,
+        progress: bool | None = None,
+    ) -> History:
+        """Train on mini-batches, going on from where the parameters and the optimizer stand.
+
+        Parameters
+        ----------
+        X : (rows, inputs) array_like or sparse
+            Features; finite. An array, nested lists, a frame or table of pandas, polars or
+            PyArrow, a tensor of PyTorch or JAX; a file that is mapped into memory is read there.
+            Converted once to the network's dtype, but for bytes (uint8) and what `scaling`
+            changes, which are converted batch by batch. A sparse matrix or array of SciPy is
+            read as CSR (other formats are converted by their ``tocsr()``) and never made dense:
+            the numbers are those of dense rows, and a step costs what its entries cost. No
+            `scaling` but a number goes with it.
+        y : (rows,) or (rows, outputs) array_like
+            Targets. Cross-entropy: integer labels (rows,) or class probabilities. Other losses:
+            values; (rows,) where there is one output. Of several losses a dict by name.
+        epochs : int
+            How often to go through all rows.
+        batch_size : int
+            Rows an update; the last batch of an epoch may be shorter and counts by its own mean.
+            More than there are rows means all rows.
+        shuffle : bool
+            Draw a new order of the rows for every epoch.
+        validation_data : (X, y) or (X, y, sample_weight), optional
+            Evaluated after each epoch.
+        validation_split : float
+            In [0, 1): instead, hold out the last rows, so many of them, before any shuffling.
+        sample_weight : (rows,) array_like, optional
+            What each row counts, at least 0. A loss is then the weighted mean over a batch,
+            ``sum(w_i l_i) / sum(w_i)``, as PyTorch's; a batch of total weight 0 has loss 0 and
+            gradient 0, and an epoch's loss is the mean of its batches' by their total weights.
+        class_weight : dict or "balanced", optional
+            What the rows of each class count, ``{class: weight}`` for all classes, besides their
+            `sample_weight`; "balanced" for n / (k * count), with n rows in k classes. For
+            cross-entropy, and for binary cross-entropy with one output of targets 0 and 1. Class
+            probabilities weigh by ``-sum_c w_c y_c log p_c`` and ``sum_c w_c y_c``. The validation
+            data keep their own weights.
+        mask_nan : bool
+            Let NaN in `y` (of the validation data too) count for nothing: the mean is over the
+            targets that are there, by the weights of their rows. A label that is NaN, or a row of
+            class probabilities with one, leaves out the row.
+        schedule : Schedule or callable, optional
+            What the optimizer's `lr` is multiplied by in each step; see `fastbp.schedules`. A
+            function takes the number of the step, from 0, and returns the factor.
+        metrics : sequence of str or callable, optional
+            What to compute after each epoch besides the loss; see `fastbp.metrics`. With several
+            losses a dict of such by name. Of the validation data, or where there are none of the
+            training data, which costs a forward pass over them: a third to half of an epoch.
+        tol : float, optional
+            End the fit when the loss has not fallen by more than this for 10 epochs. Each epoch is
+            a call of the kernels of its own then.
+        callbacks : sequence of Callback
+            What to call between epochs or steps; see `fastbp.callbacks`.
+        resume : bool
+            Go on with the fit in whose midst a `fastbp.callbacks.Checkpoint` wrote the file from
+            which the network was loaded, to the same bits as if it had never been interrupted.
+            The other arguments must be those of that fit, with callbacks as they were then.
+            `epochs` is the total, which may have grown where there is no schedule. A fit that was
+            complete ends at once.
+        progress : bool, optional
+            Show a progress bar; None shows one where stderr is a terminal, or in a notebook.
+
+        Returns
+        -------
+        History
+            "loss" (mean over the epoch's batches, each before its update), with
+            validation data "val_loss", and "val_accuracy" where there are classes; the `metrics`
+            under their names, of validation data with "val_" before them; with a `schedule`
+            "learning_rate", of the epoch's last step. `History.stopped` tells why the fit ended
+            before its last epoch, if it did.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument that cannot be used; nothing has changed.
+        FloatingPointError
+            The loss became NaN or infinite. Parameters and optimizer are as they were at the end
+            of the last good epoch.
+        KeyboardInterrupt
+            Ctrl-C: after a whole update, the network is usable.
+        RuntimeError
+            A callback tried to fit the network that is being fitted.
+        """
+        held_out = False
+        if validation_split != 0.0:
+            if validation_data is not None:
+                raise ValueError("validation_data and validation_split were both given")
+            parts = split(X, y, sample_weight, validation_split, mask_nan)
+            if parts is not None:
+                (X, y, sample_weight), validation_data = parts
+                held_out = True
+        with self._whole_turn, self._scaling_of(X):
+            rows = self._rows(X, y, "", sample_weight, class_weight, mask_nan)
+            epochs = positive_int(epochs, "epochs")
+            batch = data.batch_size(batch_size, len(rows.features))
+            flag(shuffle, "shuffle")
+            prefix = "validation part of " if held_out else "validation_data "
+            validation = self._validation(validation_data, mask_nan, metrics, prefix)
+            if validation is None and metrics is not None:
+                validation = Evaluation(self._engine, self.loss, rows, "", metrics, usual=False)
+            if progress is not None:
+                flag(progress, "progress")
+            called = checked_callbacks(callbacks)
+            if tol is not None:
+                falling = real(tol, "tol", low=0)
+                called += (EarlyStopping("loss", min_delta=falling, restore_best=False),)
+            rng = self._rng if shuffle else None
+            fit = Fit(self, self._engine, rows, epochs, batch, rng, validation, called)
+            return self._run(fit, schedule, resume, progress)
+
+    def _run(
+        self,
+        fit: Fit,
+        schedule: "Schedule | Callable[[int], float] | None",
+        resume: bool,
+        progress: bool | None,
+    ) -> History:
+        """Train, from the beginning or from where the fit that is resumed was."""
+        if schedule is not None:
+            fit.follow(schedule)
+        if flag(resume, "resume"):
+            if self._pending is None:
+                raise ValueError(
+                    "resume=True needs a network that was loaded, without rng, from a file of "
+                    "fastbp.callbacks.Checkpoint and not trained since"
+                )
+            fit.restore(self._pending)
+        self._interrupted = None
+        return fit.run(progress)
+
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: Targets,
+        batch_size: int = 32,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> History:
+        """Go through these rows once, in their order, as scikit-learn's method of this name.
+
+        Parameters
+        ----------
+        X, y, batch_size, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        History
+            Of one epoch.
+
+        Raises
+        ------
+        TypeError, ValueError, FloatingPointError
+            As `fit`.
+        """
+        return self.fit(
+            X,
+            y,
+            batch_size=batch_size,
+            shuffle=False,
+            sample_weight=sample_weight,
+            progress=False,
+        )
+
+    def fit_batches(
+        self,
+        batches: Iterable[Any] | Callable[[], Iterable[Any]],
+        epochs: int = 1,
+        steps_per_epoch: int | None = None,
+        *,
+        validation_data: tuple[Any, ...] | None = None,
+        mask_nan: bool = False,
+        schedule: "Schedule | Callable[[int], float] | None" = None,
+        metrics: Metrics | Mapping[str, Metrics] | None = None,
+        callbacks: Sequence[Callback] = (),
+        resume: bool = False,
+        progress: bool | None = None,
+    ) -> History:
+        """Train on batches as somebody else makes them: each is one update.
+
+        Parameters
+        ----------
+        batches : iterable, or callable that returns one
+            Of (X, y) or (X, y, sample_weight) as `fit` takes them: a list, a generator, a
+            DataLoader of PyTorch. Several epochs need what can be gone through again, or a
+            function that is called for each of them. What makes the batches may use the network
+            meanwhile, but not fit it.
+        epochs : int
+            How many to train.
+        steps_per_epoch : int, optional
+            Batches of an epoch: of an iterator, each epoch takes the next so many; of anything
+            else, the first. None for all that there are.
+        validation_data, mask_nan, schedule, metrics, callbacks, progress
+            As in `fit`. A schedule needs batches with a length, or `steps_per_epoch`; metrics are
+            those of the validation data.
+        resume : bool
+            As in `fit`; `batches` must give what they would have given to the epochs that are left.
+
+        Returns
+        -------
+        History
+            As of `fit`. In the mean loss of an epoch a batch counts by its rows, or by their total
+            weight.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument that cannot be used, before anything has changed; batches that end before
+            `steps_per_epoch`, or a batch that cannot be used. The message tells its number, and
+            the network is as it was after the update before.
+        FloatingPointError
+            The loss of a batch is NaN or infinite; the network is as it was before it.
+        RuntimeError
+            A callback tried to fit the network that is being fitted, or the network is one with
+            ``scaling="standard"`` that has not learned it: see `learn_scaling`.
+        """
+        with self._whole_turn:
+            self._known_scaling()
+            epochs = positive_int(epochs, "epochs")
+            if steps_per_epoch is not None:
+                steps_per_epoch = positive_int(steps_per_epoch, "steps_per_epoch")
+            source = Batches(batches, epochs, steps_per_epoch)
+            validation = self._validation(validation_data, flag(mask_nan, "mask_nan"), metrics)
+            if validation is None and metrics is not None:
+                raise ValueError("metrics of batches need validation_data")
+            if progress is not None:
+                flag(progress, "progress")
+            called = checked_callbacks(callbacks)
+            read = functools.partial(self._read_batch, mask_nan=mask_nan)
+            fit = BatchFit(self, self._engine, source, read, epochs, validation, called)
+            return self._run(fit, schedule, resume, progress)
+
+    def _read_batch(self, batch: Any, mask_nan: bool) -> tuple[Rows, float]:
+        """Check a batch: its rows, and what it counts in the mean of an epoch."""
+        X, y, weights = parts_of(batch)
+        rows = self._rows(X, y, "", weights, mask_nan=mask_nan)
+        return rows, weighting.total_weight(rows, weights)
+
+    def train_step(
+        self,
+        X: ArrayLike,
+        y: Targets,
+        *,
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[Any, Any] | str | None = None,
+        mask_nan: bool = False,
+    ) -> float:
+        """One update on these rows as one batch.
+
+        Parameters
+        ----------
+        X, y : array_like
+            As in `fit`.
+        sample_weight, class_weight, mask_nan
+            As in `fit`.
+
+        Returns
+        -------
+        float
+            The mean loss before the update.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument that cannot be used; nothing has changed.
+        FloatingPointError
+            The loss is NaN or infinite; nothing has changed.
+        """
+        with self._turn:
+            rows = self._rows(X, y, "", sample_weight, class_weight, mask_nan)
+            loss = self._engine.train_step(rows)
+        if not math.isfinite(loss):
+            raise FloatingPointError("the loss is not finite; no update was made")
+        return loss
+
+    def _scaling_of(self, X: ArrayLike) -> AbstractContextManager[None]:
+        """Learn the scaling where there is none yet; forget it if no step is made with it."""
+        if self._engine.scaling is not None or self._configuration.scaling != STANDARD:
+            return NOTHING_TO_LEARN
+        return self._learned_scaling(X)
+
+    @contextmanager
+    def _learned_scaling(self, X: ArrayLike) -> Iterator[None]:
+        before = self.steps
+        try:
+            self._learn_scaling(X)
+            yield
+        finally:
+            if self.steps == before:
+                self._engine.scaling = None
+
+    def _validation(
+        self,
+        given: Sequence[Any] | None,
+        mask_nan: bool,
+        metrics: Any,
+        prefix: str = "validation_data ",
+    ) -> Evaluation | None:
+        if given is None:
+            return None
+        if not isinstance(given, tuple | list) or len(given) not in (2, 3):
+            raise TypeError(
+                f"validation_data must be (X, y) or (X, y, sample_weight), got {shown(given)}"
+            )
+        X, y, *weight = given
+        rows = self._rows(X, y, prefix, weight[0] if weight else None, None, mask_nan)
+        return Evaluation(self._engine, self.loss, rows, "val_", metrics)
