@@ -12,7 +12,8 @@ import fastbp
 from fastbp import schedules
 from fastbp.callbacks import Callback, LearningRateFinder
 
-X, Y = data(200, 5, 4)
+X = data(200, 5, 4)[0]
+Y = np.tanh(X @ data(5, 4, 1)[0])  # which can be learned
 
 
 def network(**arguments):
@@ -41,6 +42,16 @@ def test_the_suggested_rate_trains():
     good = network(optimizer=fastbp.SGD(finder.suggestion))
     losses = good.fit(X, Y, 5, 8)["loss"]
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_at_low_rates_is_not_taken_for_a_fall(seed):
+    x = np.random.default_rng(seed).standard_normal((10_000, 20))
+    y = (x[:, 0] * x[:, 1] > 0).astype(int)
+    net = fastbp.Network([20, 64, 2], loss="cross_entropy", rng=seed)
+    finder = LearningRateFinder()
+    net.fit(x, y, 3, callbacks=[finder])
+    assert 1e-4 < finder.suggestion < 0.1
 
 
 def test_losses_are_those_of_a_fit_with_these_rates():

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fastbp.fitting import Fit, Snapshot
 
 KEEP = 0.98  # of the running mean of the losses, each step
-SKIPPED = 5  # steps at both ends, whose slopes tell little
+FEWEST = 5  # steps before the loss can be said to grow or to fall
 
 
 class LearningRateFinder(Callback):
@@ -45,8 +45,8 @@ class LearningRateFinder(Callback):
     smoothed : (steps,) float64 ndarray
         The losses' running mean, exponentially weighted and without its bias.
     suggestion : float
-        The rate at which the smoothed loss falls fastest over the logarithm of the rate; NaN where
-        there were too few steps or the loss never fell.
+        The rate around which the loss falls fastest over the logarithm of the rate, by a straight
+        line through a tenth of all steps; NaN where there were too few or the loss never fell.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class LearningRateFinder(Callback):
         smoothed = self._mean / (1 - KEEP**fit.step)
         self._found.append((fit.learning_rate, fit.loss, smoothed))
         self._best = min(self._best, smoothed)
-        if fit.step > SKIPPED and smoothed > self._diverged * self._best:
+        if fit.step > FEWEST and smoothed > self._diverged * self._best:
             fit.stop(f"the loss has grown to {self._diverged:g} times its lowest value")
         elif fit.step == self._steps:
             fit.stop("all learning rates were tried")
@@ -109,7 +109,16 @@ class LearningRateFinder(Callback):
             fit.stop("the loss is not finite any more")
         found = np.array(self._found).reshape(-1, 3)
         self.rates, self.losses, self.smoothed = found.T.copy()
-        if len(found) > 2 * SKIPPED + 1:
-            slope = np.gradient(self.smoothed, np.log(self.rates))[SKIPPED:-SKIPPED]
-            if slope.min() < 0:
-                self.suggestion = float(self.rates[SKIPPED + slope.argmin()])
+        self.suggestion = _steepest(self.rates, self.losses)
+
+
+def _steepest(rates: NDArray[np.float64], losses: NDArray[np.float64]) -> float:
+    """The rate around which a straight line through a tenth of the losses falls fastest."""
+    width = max(len(losses) // 10, FEWEST)
+    if len(losses) < 2 * FEWEST:
+        return math.nan
+    windows = np.lib.stride_tricks.sliding_window_view(losses, width)
+    falling = windows[: windows.mean(axis=1).argmin() + 1]  # losses that diverge go up and down
+    places = np.arange(width) - (width - 1) / 2  # the rates' logarithms are evenly spaced
+    slopes = falling @ places  # least squares, but for a factor
+    return float(rates[slopes.argmin() + width // 2]) if slopes.min() < 0 else math.nan
