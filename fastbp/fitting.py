@@ -319,11 +319,11 @@ class Fit:
             flops = count * self._engine.layout.row_flops
             together = max(1, min(ORDER_A_CALL // count, FLOPS_A_CALL // flops))
         together = min(together, self.epochs - self.epoch)
-        order = row_orders(count, together, self._rng)
         after_step = self._after_step if self._after_steps else None
         rates = None
         if self._rates is not None:
             rates = self._rates.ahead(self.step, together * self.steps_an_epoch)
+        order = row_orders(count, together, self._rng)  # last: no error may follow the drawing
         result = self._engine.train(rows, order, batch, rates, after_step)
         for loss in result.losses.tolist():
             if not self._after_steps:

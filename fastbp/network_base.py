@@ -258,14 +258,18 @@ class NetworkBase:
         return summary(self._configuration, self._engine.nbytes)
 
     def __repr__(self) -> str:
-        layout = self._configuration.layout
+        parts = self._configuration
+        layout = parts.layout
         widths = [str(width) for width in layout.widths]
         steps = [
             f"-> {width} {name}" for width, name in zip(widths[1:], self.activations, strict=True)
         ]
-        regularizing = "".join(f"{k}={v}, " for k, v in self.regularization.options().items())
+        given = {"scaling": parts.scaling, "loss_weights": parts.loss_weights}
+        options = {name: value for name, value in given.items() if value is not None}
+        options |= self.regularization.options()
+        settings = "".join(f"{name}={value}, " for name, value in options.items())
         return (
-            f"Network({widths[0]} {' '.join(steps)}; {self.loss}, {self.optimizer}, {regularizing}"
+            f"Network({widths[0]} {' '.join(steps)}; {self.loss}, {self.optimizer}, {settings}"
             f"{self.dtype}, {layout.parameter_count:,} parameters, {self.steps:,} steps, "
             f"{bytes_text(self._engine.nbytes)})"
         )

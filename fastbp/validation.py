@@ -93,11 +93,30 @@ def generator(rng: Any) -> np.random.Generator:
         ) from error
 
 
-def path_text(path: Any) -> str:
-    """Return a path as text; raises TypeError where `path` is neither text nor path-like."""
+def path_text(path: Any, name: str = "path") -> str:
+    """Return a path as text.
+
+    Parameters
+    ----------
+    path : str, bytes or path-like
+        Of a file or folder, which need not exist.
+    name : str
+        What the caller calls the argument, for the message.
+
+    Raises
+    ------
+    TypeError
+        `path` is neither text nor path-like.
+    ValueError
+        It is empty or holds a null character: nothing can be called so.
+    """
     if not isinstance(path, str | bytes | os.PathLike):
-        raise TypeError(f"path must be a string or path-like, got {shown(path)}")
-    return os.fsdecode(path)
+        raise TypeError(f"{name} must be a string or path-like, got {shown(path)}")
+    text = os.fsdecode(path)
+    if not text or "\0" in text:
+        fault = "must not hold a null character" if text else "must not be empty"
+        raise ValueError(f"{name} {fault}, got {shown(path)}")
+    return text
 
 
 def widths(layers: Any, name: str = "layers") -> tuple[int, ...]:

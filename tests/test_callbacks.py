@@ -282,6 +282,14 @@ def test_what_is_no_callback(bad, parts):
     assert_same(contents(net), before)
 
 
+def test_a_callback_is_given_once():
+    net, stop = network(), fastbp.callbacks.EarlyStopping("loss")
+    before = contents(net)
+    with raises(ValueError, "callbacks[2] is given twice", "EarlyStopping"):
+        net.fit(X, Y, callbacks=[stop, Callback(), stop])
+    assert_same(contents(net), before)
+
+
 def test_a_fit_goes_on_from_its_state():
     class Counter(Callback):
         def __init__(self):

@@ -74,6 +74,13 @@ def test_repr_tells_layers_settings_parameters_and_memory():
     assert float(repr(net).rpartition(", ")[2].removesuffix(" MiB)")) > mebibytes
 
 
+def test_repr_tells_what_is_not_the_default():
+    shown = repr(network([3, 5, 2], loss_weights=[1, 2], scaling="standard", dropout=0.5, l2=1e-3))
+    assert "scaling=standard, loss_weights=(1.0, 2.0), dropout=0.5, l2=0.001, float" in shown
+    assert "scaling" not in repr(network())
+    assert "loss_weights" not in repr(network())
+
+
 def test_a_seed_gives_the_same_bits_and_a_generator_is_drawn_from():
     assert_same(contents(network(rng=7)), contents(network(rng=7)))
     assert_different(contents(network(rng=8)), contents(network(rng=7)))

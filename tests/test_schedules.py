@@ -290,7 +290,19 @@ def test_a_factor_that_cannot_be_used(bad):
     net = network()
     before = contents(net)
     with raises(ValueError, "schedule must give finite factors", f"got {bad} at step 3"):
-        net.fit(X, Y, 2, 8, shuffle=False, schedule=lambda step: bad if step == 3 else 1)
+        net.fit(X, Y, 2, 8, schedule=lambda step: bad if step == 3 else 1)
+    assert_same(contents(net), before)
+
+
+@pytest.mark.parametrize("bad", [None, "0.5", [0.5, 1]], ids=str)
+def test_a_function_that_returns_no_number(bad):
+    net = network()
+    before = contents(net)
+    with raises(TypeError, f"schedule must return a number, got {bad!r}", "at step 3"):
+        net.fit(X, Y, 2, 8, schedule=lambda step: bad if step == 3 else 1)
+    with raises(TypeError, f"schedule must return a number, got {bad!r}", "at epoch 1"):
+        by_epoch = schedules.Function(lambda epoch: bad if epoch else 1, unit="epoch")
+        net.fit(X, Y, 2, 8, schedule=by_epoch)
     assert_same(contents(net), before)
 
 
@@ -298,7 +310,7 @@ def test_a_function_that_fails():
     net = network()
     before = contents(net)
     with pytest.raises(ZeroDivisionError):
-        net.fit(X, Y, 2, 8, shuffle=False, schedule=lambda step: 1 / step)
+        net.fit(X, Y, 2, 8, schedule=lambda step: 1 / step)
     assert_same(contents(net), before)
 
 
@@ -316,7 +328,7 @@ def test_what_is_no_schedule(bad, parts):
     net = network()
     before = contents(net)
     with raises(TypeError, *parts):
-        net.fit(X, Y, shuffle=False, schedule=bad)
+        net.fit(X, Y, schedule=bad)
     assert_same(contents(net), before)
 
 

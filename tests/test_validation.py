@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from expect import raises
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastbp.validation import choice, positive_int, real, shown, widths
+from fastbp.validation import choice, path_text, positive_int, real, shown, widths
 
 
 class Broken:
@@ -171,3 +172,17 @@ def test_real_keeps_exactly_the_interval(value, low_open, high_open):
     else:
         with pytest.raises(ValueError, match="rho must be"):
             real(value, "rho", **bounds)
+
+
+@pytest.mark.parametrize("path", ["a.csv", b"a.csv", Path("a.csv")], ids=type)
+def test_path_text_gives_text(path):
+    assert path_text(path) == "a.csv"
+
+
+def test_path_text_rejects_what_is_no_name():
+    with raises(TypeError, "folder must be a string or path-like, got 3 (int)"):
+        path_text(3, "folder")
+    with raises(ValueError, "path must not be empty, got '' (str)"):
+        path_text("")
+    with raises(ValueError, "path must not hold a null character", r"a\x00b"):
+        path_text("a\0b")

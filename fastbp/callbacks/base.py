@@ -58,7 +58,7 @@ class Callback:
 
 
 def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
-    """The callbacks that a user passed; raises TypeError where one is none."""
+    """The callbacks that a user passed; TypeError where one is none, ValueError if it is twice."""
     if not isinstance(callbacks, Sequence):
         raise TypeError(f"callbacks must be a sequence of callbacks, got {shown(callbacks)}")
     for i, callback in enumerate(callbacks):
@@ -69,6 +69,8 @@ def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
             raise TypeError(
                 f"callbacks[{i}] must be a fastbp.callbacks.Callback, got {shown(callback)}"
             )
+        if any(callback is other for other in callbacks[:i]):
+            raise ValueError(f"callbacks[{i}] is given twice: {shown(callback)}")
     return tuple(callbacks)
 
 

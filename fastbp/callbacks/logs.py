@@ -81,7 +81,7 @@ class TensorBoard(Callback):
             raise ModuleNotFoundError(
                 'TensorBoard needs tensorboardX: pip install "fastbp[tensorboard]"'
             ) from error
-        self._folder = path_text(folder)
+        self._folder = path_text(folder, "folder")
         self._writer: Any = None
 
     def on_fit_begin(self, fit: "Fit") -> None:

@@ -84,7 +84,8 @@ class LearningRateFinder(Callback):
         if lr == 0:
             raise ValueError("LearningRateFinder needs an optimizer whose lr is not 0")
         last = max(steps - 1, 1)
-        fit.follow(lambda step: self._lowest / lr * rise ** (step / last))
+        # The steps after the last one are never made, and their rates would be far above `highest`.
+        fit.follow(lambda step: self._lowest / lr * rise ** (min(step, last) / last))
         self._begin()
         self._steps, self._start = steps, fit.snapshot()
 

@@ -128,7 +128,18 @@ class Function(Counted):
     def at(self, n: Floats, total: int) -> Floats:
         """See `Counted`."""
         numbers, places = np.unique(n.astype(np.int64), return_inverse=True)
-        return np.array([float(self.function(number)) for number in numbers.tolist()])[places]
+        return np.array([self._factor(number) for number in numbers.tolist()])[places]
+
+    def _factor(self, number: int) -> float:
+        factor = self.function(number)
+        try:
+            if isinstance(factor, str):
+                raise TypeError
+            return float(factor)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"schedule must return a number, got {shown(factor)} at {self.unit} {number}"
+            ) from None
 
 
 def replaced(made: Schedule, /, **values: Any) -> None:
