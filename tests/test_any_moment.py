@@ -14,11 +14,11 @@ from cases import data
 from contents import assert_same, learned
 
 import fastbp
-from fastbp import network
+from fastbp import network, training
 
 PACKAGE = str(Path(fastbp.__file__).parent)
-# Its `with` statements are safe from signals, which come after calls, but not from a tracer.
-LOCKING = network.__file__
+# Their `with` statements are safe from signals, which come after calls, but not from a tracer.
+LOCKING = {network.__file__, training.__file__}
 STRIDE = 3  # instructions, of which a statement has some ten
 X, Y = data(2000, 5, 4)
 X, Y = X.astype("f4"), Y.astype("f4")
@@ -31,7 +31,7 @@ def interrupted(call, number):
     def trace(frame, event, argument):
         nonlocal left
         name = frame.f_code.co_filename
-        if name == LOCKING or not name.startswith(PACKAGE):
+        if name in LOCKING or not name.startswith(PACKAGE):
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         if event == "opcode":

@@ -50,7 +50,8 @@ def used(request):
             "compiled",
             lambda k, dtype: (kernels.update({k.name: k}), compiled(k, dtype))[1],
         )
-        patch.setattr(Kernel, "call", Kernel.call.__wrapped__)  # without what it has kept
+        for name in ("call", "address"):  # without what they have kept
+            patch.setattr(Kernel, name, getattr(Kernel, name).__wrapped__)
         for arguments in configurations():
             net = network((3, 4, 2), dtype=request.param, **arguments)
             X, y = data(5, 3, 2, arguments.get("loss", MSE).targets)
