@@ -131,7 +131,7 @@ class Function(Counted):
         return np.array([self._factor(number) for number in numbers.tolist()])[places]
 
     def _factor(self, number: int) -> float:
-        factor = self.function(number)
+        factor: Any = self.function(number)  # whatever the user's function returns
         try:
             if isinstance(factor, str):
                 raise TypeError
