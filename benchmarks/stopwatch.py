@@ -51,20 +51,24 @@ def _counter(builder):
 
 
 def _wrapper(module, name, number, kernel, arity, key, log):
-    """A function that calls the kernel at an address and logs when; key: an argument's index."""
-    kind = ir.FunctionType(ir.VoidType(), [I64] * arity)
+    """A function that calls the kernel at an address and logs when; key: an argument's index.
+
+    By Numba's convention: two addresses, of the result and of an exception, come before the
+    arguments, and a status is returned.
+    """
+    kind = ir.FunctionType(ir.IntType(32), [I64] * (2 + arity))
     function = ir.Function(module, kind, name)
     builder = ir.IRBuilder(function.append_basic_block())
     words = builder.inttoptr(I64(log), I64.as_pointer())
     count = builder.load(words)
     entry = builder.mul(builder.and_(count, I64(ENTRIES - 1)), I64(WORDS))
     start = _counter(builder)
-    builder.call(builder.inttoptr(I64(kernel), kind.as_pointer()), function.args)
+    status = builder.call(builder.inttoptr(I64(kernel), kind.as_pointer()), function.args)
     end = _counter(builder)
-    for word, value in enumerate((I64(number), function.args[key], start, end)):
+    for word, value in enumerate((I64(number), function.args[2 + key], start, end)):
         builder.store(value, builder.gep(words, [builder.add(entry, I64(1 + word))]))
     builder.store(builder.add(count, I64(1)), words)
-    builder.ret_void()
+    builder.ret(status)
 
 
 def _compile(module):
