@@ -1,4 +1,4 @@
-"""The stopwatch of benchmarks/stages.py: it wraps the kernels of a step, by their own convention."""
+"""The stopwatch of benchmarks/stages.py, which wraps the kernels of a step by their convention."""
 
 import os
 import subprocess
