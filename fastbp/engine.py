@@ -375,11 +375,11 @@ def _in_order(rows: int) -> tuple[int, NDArray[np.int64]]:
 
 
 def _whole(data: Rows) -> NDArray[np.float64] | None:
-    """The total weights of all rows as one batch."""
+    """The total weights of all rows as one batch, to the bits that it has in an epoch."""
     if data.totals is None:
         return None
-    tasks = data.tasks or (data,)
-    return np.array([part.totals.sum() for part in tasks if part.totals is not None])
+    rows = len(data.features)
+    return batch_totals(data, np.arange(rows)[None], rows)
 
 
 def _hand_over(plan: Plan, data: Rows, totals: NDArray[np.float64] | None) -> None:

@@ -111,7 +111,8 @@ class CrossEntropy(Loss):
     ----------
     label_smoothing : float
         In [0, 1): the share of every target that is spread evenly over all classes
-        (Szegedy et al. 2016).
+        (Szegedy et al. 2016). A class weight counts for the whole smoothed loss of the rows of
+        its class, as in Keras; PyTorch weighs each class's share of the target instead.
     """
 
     label_smoothing: float = 0.0

@@ -326,6 +326,20 @@ def test_steps_one_by_one_have_the_losses_of_a_fit():
     assert_same_parameters(*nets, 1e-14)
 
 
+def test_train_steps_give_the_bits_of_an_epoch():
+    """The total weight of a batch is added up in the same order, however its rows come."""
+    X, y = data(99, 5, 4)
+    weights = row_weights(99)
+    fitted, stepped, fed = (network([5, 9, 4], dtype="float64") for _ in range(3))
+    fitted.fit(X, y, 1, 33, shuffle=False, progress=False, sample_weight=weights)
+    batches = [np.s_[start : start + 33] for start in range(0, 99, 33)]
+    for rows in batches:
+        stepped.train_step(X[rows], y[rows], sample_weight=weights[rows])
+    fed.fit_batches([(X[rows], y[rows], weights[rows]) for rows in batches], progress=False)
+    for net in (stepped, fed):
+        assert [w.tobytes() for w in net.weights] == [w.tobytes() for w in fitted.weights]
+
+
 def test_the_callers_arrays_stay_as_they_are():
     X, y = data(20, 5, 4)
     y = with_holes(y)[0]
