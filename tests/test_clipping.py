@@ -113,6 +113,21 @@ def test_no_unit_has_weights_above_the_maximum_norm(clip, threads, dtype):
     assert max(np.linalg.norm(b) for b in net.biases) > 0.6  # left alone
 
 
+@both_dtypes
+def test_weights_whose_squares_overflow_are_scaled_too(dtype):
+    net = network([7, 40, 3], optimizer=Case("sgd", {"lr": 0.0}), dtype=dtype, max_norm=0.5)
+    directions, top = np.random.default_rng(0).uniform(-1, 1, (7, 40)), np.finfo(dtype).max
+    for size in (top, top ** (2 / 3)):
+        net.weights[0][:] = directions * size
+        net.weights[0][:, 3] = directions[:, 3] / 10
+        kept = net.weights[0][:, 3].copy()
+        net.train_step(np.zeros((8, 7)), np.zeros((8, 3)))
+        want = directions / np.linalg.norm(directions, axis=0) * 0.5
+        others = np.arange(40) != 3
+        assert_close([net.weights[0][:, others]], [want[:, others]], 1e-5)
+        np.testing.assert_array_equal(net.weights[0][:, 3], kept)
+
+
 def test_units_below_the_maximum_norm_keep_their_bits():
     X, y = data(37, 5, 4)
     free, net = network([5, 40, 4]), network([5, 40, 4], max_norm=1.0)

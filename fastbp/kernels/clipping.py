@@ -12,7 +12,7 @@ from fastbp.kernels.jit import INT, REAL, inline, kernel
 from fastbp.kernels.panels import run
 from fastbp.kernels.penalties import CLIP_NORM, MAX_NORM, SETTINGS
 from fastbp.kernels.program import GRAIN, float64s_at, layers_at, program_at, wait
-from fastbp.kernels.simd import LINE, advance, call, pointer_to, row_sum, square_sum
+from fastbp.kernels.simd import LINE, advance, call, fma, pointer_to, row_sum, square_sum
 from fastbp.kernels.sums import column_square_sums
 from fastbp.kernels.team import share
 from fastbp.kernels.vecmath import like
@@ -73,6 +73,19 @@ def _clip_and_update(p, layers, me, saving, coefficients, state, bound):
 
 
 @inline
+def _huge_norm_factor(weights, ld, rows, bound):
+    """bound / the norm of a column whose squares overflow, in units of its greatest element."""
+    column = carray(weights, (rows, ld))
+    top, total = like(bound, 1.0), like(bound, 0.0)
+    for r in range(rows):
+        top = max(top, abs(column[r, 0]))
+    for r in range(rows):
+        part = column[r, 0] / top
+        total = fma(part, part, total)
+    return bound / top / math.sqrt(total)
+
+
+@inline
 def _limit_columns(p, layer, column, columns, scratch, bound):
     """Scale down each of some columns of W whose norm is above `bound`; whether there is one.
 
@@ -89,6 +102,8 @@ def _limit_columns(p, layer, column, columns, scratch, bound):
         factors[j] = like(norm, 1.0)
         if norm > bound:
             factors[j], above = bound / (norm + like(norm, 1e-7)), True
+            if norm == math.inf:
+                factors[j] = _huge_norm_factor(advance(at, j), ld, layer.inputs, bound)
     if above:
         for r in range(layer.inputs):
             row = run(advance(at, r * ld), columns)
