@@ -72,8 +72,6 @@ class Fit:
         Rows a step, the last one of an epoch excepted.
     loss : float
         Mean loss of the last epoch; after a step, the loss of this step. NaN before the first.
-    learning_rate : float
-        Of the last step, or before the first the optimizer's.
     failure : BaseException or None
         In `on_fit_end`, the exception that ended the fit.
     """
@@ -92,7 +90,7 @@ class Fit:
         self.network, self._engine, self._rows = network, engine, rows
         self.epochs, self.batch_size, self._rng = epochs, batch, rng
         self._validation, self._callbacks = validation, in_order(callbacks)
-        self.learning_rate = network.optimizer.lr
+        self._learning_rate = network.optimizer.lr
         self.history = History()
         self.epoch = self.step = 0
         self.steps_an_epoch = 0 if rows is None else -(-len(rows.features) // batch)
@@ -103,13 +101,18 @@ class Fit:
         self._after_steps: tuple[Callback, ...] = ()
         self._rates: Rates | None = None
 
+    @property
+    def learning_rate(self) -> float:
+        """That of the last step, or before the first the optimizer's; `follow` decides on it."""
+        return self._learning_rate
+
     def follow(self, schedule: "Schedule | Callable[[int], float]") -> None:
         """Let the learning rate follow a schedule; for callbacks, in `on_fit_begin`.
 
         Raises
         ------
         TypeError, ValueError
-            It is no schedule, or there is one already.
+            It is no schedule, there is one already, or steps have been made.
         """
         from fastbp.rates import Rates  # most fits have no schedule
         from fastbp.schedules import checked_schedule
@@ -118,6 +121,10 @@ class Fit:
         if self._rates is not None:
             raise ValueError(
                 f"schedule is {self._rates.schedule} already; a fit cannot follow {schedule} too"
+            )
+        if self.step:
+            raise ValueError(
+                f"a fit can follow {schedule} from its first step on only; it has made {self.step}"
             )
         if not self.steps_an_epoch:
             raise ValueError(
@@ -197,7 +204,7 @@ class Fit:
         self.epoch, self.step = self.history.epochs, state.step
         if self.epoch:
             self.loss = self.history["loss"][-1]
-            self.learning_rate = self.history.get(RATE, [self.learning_rate])[-1]
+            self._learning_rate = self.history.get(RATE, [self.learning_rate])[-1]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network as `Network.save` does, and the state of this fit, to be resumed.
@@ -345,7 +352,7 @@ class Fit:
         self.epoch += 1
         self.loss = quantities["loss"]
         if self._rates is not None:
-            quantities[RATE] = self.learning_rate = self._rates.at(self.step - 1)
+            quantities[RATE] = self._learning_rate = self._rates.at(self.step - 1)
             self._rates.after_epoch(quantities)
         self.history.append(quantities)
         if self._after_epochs:
@@ -358,7 +365,7 @@ class Fit:
         self.step += 1
         self.loss = loss
         if self._rates is not None:
-            self.learning_rate = self._rates.at(self.step - 1)
+            self._learning_rate = self._rates.at(self.step - 1)
         with self.network._between_steps():
             for callback in self._after_steps:
                 callback.on_step_end(self)

@@ -13,8 +13,9 @@ for classes            integer labels, or zeros and ones for the binary cross-en
 "balanced_accuracy"    mean recall of the classes
 "precision" "recall"   of class 1 where there are two classes or one output; otherwise their mean
 "f1"                   over the classes (average="macro" in scikit-learn)
-"auc"                  area under the receiver operating characteristic; means over one-vs-rest
-"average_precision"    area under the precision-recall curve, likewise
+"auc"                  area under the receiver operating characteristic; mean over one-vs-rest,
+                       NaN where `y` lacks a class
+"average_precision"    area under the precision-recall curve; mean over the classes that `y` has
 "matthews"             Matthews' correlation coefficient
 =====================  ==========================================================================
 
@@ -184,8 +185,13 @@ def _of_classes(metric: Metric, targets: Array, outputs: Array, weights: Array |
         found = scores
         if metric.name == "auc" and labels and not binary:
             options |= {"multi_class": "ovr", "labels": np.arange(outputs.shape[1])}
-    assert metric.function is not None
-    return float(metric.function(true, found, **options))
+    function = metric.function
+    assert function is not None
+    if metric.name == "average_precision" and labels and not binary:
+        # scikit-learn's mean, which wants all classes to be there, over those that are.
+        each = [function(true == c, scores[:, c], **options) for c in np.unique(true)]
+        return float(np.mean(each))
+    return float(function(true, found, **options))
 
 
 def _number(value: Any, name: str) -> float:

@@ -10,6 +10,7 @@ from contents import assert_same, contents, learned
 from expect import raises
 
 import fastbp
+from fastbp import schedules
 from fastbp.callbacks import Callback
 from fastbp.fitting import Fit
 
@@ -280,6 +281,21 @@ def test_what_is_no_callback(bad, parts):
     with raises(TypeError, *parts):
         net.fit(X, Y, callbacks=bad)
     assert_same(contents(net), before)
+
+
+def test_a_method_that_no_fit_calls():
+    with raises(TypeError, "Wrong has a method on_train_begin", "calls only on_fit_begin, on_ep"):
+        type("Wrong", (Callback,), {"on_train_begin": lambda self, fit: None})
+
+
+def test_a_callback_cannot_set_the_rate_nor_follow_a_schedule_later():
+    def set_rate(fit):
+        fit.learning_rate = 0.1
+
+    with raises(AttributeError, "learning_rate"):
+        network().fit(X, Y, callbacks=[Epochs(set_rate)])
+    with raises(ValueError, "from its first step on only; it has made"):
+        network().fit(X, Y, callbacks=[Epochs(lambda fit: fit.follow(schedules.Cosine()))])
 
 
 def test_a_callback_is_given_once():

@@ -55,6 +55,17 @@ def test_classes(name, weights, dtype):
     assert list(got) == ["loss", "accuracy", *([] if name == "accuracy" else [name])]
 
 
+def test_classes_that_the_targets_lack():
+    exceptions = pytest.importorskip("sklearn.exceptions")
+    net, labels = network(loss="cross_entropy"), LABELS % 2 * 2  # 0 and 2 of four
+    p = net.predict(X)
+    each = [sklearn_metrics.average_precision_score(labels == c, p[:, c]) for c in (0, 2)]
+    got = net.evaluate(X, labels, metrics=["average_precision"])["average_precision"]
+    assert got == pytest.approx(sum(each) / 2, rel=1e-12)
+    with pytest.warns(exceptions.UndefinedMetricWarning):
+        assert np.isnan(net.evaluate(X, labels, metrics=["auc"])["auc"])
+
+
 @pytest.mark.parametrize("name", [name for name in BY_CLASS if "top" not in name])
 def test_two_classes(name):
     """Softmax over two classes and one sigmoid: those of the class 1."""

@@ -16,7 +16,8 @@ class Callback:
     Each method takes the `fastbp.fitting.Fit` under way: what it has come to, and its `stop`. The
     network can be used and changed meanwhile, but not fitted. Callbacks are called in the order in
     which they were given, a `Checkpoint` after all others. An exception ends the fit after a whole
-    step and is raised by it.
+    step and is raised by it. A class with another method whose name begins with ``on_`` is a
+    TypeError, since nothing would call it.
 
     Notes
     -----
@@ -24,6 +25,13 @@ class Callback:
     call for each epoch, about 10 us; `on_step_end` one for each step, 15 to 25 us, and 15 us more
     where there is a schedule.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in vars(cls):
+            if name.startswith("on_") and not hasattr(Callback, name):
+                known = ", ".join(one for one in vars(Callback) if one.startswith("on_"))
+                raise TypeError(f"{cls.__name__} has a method {name}; a fit calls only {known}")
 
     def on_fit_begin(self, fit: "Fit") -> None:
         """Before the first step, when all arguments are checked; the place for checks of yours."""
