@@ -60,6 +60,18 @@ LOSSES = {
 }
 
 
+def loss_arrays(loss, labels, outputs):
+    """What a panel of a loss is handed: outputs, deltas, targets, order, losses and parameters."""
+    ld = row_stride(outputs, 4)
+    targets = np.full((ROWS, outputs), 1 / outputs, np.float32)
+    if labels:
+        targets = np.arange(ROWS) % outputs
+    parameters = np.ones(1 + outputs)  # the loss's own, then the outputs' weights
+    parameters[0] = loss.parameter()
+    deltas = np.zeros((ROWS, ld), np.float32)
+    return normal(ROWS, ld), deltas, targets, np.arange(ROWS), np.zeros(ROWS), parameters
+
+
 class Losses:
     """CALLS times the losses and deltas of ROWS rows, by loss and number of outputs."""
 
@@ -71,17 +83,9 @@ class Losses:
     def setup(self, loss, outputs):
         chosen = LOSSES[loss]
         labels = loss in ("cross_entropy of labels", "cross_entropy smoothed")
-        ld = row_stride(outputs, 4)
-        out, delta = normal(ROWS, ld), np.zeros((ROWS, ld), np.float32)
-        targets = np.full((ROWS, outputs), 1 / outputs, np.float32)
-        if labels:
-            targets = np.arange(ROWS) % outputs
-        order, values = np.arange(ROWS), np.zeros(ROWS)
-        parameters = np.ones(1 + outputs)  # the loss's own, then the outputs' weights
-        parameters[0] = chosen.parameter()
-        arrays = out, delta, targets, order, values, parameters
-        self.arrays = arrays  # their memory
-        self.arguments = *map(address, arrays), ROWS, outputs, ld, ROWS, 0
+        self.arrays = loss_arrays(chosen, labels, outputs)  # their memory
+        ld = self.arrays[0].shape[1]
+        self.arguments = *map(address, self.arrays), ROWS, outputs, ld, ROWS, 0
         self.loss = chosen.panel(labels).call()
         self.loss(*self.arguments)
 

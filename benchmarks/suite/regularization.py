@@ -8,12 +8,11 @@ from fastbp.kernels.dropout import EVENTS, drop, drop_delta
 from fastbp.kernels.jit import address
 from fastbp.kernels.penalties import penalize
 from fastbp.kernels.weighted import weighted
-from fastbp.layout import row_stride
 from fastbp.losses import MSE, CrossEntropy
 from fastbp.records import Weighted
 from fastbp.regularization import Regularization
 
-from .behaviours import CALLS, COLUMNS, ROWS, normal
+from .behaviours import CALLS, COLUMNS, ROWS, loss_arrays, normal
 
 
 class Dropout:
@@ -83,18 +82,12 @@ class WeightedLosses:
 
     def setup(self, loss, outputs):
         chosen, labels = LOSSES[loss], loss != "mse"
-        ld = row_stride(outputs, 4)
-        out, delta = normal(ROWS, ld), np.zeros((ROWS, ld), np.float32)
-        targets = np.arange(ROWS) % outputs if labels else normal(ROWS, outputs)
-        order, values = np.arange(ROWS), np.zeros(ROWS)
-        parameters = np.ones(1 + outputs)  # the loss's own, then the outputs' weights
-        parameters[0] = chosen.parameter()
+        *arrays, parameters = loss_arrays(chosen, labels, outputs)
         weights, total = np.linspace(0.5, 1.5, ROWS), np.array([float(ROWS)])
         record = Weighted(chosen.panel(labels).address(), address(parameters), address(weights))
-        self.memory = out, delta, targets, order, values, parameters, weights, total, record
-        arguments = map(address, (out, delta, targets, order, values))
-        self.arguments = *arguments, ctypes.addressof(record), ROWS, outputs, ld, ROWS
-        self.arguments += (address(total),)
+        self.memory = arrays, parameters, weights, total, record
+        block = ROWS, outputs, arrays[0].shape[1], ROWS, address(total)
+        self.arguments = *map(address, arrays), ctypes.addressof(record), *block
         self.loss = weighted.call()
         self.loss(*self.arguments)
 
