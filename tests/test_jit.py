@@ -73,6 +73,22 @@ def test_a_second_process_trains_and_predicts_without_compiling(tmp_path):
     assert second == first | {"compiled": 0}
 
 
+def test_kernels_of_one_factory_keep_their_addresses(tmp_path):
+    """Each compiled in a process of its own, where Numba's count of functions stood the same."""
+    code = """
+import sys
+from fastbp.activations import ACTIVATIONS
+first, *others = [ACTIVATIONS[name].training_forward for name in sys.argv[1:]]
+first.compiled()
+addresses = {other.address() for other in others}
+assert len({first.address(), *addresses}) == 1 + len(others)
+"""
+    environment = os.environ | {"FASTBP_CACHE_DIR": str(tmp_path), "PYTHONHASHSEED": "0"}
+    environment |= {"PYTHONPATH": str(PACKAGE.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    for names in (["relu"], ["elu"], ["relu", "elu"]):
+        subprocess.run([sys.executable, "-c", code, *names], env=environment, check=True)
+
+
 def test_an_edit_of_another_file_is_seen(filled, tmp_path):
     # relu's kernel is compiled from a function of panels.py; Numba's own cache would look there.
     _, original = filled

@@ -162,6 +162,10 @@ class Kernel:
     ) -> None:
         module = function.__module__.rpartition(".")[2]
         self.name = name or f"{module}.{function.__name__}"
+        # Numba makes a symbol of the qualified name and a number that counts within a process. Of
+        # closures of one factory, compiled in different processes, both can be the same: loaded
+        # from the cache, the address of one would be that of the other.
+        function.__qualname__ = self.name if cached else f"own.{self.name}"
         self.function, self.signature, self.cached = function, signature, cached
         self._has_dtype = any(kind is REAL for kind in signature)
         self._compiled: dict[np.dtype[Any], CFunc] = {}
