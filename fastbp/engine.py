@@ -3,6 +3,7 @@
 Knows shapes, buffers and addresses; nothing of what a user may pass.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ STEP_FLOPS = 20_000  # operations that the slowest machine does in what a step t
 THREAD_START = 40_000_000  # operations that a core does while a thread is started
 STEPS_A_CALL = 1 << 16  # bounds the memory of the coefficients of a call
 
+_kind_of = functools.cache(Kind)  # to look one up takes a third of making it
 _numbers = np.arange(1024, dtype=np.int64)  # the order of a batch that is taken as it is
 _numbers_at = address(_numbers)
 
@@ -324,9 +326,9 @@ class Engine:
     ) -> Kind:
         source = SPARSE if isinstance(features, SparseRows) else features.dtype.char
         if data is None:
-            return Kind(training, source)
+            return _kind_of(training, source)
         weights = training and data.weights is not None
-        kind = Kind(training, source, data.labels, weights, data.masked, dropping)
+        kind = _kind_of(training, source, data.labels, weights, data.masked, dropping)
         if not data.tasks:
             return kind
         return kind._replace(tasks=tuple((part.labels, part.masked) for part in data.tasks))

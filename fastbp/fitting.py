@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp import model_files
-from fastbp.callbacks.base import Callback, overriding, states
-from fastbp.callbacks.checkpoint import in_order
+from fastbp.callbacks.base import Callback, in_order, overriding, states
 from fastbp.engine import Engine
 from fastbp.evaluation import Evaluation, task_losses
 from fastbp.fit_state import FitState, data_sample

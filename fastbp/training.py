@@ -120,6 +120,11 @@ class Training(NetworkBase):
             "learning_rate", of the epoch's last step. `History.stopped` tells why the fit ended
             before its last epoch, if it did.
 
+        Notes
+        -----
+        What was given as X and y is read where it lies, if it has the form that the kernels take:
+        nobody, a callback or another thread, may change it before the fit has ended.
+
         Raises
         ------
         TypeError, ValueError

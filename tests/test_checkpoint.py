@@ -16,7 +16,7 @@ from expect import raises
 import fastbp
 from fastbp import persistence
 from fastbp.callbacks import Callback, Checkpoint
-from fastbp.callbacks.checkpoint import in_order
+from fastbp.callbacks.base import in_order
 
 X, Y = data(37, 5, 4)
 

@@ -10,7 +10,7 @@ from expect import raises
 
 import fastbp
 from fastbp import schedules
-from fastbp.callbacks import Callback, LearningRateFinder
+from fastbp.callbacks import Callback, EarlyStopping, LearningRateFinder
 
 X = data(200, 5, 4)[0]
 Y = np.tanh(X @ data(5, 4, 1)[0])  # which can be learned
@@ -129,3 +129,11 @@ def test_contradictions():
 def test_settings_that_cannot_be_used(arguments, part):
     with raises(ValueError, part):
         LearningRateFinder(**arguments)
+
+
+def test_an_early_stop_before_or_behind_it_leaves_no_trace_either():
+    for order in (1, -1):
+        net, stop = network(), EarlyStopping("loss", patience=1)
+        before = contents(net)
+        net.fit(X, Y, 10, 8, callbacks=[LearningRateFinder(1e-6, 100), stop][::order])
+        assert_same(contents(net), before)

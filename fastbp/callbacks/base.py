@@ -1,7 +1,7 @@
 """The protocol of callbacks, and what a fit makes of those that it was given."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastbp.validation import shown
 
@@ -15,9 +15,9 @@ class Callback:
 
     Each method takes the `fastbp.fitting.Fit` under way: what it has come to, and its `stop`. The
     network can be used and changed meanwhile, but not fitted. Callbacks are called in the order in
-    which they were given, a `Checkpoint` after all others. An exception ends the fit after a whole
-    step and is raised by it. A class with another method whose name begins with ``on_`` is a
-    TypeError, since nothing would call it.
+    which they were given, a `Checkpoint` and a `LearningRateFinder` after others. An exception ends
+    the fit after a whole step and is raised by it. A class with another method whose name begins
+    with ``on_`` is a TypeError, since nothing would call it.
 
     Notes
     -----
@@ -25,6 +25,8 @@ class Callback:
     call for each epoch, about 10 us; `on_step_end` one for each step, 15 to 25 us, and 15 us more
     where there is a schedule.
     """
+
+    place: ClassVar[int] = 0  # the higher it is, the later among the callbacks of a fit
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -80,6 +82,11 @@ def checked_callbacks(callbacks: Any) -> tuple[Callback, ...]:
         if any(callback is other for other in callbacks[:i]):
             raise ValueError(f"callbacks[{i}] is given twice: {shown(callback)}")
     return tuple(callbacks)
+
+
+def in_order(callbacks: tuple[Callback, ...]) -> tuple[Callback, ...]:
+    """The callbacks as a fit calls them."""
+    return tuple(sorted(callbacks, key=lambda callback: callback.place)) if callbacks else ()
 
 
 def overriding(callbacks: tuple[Callback, ...], name: str) -> tuple[Callback, ...]:

@@ -64,6 +64,8 @@ class Checkpoint(Callback):
     leaves a file ``.fastbp-*.tmp``, which can be removed.
     """
 
+    place = 1  # its file holds the states of the others after the same epoch
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -134,10 +136,3 @@ class Checkpoint(Callback):
     def _path(self, epoch: int) -> str:
         name = self._name.format(epoch=epoch) if "{epoch" in self._name else self._name
         return os.path.join(self._folder, name)
-
-
-def in_order(callbacks: tuple[Callback, ...]) -> tuple[Callback, ...]:
-    """Checkpoints last: their files hold the states of the others after the same epoch."""
-    if len(callbacks) < 2:
-        return callbacks
-    return tuple(sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint)))

@@ -49,6 +49,8 @@ class LearningRateFinder(Callback):
         line through a tenth of all steps; NaN where there were too few or the loss never fell.
     """
 
+    place = 2  # it puts the network back when the others have done with it
+
     def __init__(
         self,
         lowest: float = 1e-7,
