@@ -171,17 +171,17 @@ def choice(value: Any, options: Iterable[str], name: str) -> str:
         `value` is not one of `options`; the message suggests the nearest and lists them all.
     """
     names = tuple(options)
+    if isinstance(value, str) and value in names:
+        return str(value)
     listed = ", ".join(map(repr, names))
     if not isinstance(value, str):
         raise TypeError(f"{name} must be one of {listed}; got {shown(value)}")
-    if value not in names:
-        near = difflib.get_close_matches(_plain(value), [_plain(option) for option in names], n=1)
-        hint = ""
-        if near:
-            nearest = next(option for option in names if _plain(option) == near[0])
-            hint = f"; did you mean {nearest!r}?"
-        raise ValueError(f"{name} must be one of {listed}; got {_REPR.repr(value)}{hint}")
-    return str(value)
+    near = difflib.get_close_matches(_plain(value), [_plain(option) for option in names], n=1)
+    hint = ""
+    if near:
+        nearest = next(option for option in names if _plain(option) == near[0])
+        hint = f"; did you mean {nearest!r}?"
+    raise ValueError(f"{name} must be one of {listed}; got {_REPR.repr(value)}{hint}")
 
 
 def _plain(text: str) -> str:
