@@ -16,7 +16,7 @@ from fastbp.kernels import movement, panels, sums, team, transpose, updates
 from fastbp.kernels.gemm import gemm
 from fastbp.kernels.jit import address
 from fastbp.kernels.program import LAYER, PROGRAM
-from fastbp.kernels.simd import X86
+from fastbp.kernels.vectors import X86
 
 ENTRIES = 1 << 20  # of a thread's log, a power of two
 WORDS = 4  # of an entry: the kernel's number, the argument that tells its layer, start, end

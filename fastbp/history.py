@@ -56,7 +56,7 @@ class History(Mapping[str, list[float]]):
         ModuleNotFoundError
             There is no pandas.
         """
-        import pandas  # noqa: ICN001
+        import pandas  # noqa: ICN001 - its whole name reads well beside two uses
 
         epochs = pandas.RangeIndex(1, self.epochs + 1, name="epoch")
         return pandas.DataFrame(dict(self), index=epochs, dtype=float)

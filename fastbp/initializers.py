@@ -115,6 +115,7 @@ def check(spec: Any) -> str | Constant | Callable[[np.random.Generator, int, int
     if not isinstance(spec, bool) and isinstance(spec, numbers.Real):
         return Constant(real(spec, "initializer"))
     if callable(spec) and not isinstance(spec, type):
+        # mypy loses the type at `callable`; what the function returns is checked at each call.
         return spec  # type: ignore[no-any-return]
     raise TypeError(
         f"initializer must be one of {', '.join(map(repr, NAMES))}, a number, Constant(value) or "

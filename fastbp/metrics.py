@@ -170,7 +170,7 @@ def _of_classes(metric: Metric, targets: Array, outputs: Array, weights: Array |
     """The metrics of classes that are scikit-learn's."""
     labels = targets.ndim == 1
     if labels:
-        true, found, scores = targets, outputs.argmax(axis=1), outputs
+        true, found = targets, outputs.argmax(axis=1)
         binary = outputs.shape[1] == 2
         scores = outputs[:, 1] if binary else outputs
     else:

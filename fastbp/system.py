@@ -7,7 +7,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from fastbp.kernels import simd, team, tile
+from fastbp.kernels import team, tile, vectors
 from fastbp.kernels.jit import cache_folder
 
 REQUIRED = ("numpy", "numba", "llvmlite", "tqdm", "platformdirs")
@@ -40,7 +40,7 @@ def config_text() -> str:
         "system": f"{platform.platform()}, {platform.machine()}",
         "processor": processor() or "unknown",
         "compiled for": _target(),
-        "vectors": f"{simd.vector_bytes()} bytes",
+        "vectors": f"{vectors.vector_bytes()} bytes",
         "tile": "{0.rows} rows x {0.vectors} vectors".format(tile.tile_shape()),
         "cores": f"{team.available_cores()} to use of {os.cpu_count()}",
         "kernel cache": _cache(),
@@ -72,7 +72,7 @@ def _versions(names: tuple[str, ...]) -> str:
 
 def _target() -> str:
     """LLVM's name of the processor, and those of its features that matter here."""
-    name, features = simd.processor_target()
+    name, features = vectors.processor_target()
     has = [one[1:] for one in features.split(",") if one.startswith("+")]
     return " ".join([f"{name}:", *sorted(one for one in has if one.startswith(SIMD))])
 

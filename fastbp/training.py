@@ -96,7 +96,7 @@ class Training(NetworkBase):
         metrics : sequence of str or callable, optional
             What to compute after each epoch besides the loss; see `fastbp.metrics`. With several
             losses a dict of such by name. Of the validation data, or where there are none of the
-            training data, which costs a forward pass over them: a third to half of an epoch.
+            training data, which costs a forward pass over them.
         tol : float, optional
             End the fit when the loss has not fallen by more than this for 10 epochs. Each epoch is
             a call of the kernels of its own then.

@@ -31,7 +31,7 @@ from cases import (
 )
 
 import fastbp
-from fastbp.kernels.simd import X86, vector_bytes
+from fastbp.kernels.vectors import X86, vector_bytes
 
 # A processor with AVX2 and its fused multiply-add, and one that has neither.
 HASWELL = (

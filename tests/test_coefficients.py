@@ -9,7 +9,7 @@ from numba import carray, types
 
 from fastbp.coefficients import AHEAD, Coefficients
 from fastbp.kernels.jit import INT, Kernel, address
-from fastbp.kernels.simd import pointer_maker
+from fastbp.kernels.pointers import pointer_maker
 
 numbers_at = pointer_maker(types.float64)
 

@@ -8,8 +8,8 @@ from guarded import Guarded, bits, canaries
 
 from fastbp.kernels import ahead
 from fastbp.kernels.gemm import K_BLOCK, ROWS, VECTORS, WIDE, gemm
-from fastbp.kernels.simd import X86, vector_bytes
 from fastbp.kernels.tile import tile_shape
+from fastbp.kernels.vectors import X86, vector_bytes
 
 GAP = 3  # elements between what a row may use and the next row
 

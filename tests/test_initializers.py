@@ -105,9 +105,9 @@ def test_the_seed_decides_and_the_generator_moves_on(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_legacy_generator_of_numpy_is_not_touched(name):
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    before = np.random.get_state()[1].copy()  # noqa: NPY002 - what is tested
     draw(name, 4, 3)
-    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002 - what is tested
 
 
 def test_a_function_gets_the_generator_and_the_widths():

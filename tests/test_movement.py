@@ -6,7 +6,7 @@ from cases import both_dtypes
 from guarded import Guarded, bits, canaries
 
 from fastbp.kernels.movement import copy_rows, gather, stream_rows
-from fastbp.kernels.simd import LINE
+from fastbp.kernels.vectors import LINE
 
 WIDTHS = [0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100]
 

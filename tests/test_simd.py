@@ -7,7 +7,7 @@ from guarded import Guarded, bits
 from numba import carray
 from numba.core import config
 
-from fastbp.kernels import simd
+from fastbp.kernels import simd, vectors
 from fastbp.kernels.jit import INT, REAL, Kernel, address
 from fastbp.kernels.panels import FLOAT64S
 
@@ -99,10 +99,10 @@ def test_row_sum_of_infinities(dtype):
 
 
 def test_vector_bytes_is_the_width_of_a_register():
-    assert simd.vector_bytes() in (16, 32, 64)
+    assert vectors.vector_bytes() in (16, 32, 64)
 
 
-@pytest.mark.skipif(not simd.X86, reason="names of x86 processors")
+@pytest.mark.skipif(not vectors.X86, reason="names of x86 processors")
 @pytest.mark.parametrize(
     ("name", "features", "width"),
     [
@@ -121,7 +121,7 @@ def test_vector_bytes_follows_the_processor_that_is_compiled_for(
 ):
     monkeypatch.setattr(config, "CPU_NAME", name)
     monkeypatch.setattr(config, "CPU_FEATURES", features)
-    assert simd.vector_bytes.__wrapped__() == width
+    assert vectors.vector_bytes.__wrapped__() == width
 
 
 @both_dtypes

@@ -12,7 +12,7 @@ import pytest
 
 import fastbp
 from fastbp import system
-from fastbp.kernels import jit, simd
+from fastbp.kernels import jit, vectors
 from fastbp.kernels.peak import fma_peak
 
 
@@ -30,7 +30,7 @@ def test_show_config_prints_all(capsys):
     assert told["fastbp"] == fastbp.__version__
     assert told["Python"].startswith(platform.python_version())
     assert f"numpy {np.__version__}, numba {numba.__version__}, llvmlite " in told["with"]
-    assert told["vectors"] == f"{simd.vector_bytes()} bytes"
+    assert told["vectors"] == f"{vectors.vector_bytes()} bytes"
     assert told["cores"].endswith(f"to use of {os.cpu_count()}")
     assert f"{jit.cache_folder().name}, writable, " in told["kernel cache"]
     assert told["FMA peak"].endswith(" GFLOP/s in float64 (one core, measured now)")
@@ -73,15 +73,15 @@ def test_no_cache_folder(monkeypatch):
 
 
 def test_the_target_is_the_one_that_numba_compiles_for(monkeypatch):
-    monkeypatch.setattr(simd.config, "CPU_NAME", "haswell")
-    monkeypatch.setattr(simd.config, "CPU_FEATURES", "+avx2,+fma,-avx512f,+cx16")
+    monkeypatch.setattr(vectors.config, "CPU_NAME", "haswell")
+    monkeypatch.setattr(vectors.config, "CPU_FEATURES", "+avx2,+fma,-avx512f,+cx16")
     assert system._target() == "haswell: avx2 fma"
-    monkeypatch.setattr(simd.config, "CPU_FEATURES", None)
-    assert simd.processor_target() == ("haswell", "")
+    monkeypatch.setattr(vectors.config, "CPU_FEATURES", None)
+    assert vectors.processor_target() == ("haswell", "")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_peak_is_that_of_whole_vectors(dtype):
     """A vector of elements takes 1 cycle or more, at 0.2 to 10 GHz and 1 to 4 a cycle."""
-    lanes = simd.vector_bytes() // np.dtype(dtype).itemsize
+    lanes = vectors.vector_bytes() // np.dtype(dtype).itemsize
     assert 2 * lanes * 0.2 < fma_peak(dtype, repeats=3) < 2 * lanes * 40

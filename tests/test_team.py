@@ -12,7 +12,7 @@ from numba import carray, types
 
 from fastbp.kernels import team
 from fastbp.kernels.jit import INT, Kernel, address
-from fastbp.kernels.simd import load_acquire, pointer_maker, store_release
+from fastbp.kernels.pointers import load_acquire, pointer_maker, store_release
 from fastbp.kernels.team import barrier, run_team, share
 
 words_at = pointer_maker(types.int64)

@@ -46,7 +46,7 @@ class Worker:
 
     def __init__(self, name, threads):
         variables = environment(threads)
-        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - `close` closes it
         self._process = subprocess.Popen(
             [sys.executable, "-m", "contenders.worker", name, str(threads)],
             env=variables,

@@ -35,7 +35,7 @@ class CSVLog(Callback):
     def on_fit_begin(self, fit: "Fit") -> None:
         """Make the file."""
         self._names = fit.quantities
-        self._file = open(self._path, "w", newline="", encoding="utf-8")  # noqa: SIM115
+        self._file = open(self._path, "w", newline="", encoding="utf-8")  # noqa: SIM115 - for the fit
         self._rows = csv.writer(self._file)
         self._rows.writerow(["epoch", *self._names])
         for epoch in range(1, fit.epoch + 1):

@@ -8,7 +8,7 @@ would hold up its own loads. When the queue has run empty, the next batch's rows
 from numba import carray, types
 
 from fastbp.kernels.jit import INT, inline, inline_early
-from fastbp.kernels.simd import pointer_maker
+from fastbp.kernels.pointers import pointer_maker
 
 # int64 words of a queue: the table at hand, its first line that is still to come, how many tables
 # there are, and slow; from NEXT on the same of the next batch; then the tables, its own first.

@@ -1,8 +1,8 @@
 """Phase 1 of a step, by rows of the batch: gather, forward, loss and the deltas back."""
 
 from fastbp.kernels.jit import inline, inline_early
+from fastbp.kernels.pointers import call
 from fastbp.kernels.program import stopped
-from fastbp.kernels.simd import call
 
 
 @inline_early

@@ -1,7 +1,8 @@
 """The search for NaN and infinity."""
 
 from fastbp.kernels.jit import INT, REAL, kernel
-from fastbp.kernels.simd import run_check, store_release
+from fastbp.kernels.pointers import store_release
+from fastbp.kernels.simd import run_check
 
 
 @kernel(REAL, INT, INT)

@@ -11,11 +11,13 @@ from numba import carray
 from fastbp.kernels.jit import INT, REAL, inline, kernel
 from fastbp.kernels.panels import run
 from fastbp.kernels.penalties import CLIP_NORM, MAX_NORM, SETTINGS
+from fastbp.kernels.pointers import advance, call, pointer_to
 from fastbp.kernels.program import GRAIN, float64s_at, layers_at, program_at, wait
-from fastbp.kernels.simd import LINE, advance, call, fma, pointer_to, row_sum, square_sum
+from fastbp.kernels.simd import fma, row_sum, square_sum
 from fastbp.kernels.sums import column_square_sums
 from fastbp.kernels.team import share
 from fastbp.kernels.vecmath import like
+from fastbp.kernels.vectors import LINE
 from fastbp.kernels.weight_rows import mirror, penalize_run, refresh_mirrors, save_run
 
 BLOCK = 4096  # elements of the flat gradient whose squares are added up by one thread

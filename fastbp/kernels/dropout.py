@@ -18,9 +18,11 @@ from numba.extending import intrinsic
 
 from fastbp.kernels.jit import INT, REAL, inline, kernel
 from fastbp.kernels.panels import run
+from fastbp.kernels.pointers import address_of, advance
 from fastbp.kernels.shuffle import random_word
-from fastbp.kernels.simd import LINE, Vector, Words, address_of, advance, bits_of, element
+from fastbp.kernels.simd import bits_of
 from fastbp.kernels.vecmath import like
+from fastbp.kernels.vectors import LINE, Vector, Words, element
 
 ROUNDS = ((17, 0xED5AD4BB), (11, 0xAC4C1B51), (15, 0x31848BAB))  # shift, then multiply
 LAST_SHIFT = 14

@@ -6,8 +6,9 @@ of W as B, and `X.T @ delta` by reading X along its columns.
 
 from fastbp.kernels import ahead
 from fastbp.kernels.jit import INT, REAL, inline, inline_early, kernel
-from fastbp.kernels.simd import address_of, advance, vector_bytes
+from fastbp.kernels.pointers import address_of, advance
 from fastbp.kernels.tile import make_tile, tile_shape
+from fastbp.kernels.vectors import vector_bytes
 
 ROWS, VECTORS = tile_shape()
 REGISTER = vector_bytes()

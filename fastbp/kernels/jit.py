@@ -185,7 +185,7 @@ class Kernel:
 
     @functools.cache  # noqa: B019 - kernels are module globals and live as long as the process
     def address(self, dtype: Any = "float32") -> int:
-        """The address of the compiled function, by which other kernels call it: see `simd.call`."""
+        """The address of the compiled function, which `pointers.call` takes."""
         compiled = self.compiled(dtype)
         name = compiled.native_name.removeprefix("cfunc.")  # without the wrapper for C
         return int(compiled._library.get_pointer_to_function(name))

@@ -3,7 +3,8 @@
 from numba import carray, types
 
 from fastbp.kernels.jit import INT, REAL, kernel
-from fastbp.kernels.simd import advance, ask_for, copy_padded, restrict, stream_line
+from fastbp.kernels.pointers import advance, restrict
+from fastbp.kernels.simd import ask_for, copy_padded, stream_line
 
 ROWS_AHEAD = 16  # a row that comes from memory is asked for so many rows before it is copied
 INDICES = types.CPointer(types.int64)

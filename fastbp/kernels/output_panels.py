@@ -8,7 +8,8 @@ from numba import carray
 
 from fastbp.kernels.jit import inline, inline_early, kernel
 from fastbp.kernels.panels import BACKWARD, FORWARD, LOSS, run
-from fastbp.kernels.simd import advance, pointer_to, row_max, row_sum, run_time, stack_array
+from fastbp.kernels.pointers import advance, pointer_to, run_time, stack_array
+from fastbp.kernels.simd import row_max, row_sum
 from fastbp.kernels.transpose import SIDE, transpose_square
 from fastbp.kernels.vecmath import exp, like, log
 

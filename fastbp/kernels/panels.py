@@ -24,16 +24,8 @@ import numpy as np
 from numba import carray, types
 
 from fastbp.kernels.jit import INT, REAL, Kernel, inline, inline_early, kernel
-from fastbp.kernels.simd import (
-    address_of,
-    advance,
-    ask_for,
-    copy_padded,
-    pointer_to,
-    restrict,
-    row_sum,
-    stack_array,
-)
+from fastbp.kernels.pointers import address_of, advance, pointer_to, restrict, stack_array
+from fastbp.kernels.simd import ask_for, copy_padded, row_sum
 from fastbp.kernels.vecmath import like
 
 FLOAT64S = types.CPointer(types.float64)

@@ -9,9 +9,11 @@ from numba import carray
 
 from fastbp.kernels.batch_rows import rows_phase
 from fastbp.kernels.jit import inline
+from fastbp.kernels.pointers import call, load_acquire, store_release
 from fastbp.kernels.program import GRAIN, float64s_at, queue_of, stopped, wait
-from fastbp.kernels.simd import LINE, call, load_acquire, row_sum, store_release
+from fastbp.kernels.simd import row_sum
 from fastbp.kernels.team import STOP, STOP_EARLY, STOP_SEEN, share
+from fastbp.kernels.vectors import LINE
 from fastbp.kernels.weight_rows import (
     FEW_STRIP,
     few_outputs,

@@ -7,7 +7,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from fastbp.kernels.jit import INT, REAL, address, kernel
-from fastbp.kernels.simd import I64, Vector, vector_bytes
+from fastbp.kernels.vectors import I64, Vector, vector_bytes
 
 CHAINS = 12  # independent sums: more than latency times throughput, fewer than registers
 TURNS = 200_000

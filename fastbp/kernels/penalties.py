@@ -4,7 +4,8 @@ from numba import carray
 
 from fastbp.kernels.jit import INT, REAL, inline, kernel
 from fastbp.kernels.panels import FLOAT64S, run
-from fastbp.kernels.simd import advance, fma
+from fastbp.kernels.pointers import advance
+from fastbp.kernels.simd import fma
 from fastbp.kernels.vecmath import like
 
 # The float64 settings that the kernels of regularization share.

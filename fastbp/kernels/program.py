@@ -6,7 +6,7 @@ from numba import types
 
 from fastbp.kernels import ahead
 from fastbp.kernels.jit import inline_early
-from fastbp.kernels.simd import load_acquire, pointer_maker
+from fastbp.kernels.pointers import load_acquire, pointer_maker
 from fastbp.kernels.team import STOP, barrier
 
 GRAIN = 8  # rows that a thread takes at the least

@@ -9,7 +9,8 @@ from numba import carray, types
 
 from fastbp.kernels.jit import Kernel
 from fastbp.kernels.movement import GATHER, ROWS_AHEAD
-from fastbp.kernels.simd import advance, ask_for, restrict
+from fastbp.kernels.pointers import advance, restrict
+from fastbp.kernels.simd import ask_for
 
 SOURCES = {"uint8": types.uint8, "float32": types.float32, "float64": types.float64}
 

@@ -17,19 +17,11 @@ from numba import carray, types
 
 from fastbp.kernels.jit import INT, REAL, inline, inline_early, kernel
 from fastbp.kernels.movement import GATHER, INDICES
+from fastbp.kernels.pointers import address_of, advance, call, pointer_maker, pointer_to
 from fastbp.kernels.program import GRAIN, layers_at, program_at, sparse_at, wait, words_at
-from fastbp.kernels.simd import (
-    LINE,
-    add_scaled,
-    address_of,
-    advance,
-    ask_for,
-    call,
-    copy_padded,
-    pointer_maker,
-    pointer_to,
-)
+from fastbp.kernels.simd import add_scaled, ask_for, copy_padded
 from fastbp.kernels.team import share
+from fastbp.kernels.vectors import LINE
 from fastbp.kernels.weight_rows import save_run, update_run
 
 int32s_at = pointer_maker(types.int32)

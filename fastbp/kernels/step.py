@@ -17,6 +17,7 @@ from fastbp.kernels import ahead
 from fastbp.kernels.batch_rows import forward, output_delta, rows_phase
 from fastbp.kernels.jit import INT, inline, inline_early, kernel
 from fastbp.kernels.parts import batch_in_parts
+from fastbp.kernels.pointers import call, load_acquire, store_release
 from fastbp.kernels.program import (
     GRAIN,
     float64s_at,
@@ -27,7 +28,7 @@ from fastbp.kernels.program import (
     wait,
     words_at,
 )
-from fastbp.kernels.simd import call, load_acquire, row_sum, store_release
+from fastbp.kernels.simd import row_sum
 from fastbp.kernels.team import STOP, STOP_EARLY, STOP_SEEN, share
 from fastbp.kernels.weight_rows import gradient_and_update, idle_turns, refresh_mirrors
 
@@ -96,9 +97,9 @@ def _begin(p, layers, me):
 def train(program, me):
     """Epochs of batches; overwrites parameters, slots, epoch_losses and the record's last fields.
 
-    Ends early, after whole steps, when STOP is set, or when a batch's loss
-    is not finite: then failed_epoch and failed_step say where, and the snapshot, which an epoch's
-    first update takes, holds the state at the beginning of that epoch.
+    Ends early, after whole steps, when STOP is set, or when a batch's loss is not finite: then
+    failed_epoch and failed_step say where, and the snapshot, which an epoch's first update takes,
+    holds the state at the beginning of that epoch.
     """
     p = carray(program_at(program), (1,))[0]
     layers = carray(layers_at(p.layers), (p.layer_count,))

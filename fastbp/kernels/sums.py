@@ -4,7 +4,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from fastbp.kernels.jit import INT, REAL, Kernel, inline
-from fastbp.kernels.simd import I64, Vector, advance, vector_bytes
+from fastbp.kernels.pointers import advance
+from fastbp.kernels.vectors import I64, Vector, vector_bytes
 
 REGISTER = vector_bytes()
 GROUP = 8  # rows that are added pairwise before they join the sum

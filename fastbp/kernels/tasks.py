@@ -5,8 +5,9 @@ from numba import carray
 
 from fastbp.kernels.jit import inline, kernel
 from fastbp.kernels.panels import LOSS
+from fastbp.kernels.pointers import address_of, advance, call, pointer_maker, pointer_to
 from fastbp.kernels.program import float64s_at, record
-from fastbp.kernels.simd import address_of, advance, call, copy_padded, pointer_maker, pointer_to
+from fastbp.kernels.simd import copy_padded
 from fastbp.kernels.vecmath import like
 
 # One group. forward and backward: panels of its activation, or 0.

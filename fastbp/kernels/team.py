@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from fastbp.kernels.jit import inline_early
-from fastbp.kernels.simd import call_c, fetch_add, load_acquire, spin_pause, store_release
+from fastbp.kernels.pointers import call_c, fetch_add, load_acquire, spin_pause, store_release
 
 # int64 words of the team's shared block, a cache line of 8 apart.
 ARRIVED, GENERATION, STOP, STOP_EARLY, STOP_SEEN, WORDS = 0, 8, 16, 24, 32, 40

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from numba import types
 from numba.extending import intrinsic
 
-from fastbp.kernels.simd import I64, Vector, prefetch, vector_bytes
+from fastbp.kernels.vectors import I64, Vector, prefetch, vector_bytes
 
 
 class TileShape(NamedTuple):

@@ -4,7 +4,8 @@ from numba import carray, types
 from numba.extending import intrinsic
 
 from fastbp.kernels.jit import INT, REAL, inline, kernel
-from fastbp.kernels.simd import I64, Vector, advance
+from fastbp.kernels.pointers import advance
+from fastbp.kernels.vectors import I64, Vector
 
 SIDE = 8
 

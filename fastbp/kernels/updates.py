@@ -12,7 +12,7 @@ from numba import carray
 
 from fastbp.kernels.jit import INT, REAL, Kernel, inline_early, kernel
 from fastbp.kernels.panels import UPDATE, run, slot
-from fastbp.kernels.simd import address_of, pointer_to
+from fastbp.kernels.pointers import address_of, pointer_to
 from fastbp.kernels.vecmath import flushed, like
 
 

@@ -5,9 +5,10 @@ from numba import carray
 from fastbp.kernels import ahead
 from fastbp.kernels.gemm import REGISTER, ROWS, VECTORS
 from fastbp.kernels.jit import INT, inline, inline_early
+from fastbp.kernels.pointers import call
 from fastbp.kernels.program import GRAIN, queue_of, words_at
-from fastbp.kernels.simd import LINE, call
 from fastbp.kernels.team import share
+from fastbp.kernels.vectors import LINE
 
 STRIP = 8192  # elements of a gradient strip, which the L1 cache or nearly so can hold
 LEAST_STRIP = 16  # rows of a strip: whole cache lines of the activations and of the mirror

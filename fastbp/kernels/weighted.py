@@ -5,8 +5,8 @@ from numba import carray
 
 from fastbp.kernels.jit import kernel
 from fastbp.kernels.panels import LOSS
+from fastbp.kernels.pointers import address_of, advance, call, pointer_maker
 from fastbp.kernels.program import float64s_at, record
-from fastbp.kernels.simd import address_of, advance, call, pointer_maker
 from fastbp.kernels.vecmath import like
 
 # What `weighted` is handed as its parameters: the panel of the loss and its parameters, and the

@@ -1,5 +1,6 @@
 """What a schedule is: a factor for every step; and the two that are nothing more than that."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ class Span(NamedTuple):
     steps_an_epoch: int
 
 
-class Schedule:
+class Schedule(ABC):
     """What all schedules share; use one of its subclasses, or write a function of the step."""
 
     @property
@@ -41,6 +42,7 @@ class Schedule:
         if state:
             raise ValueError(f"{type(self).__name__} remembers nothing, got {shown(state)}")
 
+    @abstractmethod
     def factors(self, steps: Steps, span: Span, state: dict[str, Any]) -> Floats:
         """The factor of each step.
 
@@ -57,7 +59,6 @@ class Schedule:
         -------
         (k,) float64
         """
-        raise TypeError("Schedule is not a schedule by itself; use one of its subclasses")
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,9 @@ class Counted(Schedule):
             numbers, total = numbers // span.steps_an_epoch, -(-total // span.steps_an_epoch)
         return np.asarray(self.at(numbers.astype(np.float64), total))
 
+    @abstractmethod
     def at(self, n: Floats, total: int) -> Floats:
         """The factors after n steps or epochs of a fit that has `total` of them."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, repr=False)
