@@ -15,7 +15,9 @@ from fastbp.coefficients import Coefficients
 from fastbp.configuration import Configuration
 from fastbp.kernels import sparse, step, team
 from fastbp.kernels.jit import Kernel, address
+from fastbp.kernels.parts import batch_in_parts
 from fastbp.kernels.program import GRAIN
+from fastbp.kernels.slabs import batch_in_slabs
 from fastbp.layout import aligned_zeros, cut_batch, slab_rows
 from fastbp.memory import Memory
 from fastbp.records import SPARSE, Kind, Plan, Program
@@ -355,6 +357,9 @@ class Engine:
         if plan is None:
             plan = memory.plans[kind] = plans.make(self._parts, memory, kind)
         plan.program.slab, plan.program.parts, plan.program.team = slab, parts, members
+        if kind.training:
+            batch_kernel = batch_in_parts if parts else batch_in_slabs
+            plan.program.batch_kernel = batch_kernel.address()
         if isinstance(features, SparseRows):
             self._set_sparse(plan, features)
         else:

@@ -159,9 +159,11 @@ def _fill_layers(plan: Plan, parts: Configuration, memory: Memory, panels: list[
         layer.delta_below, layer.delta = workspace.deltas[i : i + 2]
         layer.slope = workspace.slopes[i]
         layer.operand = layer.output if activation.from_output else layer.slope
+        # A loss on logits stands for the output activation but where predictions are wanted.
+        logits = parts.loss.on_logits and i == len(plan.layers) - 1
         for name in panels:
             panel = getattr(activation, name)
-            if panel is not None:
+            if panel is not None and (name == "forward" or not logits):
                 setattr(layer, name, panel.address(layout.dtype))
 
 

@@ -32,8 +32,7 @@ def forward(p, layers, first, last, features, features_ld, queue, training, step
                  queue, _streams(p, layer)),
             )  # fmt: skip
         panel = layer.training_forward if training else layer.forward
-        final = number == p.layer_count - 1
-        if panel != 0 and not (final and p.on_logits and training):
+        if panel != 0:
             slope = layer.slope + first * layer.ld_out * p.itemsize
             call(panel, (out, slope, rows, layer.outputs, layer.ld_out))
         if layer.dropped != 0:
@@ -76,7 +75,7 @@ def _backward(p, layers, first, last, queue):
                 (layer.delta + offset, layer.dropped + offset, rows * layer.ld_out,
                  layer.drop_threshold),
             )  # fmt: skip
-        if layer.backward != 0 and not (back == 0 and p.on_logits):
+        if layer.backward != 0:
             call(
                 layer.backward,
                 (layer.delta + offset, layer.operand + offset, rows, layer.outputs, layer.ld_out),

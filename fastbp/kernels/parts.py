@@ -8,9 +8,17 @@ import math
 from numba import carray
 
 from fastbp.kernels.batch_rows import rows_phase
-from fastbp.kernels.jit import inline
+from fastbp.kernels.jit import INT, inline, inline_early, kernel
 from fastbp.kernels.pointers import call, load_acquire, store_release
-from fastbp.kernels.program import GRAIN, float64s_at, queue_of, stopped, wait
+from fastbp.kernels.program import (
+    GRAIN,
+    float64s_at,
+    layers_at,
+    program_at,
+    queue_of,
+    stopped,
+    wait,
+)
 from fastbp.kernels.simd import row_sum
 from fastbp.kernels.team import STOP, STOP_EARLY, STOP_SEEN, share
 from fastbp.kernels.vectors import LINE
@@ -106,9 +114,9 @@ def _join_all(p, layers, parts, saving, coefficients):
             mirror(p, layers[n], 0, layers[n].inputs, 0, layers[n].outputs)
 
 
-@inline
-def batch_in_parts(p, layers, me, order, batch, totals, saving, coefficients, step):
-    """`_batch` of a small network with a long batch: a thread works alone on whole parts."""
+@inline_early
+def _parts(p, layers, me, order, batch, totals, saving, coefficients, step):
+    """See `batch_in_parts`; returns (mean loss, whether the step was made)."""
     part_losses = carray(float64s_at(p.part_losses), (p.parts,))
     parts = min(p.parts, (batch + GRAIN - 1) // GRAIN)  # none is empty
     first, last = share(parts, 1, me, p.team)
@@ -133,3 +141,14 @@ def batch_in_parts(p, layers, me, order, batch, totals, saving, coefficients, st
         store_release(p.shared + 8 * STOP_SEEN, load_acquire(p.shared + 8 * STOP))
     wait(p)
     return total / batch, True
+
+
+@kernel(INT, INT, INT, INT, INT, INT, INT, INT, INT, INT)
+def batch_in_parts(
+    program, me, order, batch, totals, following, saving, coefficients, step, outcome
+):
+    """`slabs.batch_in_slabs` of a small network with a long batch: a thread has whole parts."""
+    p = carray(program_at(program), (1,))[0]
+    layers = carray(layers_at(p.layers), (p.layer_count,))
+    to = carray(float64s_at(outcome), (2,))
+    to[0], to[1] = _parts(p, layers, me, order, batch, totals, saving != 0, coefficients, step)

@@ -39,6 +39,7 @@ PROGRAM = record(
     "layers", "layer_count", "itemsize", "team", "shared", "yield_address",
     "slab",           # rows of activations that there is room for, with parts for every thread
     "parts",          # of a long batch, each one thread's; 0: the team shares every slab
+    "batch_kernel",   # parts.batch_in_parts or slabs.batch_in_slabs
     "part_bytes", "part_losses",  # from a part's gradient to the next one's; float64 (parts,)
     "batch", "rows", "epochs",
     "features", "features_ld", "feature_bytes",  # elements of a row, and its bytes

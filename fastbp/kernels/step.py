@@ -1,12 +1,7 @@
-"""The step: two phases and two barriers, many steps in one call, everything by address.
+"""What a call of a kernel does: many steps, one gradient, or predictions; everything by address.
 
-Phase 1, by rows of the batch: gather, forward through all layers, loss, deltas back. Phase 2, by
-rows of every weight matrix: the gradient of a strip of rows, the update of these rows at once,
-and their columns of the mirror (W transposed) that the next phase 1 reads. A batch longer than a
-slab goes through both phases slab by slab, its gradient adding up in a flat buffer.
-
-Every number is computed by one thread in one order, so the bits do not depend on the team. The
-code here moves addresses alone: products, behaviours and element types are the kernels' it calls.
+The code here moves addresses alone: products, behaviours and element types are the kernels' it
+calls, and whether a batch goes by `slabs.py` or by `parts.py` is written in the program.
 """
 
 import math
@@ -14,10 +9,9 @@ import math
 from numba import carray
 
 from fastbp.kernels import ahead
-from fastbp.kernels.batch_rows import forward, output_delta, rows_phase
+from fastbp.kernels.batch_rows import forward, output_delta
 from fastbp.kernels.jit import INT, inline, inline_early, kernel
-from fastbp.kernels.parts import batch_in_parts
-from fastbp.kernels.pointers import call, load_acquire, store_release
+from fastbp.kernels.pointers import address_of, call, load_acquire, stack_array
 from fastbp.kernels.program import (
     GRAIN,
     float64s_at,
@@ -28,61 +22,28 @@ from fastbp.kernels.program import (
     wait,
     words_at,
 )
-from fastbp.kernels.simd import row_sum
-from fastbp.kernels.team import STOP, STOP_EARLY, STOP_SEEN, share
-from fastbp.kernels.weight_rows import gradient_and_update, idle_turns, refresh_mirrors
+from fastbp.kernels.team import STOP_SEEN, share
+from fastbp.kernels.weight_rows import refresh_mirrors
+
+_outcome = stack_array(2)
 
 
 @inline_early
-def _batch(p, layers, me, order, batch, totals, following, saving, coefficients, step):
+def _batch(p, program, me, order, batch, totals, following, saving, coefficients, step):
     """One batch: returns (mean loss, whether the step was made).
 
     A step is not made when the loss is not finite, or when the team was asked to stop.
     totals: address of its total weights, or 0; following: how many rows of `order` come after
     this batch; saving: take the snapshot; step: the step's number.
     """
-    total, done, queue = 0.0, 0, queue_of(p, me)
-    ahead.clear(queue)
-    if p.parts > 0:
-        return batch_in_parts(p, layers, me, order, batch, totals, saving, coefficients, step)
-    while done < batch:
-        slab = min(p.slab, batch - done)
-        first, last = share(slab, GRAIN, me, p.team)
-        if last > first:
-            row = done + first
-            rows_phase(p, layers, first, last, order + 8 * row, batch, totals, queue, step, row)
-            # Who was stopped on the way says so. The word is written before this barrier alone and
-            # read behind it alone, so that all members see the same.
-            if stopped(p):
-                store_release(p.shared + 8 * STOP_EARLY, 1)
-        wait(p)
-        if load_acquire(p.shared + 8 * STOP_EARLY) != 0:
-            return 0.0, False
-        # Every thread adds up all losses, in one order, and so comes to the same decision.
-        total += row_sum(float64s_at(p.row_losses), slab)
-        opening, closing = done == 0, done + slab == batch
-        after = min(p.slab, batch - done - slab if not closing else min(batch, following))
-        first, last = share(after, GRAIN, me, p.team)
-        turns = idle_turns(p, layers, me, slab)
-        ahead.announce(queue, order + 8 * (done + slab + first), last - first, turns)
-        if closing and not math.isfinite(total):
-            return total / batch, False
-        for back in range(p.layer_count - p.sparse):
-            layer = layers[p.layer_count - 1 - back]
-            gradient_and_update(p, layer, me, slab, opening, closing, saving, coefficients)
-        if p.sparse:
-            call(
-                p.sparse_step,
-                (p.features, layers[0].delta, me, order + 8 * done, slab, opening, closing, saving,
-                 coefficients, order + 8 * batch, min(p.batch, following)),
-            )  # fmt: skip
-        if me == 0:
-            store_release(p.shared + 8 * STOP_SEEN, load_acquire(p.shared + 8 * STOP))
-        wait(p)
-        done += slab
-        if not closing and load_acquire(p.shared + 8 * STOP_SEEN) != 0:
-            return total / batch, False
-    return total / batch, True
+    place = _outcome(float64s_at(0))
+    outcome = carray(place, (2,))
+    call(
+        p.batch_kernel,
+        (program, me, order, batch, totals, following, saving, coefficients, step,
+         address_of(place)),
+    )  # fmt: skip
+    return outcome[0], outcome[1] != 0
 
 
 @inline
@@ -118,7 +79,7 @@ def train(program, me):
             following = p.epochs * p.rows - epoch * p.rows - row - batch
             saving = p.snapshot != 0 and row == 0
             loss, made = _batch(
-                p, layers, me, order, batch, totals, following, saving, coefficients,
+                p, program, me, order, batch, totals, following, int(saving), coefficients,
                 before + done,
             )  # fmt: skip
             if not made:
@@ -144,7 +105,7 @@ def differentiate(program, me):
     p = carray(program_at(program), (1,))[0]
     layers = carray(layers_at(p.layers), (p.layer_count,))
     _begin(p, layers, me)
-    loss, _ = _batch(p, layers, me, p.order, p.rows, p.totals, 0, False, p.coefficients, 0)
+    loss, _ = _batch(p, program, me, p.order, p.rows, p.totals, 0, 0, p.coefficients, 0)
     if me == 0:
         carray(float64s_at(p.epoch_losses), (1,))[0] = loss
 
