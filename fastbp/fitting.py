@@ -329,7 +329,9 @@ class Fit:
         rates = None
         if self._rates is not None:
             rates = self._rates.ahead(self.step, together * self.steps_an_epoch)
-        order = row_orders(count, together, self._rng)  # last: no error may follow the drawing
+        # A batch of all rows has one gradient in whatever order they come.
+        drawing = self._rng if batch < count else None
+        order = row_orders(count, together, drawing)  # last: no error may follow the drawing
         result = self._engine.train(rows, order, batch, rates, after_step)
         for loss in result.losses.tolist():
             if not self._after_steps:

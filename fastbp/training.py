@@ -71,7 +71,7 @@ class Training(NetworkBase):
             Rows an update; the last batch of an epoch may be shorter and counts by its own mean.
             More than there are rows means all rows.
         shuffle : bool
-            Draw a new order of the rows for every epoch.
+            Draw a new order of the rows for every epoch, but where a batch holds all of them.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Evaluated after each epoch.
         validation_split : float

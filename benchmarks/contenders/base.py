@@ -53,7 +53,8 @@ class Contender(ABC):
     def next_order(self):
         """Return the row numbers of the next epoch, shuffled: (rows,) int64.
 
-        fastbp's own shuffle serves all: it costs an eighth of NumPy's.
+        fastbp's own shuffle serves all: it costs an eighth of NumPy's. Where a batch holds all
+        rows no contender shuffles or gathers: their order is of no matter.
         """
         return row_orders(len(self.X), 1, self.shuffler)[0]
 

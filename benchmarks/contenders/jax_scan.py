@@ -3,6 +3,9 @@
 Which way of writing it is the fastest depends on the shape and the number of threads: so before the
 race each of WAYS is compiled and timed, and the fastest is kept. Of no use were: one flat array of
 all parameters, a loss by ``take_along_axis``, XNNPACK, oneDNN, fast math, other schedulers.
+
+Where a batch holds all rows nothing is gathered; to scan over many such epochs takes longer than a
+call for each.
 """
 
 import time
@@ -46,14 +49,15 @@ class Contestant(JaxContender):
 
         @partial(jax.jit, donate_argnums=0, compiler_options=options)
         def epoch(state, X, y, order):
-            if way["gather"] == "each batch":
+            if self.workload.whole:
+                one, through = batch, (X[None], y[None])
+            elif way["gather"] == "each batch":
                 one, through = partial(gathering, X, y), order
             else:
                 one, through = batch, (rows_of(X, order), rows_of(y, order))
             return jax.lax.scan(one, state, through, unroll=way["unroll"])[0]
 
-        order = np.arange(len(self.X), dtype=np.int32).reshape(-1, self.workload.batch_size)
-        np.random.default_rng(0).shuffle(order.reshape(-1))
+        order = self.in_batches(np.random.default_rng(0).permutation(len(self.X)))
         best = float("inf")
         state = jax.tree.map(lambda array: array.copy(), self.state)
         for _ in range(4):  # the first compiles
@@ -62,8 +66,12 @@ class Contestant(JaxContender):
             best = min(best, time.perf_counter() - start)
         return epoch, best
 
+    def in_batches(self, order):
+        """Return the row numbers of each batch: (steps, batch) int32."""
+        return order.astype(np.int32).reshape(-1, self.workload.batch_size)
+
     def run(self, epochs):
         for _ in range(epochs):
-            order = self.next_order().astype(np.int32).reshape(-1, self.workload.batch_size)
+            order = None if self.workload.whole else self.in_batches(self.next_order())
             self.state = self.epoch(self.state, self.features, self.targets, order)
         jax.block_until_ready(self.state)

@@ -36,7 +36,7 @@ class Contestant(Contender):
 
     def run(self, epochs):
         for _ in range(epochs):
-            order = self.next_order()
+            order = ... if self.workload.whole else self.next_order()
             self.model.fit(
                 self.X[order],
                 self.y[order],

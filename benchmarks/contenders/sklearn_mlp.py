@@ -55,7 +55,7 @@ class Contestant(Contender):
 
     def run(self, epochs):
         for _ in range(epochs):
-            order = self.next_order()
+            order = ... if self.workload.whole else self.next_order()
             self.estimator.partial_fit(self.X[order], self.y[order], **self.keywords)
 
     def parameters(self):

@@ -36,7 +36,9 @@ def step_of(workload, settings):
     rule = {"sgd": sgd, "rmsprop": rmsprop, "adam": adam}[workload.optimizer]
 
     def step(parameters, slots, number, X, y, rows):
-        gradients = gradient(parameters, X.index_select(0, rows), y.index_select(0, rows))
+        if rows is not None:
+            X, y = X.index_select(0, rows), y.index_select(0, rows)
+        gradients = gradient(parameters, X, y)
         number.add_(1)
         for arrays in zip(parameters, gradients, *slots, strict=True):
             rule(number, *arrays)

@@ -43,7 +43,9 @@ class TorchContender(Contender):
         self.features, self.targets = torch.from_numpy(self.X), torch.from_numpy(self.y)
 
     def next_rows(self):
-        """Return the row numbers of each batch of the next epoch."""
+        """Return the row numbers of each batch of the next epoch, None for all rows."""
+        if self.workload.whole:
+            return [None]
         return torch.from_numpy(self.next_order()).split(self.workload.batch_size)
 
     def parameters(self):
@@ -65,7 +67,9 @@ class Contestant(TorchContender):
 
     def batches(self):
         """Yield features and targets of each batch of the next epoch."""
-        if self.features.nbytes <= GATHERED:
+        if self.workload.whole:
+            yield self.features, self.targets
+        elif self.features.nbytes <= GATHERED:
             order = torch.from_numpy(self.next_order())
             for buffer, data in zip(self.buffers, (self.features, self.targets), strict=True):
                 torch.index_select(data, 0, order, out=buffer)

@@ -11,10 +11,15 @@ class Workload:
 
     layers: tuple[int, ...]
     batch_size: int
-    steps: int  # an epoch's; long enough that one epoch takes some ten milliseconds
+    steps: int  # an epoch's; with more than one an epoch takes some ten milliseconds
     activation: str = "relu"
     loss: str = "cross_entropy"
     optimizer: str = "adam"
+
+    @property
+    def whole(self):
+        """Whether a batch holds all rows."""
+        return self.steps == 1
 
     @property
     def flops(self):
@@ -46,7 +51,7 @@ class Workload:
 
 WORKLOADS = {
     "tiny": Workload((2, 8, 1), 16, 4096, "tanh", "mse", "sgd"),
-    "expm": Workload((4, 32, 16, 4), 10_000, 16, "tanh", "mse"),
+    "expm": Workload((4, 32, 16, 4), 10_000, 1, "tanh", "mse"),
     "rl": Workload((8, 64, 64, 4), 64, 512),
     "digits": Workload((64, 100, 10), 200, 128),
     "kann": Workload((784, 64, 10), 64, 128, optimizer="rmsprop"),
