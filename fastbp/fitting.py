@@ -222,7 +222,7 @@ class Fit:
         """The arguments that exactness depends on, by their names."""
         return {
             "the method": "fit",
-            "X and y": None if self._rows is None else data_sample(self._rows),
+            "X, y and sample_weight": None if self._rows is None else data_sample(self._rows),
             "batch_size": self.batch_size,
             "shuffle": self._rng is not None,
             "validation_data": sample_of(self._validation),

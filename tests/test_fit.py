@@ -40,6 +40,15 @@ def test_shuffled_epochs_of_one_call_are_epochs_of_many():
     assert_same(contents(once), contents(often))
 
 
+@pytest.mark.parametrize(("batch_size", "draws"), [(36, True), (37, False), (1000, False)])
+def test_only_batches_of_some_rows_are_drawn(batch_size, draws):
+    X, y = data(37, 5, 4)
+    drawn, ordered = network(), network()
+    drawn.fit(X, y, epochs=3, batch_size=batch_size)
+    ordered.fit(X, y, epochs=3, batch_size=batch_size, shuffle=False)
+    (assert_different if draws else assert_same)(contents(drawn), contents(ordered))
+
+
 @BOTH
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("steps", [1, 2, 4])

@@ -316,9 +316,10 @@ def test_the_arrays_of_a_fit(checkpoint, tmp_path):
     refused(tmp_path / "m", rest, configuration)
 
 
+DATA = "X, y and sample_weight"
 FIT_PLACES = [
-    [], ["arguments"], ["arguments", "X and y"], ["arguments", "X and y", "rows"],
-    ["arguments", "X and y", "sample"], ["arguments", "batch_size"], ["arguments", "shuffle"],
+    [], ["arguments"], ["arguments", DATA], ["arguments", DATA, "rows"],
+    ["arguments", DATA, "sample"], ["arguments", "batch_size"], ["arguments", "shuffle"],
     ["arguments", "validation_data"], ["callbacks"], ["callbacks", 0], ["callbacks", 0, 0],
     ["callbacks", 0, 1], ["callbacks", 0, 1, "count"], ["callbacks", 0, 1, "best"], ["epoch"],
     ["step"],

@@ -63,6 +63,23 @@ def test_a_resumed_fit_has_the_whole_log(tmp_path):
     assert (tmp_path / "log.csv").read_bytes() == want
 
 
+def test_a_fit_that_is_resumed_at_its_end_has_the_whole_log_too(tmp_path):
+    network().fit(X, Y, 3, 8, callbacks=[CSVLog(tmp_path / "a"), Checkpoint(tmp_path / "net")])
+    net = fastbp.load(tmp_path / "net")
+    net.fit(X, Y, 3, 8, callbacks=[CSVLog(tmp_path / "b")], resume=True)
+    assert (tmp_path / "b").read_bytes() == (tmp_path / "a").read_bytes()
+
+
+def test_a_fit_that_does_not_begin_leaves_the_old_log(tmp_path):
+    network().fit(X, Y, callbacks=[CSVLog(tmp_path / "log.csv")])
+    want = (tmp_path / "log.csv").read_bytes()
+    with pytest.raises(OSError, match="no"):
+        network().fit(
+            X, Y, callbacks=[CSVLog(tmp_path / "log.csv"), Checkpoint(tmp_path / "no" / "net")]
+        )
+    assert (tmp_path / "log.csv").read_bytes() == want
+
+
 def test_a_csv_log_that_cannot_be_written_is_found_before_training(tmp_path):
     net = network()
     before = contents(net)
@@ -73,12 +90,15 @@ def test_a_csv_log_that_cannot_be_written_is_found_before_training(tmp_path):
         CSVLog(3)
 
 
-def test_a_failed_fit_closes_its_log(tmp_path):
+def test_a_fit_that_fails_in_its_first_epoch_logs_nothing(tmp_path):
     y = Y.copy()
     y[30] = 1e30
+    log = CSVLog(tmp_path / "log.csv")
     with pytest.raises(FloatingPointError):
-        network().fit(X, y, callbacks=[CSVLog(tmp_path / "log.csv")])
-    assert read(tmp_path / "log.csv") == (["epoch", "loss"], [])
+        network().fit(X, y, callbacks=[log])
+    assert (tmp_path / "log.csv").read_bytes() == b""
+    network().fit(X, Y, callbacks=[log])  # it was closed
+    assert len(read(tmp_path / "log.csv")[1]) == 1
 
 
 def test_tensorboard_has_every_point(tmp_path):

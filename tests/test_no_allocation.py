@@ -17,6 +17,7 @@ ALLOCATORS = re.compile(
     rb"|malloc|calloc|realloc|aligned_alloc|posix_memalign|_Znwm|_Znam|Py(?:Mem|Object)_\w*lloc)\b"
 )
 NAMES = {"gemm.gemm", "movement.gather", "transpose.transpose", "step.train", "panels.multiply"}
+NAMES |= {"slabs.batch_in_slabs", "parts.batch_in_parts"}
 NAMES |= {"dropout.drop", "dropout.drop_delta", "penalties.penalize", "clipping.finish"}
 NAMES |= {"weighted.weighted", "huber.masked_loss", "tasks.several"}
 
@@ -62,6 +63,7 @@ def used(request):
             if y.ndim == 2 and net.loss.elementwise:
                 y[0] = np.nan
                 net.fit(X, y, mask_nan=True, progress=False)
+        fastbp.Network([100, 100], dtype=request.param).fit(np.eye(100), np.eye(100))  # by slabs
         net = fastbp.Network(
             [3, 3], loss={"a": "mae", "b": "mse"}, outputs={"a": 1, "b": 2}, dtype=request.param
         )

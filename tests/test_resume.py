@@ -126,7 +126,7 @@ def test_sparse_rows(tmp_path):
         net = fastbp.load(tmp_path / str(done))
         assert dict(net.fit(X.tocsc(), y, 5, 8, resume=True)) == dict(want)
         assert_same(contents(net), contents(whole))
-    with raises(ValueError, "X and y must be the same data"):
+    with raises(ValueError, "X, y and sample_weight must be the same data"):
         fastbp.load(tmp_path / "2").fit(X[::-1], y, 5, 8, resume=True)
 
 
@@ -328,9 +328,9 @@ OTHERS = {
     "epochs": ({"epochs": 1}, ["epochs must be at least 2", "got 1"]),
     "batch_size": ({"batch_size": 9}, ["batch_size must be 8", "got 9", "resumed"]),
     "shuffle": ({"shuffle": False}, ["shuffle must be True", "got False"]),
-    "rows": ({"X": X[:30], "y": Y[:30]}, ["X and y must have 37", "got 30"]),
-    "X": ({"X": X[::-1]}, ["X and y must be the same data"]),
-    "y": ({"y": Y + 1}, ["X and y must be the same data"]),
+    "rows": ({"X": X[:30], "y": Y[:30]}, ["X, y and sample_weight must have 37", "got 30"]),
+    "X": ({"X": X[::-1]}, ["X, y and sample_weight must be the same data"]),
+    "y": ({"y": Y + 1}, ["X, y and sample_weight must be the same data"]),
     "no validation": ({"validation_data": None}, ["validation_data must not be None"]),
     "validation rows": (
         {"validation_data": (X[:8], Y[:8])},

@@ -295,7 +295,7 @@ def test_a_fit_is_resumed_to_the_same_bits(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         network().fit(X, y, 4, 8, progress=False, callbacks=[saved, Stop()], **options)
     net = fastbp.load(tmp_path / "m")
-    with pytest.raises(ValueError, match="X and y"):
+    with pytest.raises(ValueError, match="X, y and sample_weight"):
         net.fit(X, y, 4, 8, resume=True, **options | {"sample_weight": np.ones(19)})
     assert dict(net.fit(X, y, 4, 8, progress=False, resume=True, **options)) == dict(want)
     assert_same(contents(net), contents(whole))

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class CSVLog(Callback):
     """Writes a row of comma-separated values after each epoch: its number, then the quantities.
 
-    The file is made when the fit begins, or replaced, and holds all rows after each epoch. Where a
-    fit is resumed, it begins with the rows of the epochs before.
+    The file is made when the fit begins, and holds all rows after each epoch: what it held before
+    is lost with the first. Where a fit is resumed, it begins with the rows of the epochs before.
 
     Parameters
     ----------
@@ -33,29 +33,29 @@ class CSVLog(Callback):
         self._file: Any = None
 
     def on_fit_begin(self, fit: "Fit") -> None:
-        """Make the file."""
-        self._names = fit.quantities
-        self._file = open(self._path, "w", newline="", encoding="utf-8")  # noqa: SIM115 - for the fit
+        """Make the file, or open it: another callback may yet keep the fit from beginning."""
+        self._names, self._written = fit.quantities, 0
+        self._file = open(self._path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - for the fit
         self._rows = csv.writer(self._file)
-        self._rows.writerow(["epoch", *self._names])
-        for epoch in range(1, fit.epoch + 1):
-            self._write(fit, epoch)
-        self._file.flush()
 
     def on_epoch_end(self, fit: "Fit") -> None:
-        """Write a row."""
-        self._write(fit, fit.epoch)
+        """Write a row, and first those of all epochs before it that are not written."""
+        if self._written == 0:
+            self._file.truncate(0)
+            self._rows.writerow(["epoch", *self._names])
+        for epoch in range(self._written, fit.epoch):
+            values = [fit.history[name][epoch] for name in self._names]
+            self._rows.writerow([epoch + 1, *map(repr, values)])
+        self._written = fit.epoch
         self._file.flush()
 
     def on_fit_end(self, fit: "Fit") -> None:
         """Close the file."""
         if self._file is not None:
+            if self._written < fit.epoch and fit.failure is None:  # resumed at its end
+                self.on_epoch_end(fit)
             self._file.close()
             self._file = None
-
-    def _write(self, fit: "Fit", epoch: int) -> None:
-        values = [fit.history[name][epoch - 1] for name in self._names]
-        self._rows.writerow([epoch, *map(repr, values)])
 
 
 class TensorBoard(Callback):

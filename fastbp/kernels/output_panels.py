@@ -8,7 +8,7 @@ from numba import carray
 
 from fastbp.kernels.jit import inline, inline_early, kernel
 from fastbp.kernels.panels import BACKWARD, FORWARD, LOSS, run
-from fastbp.kernels.pointers import advance, pointer_to, run_time, stack_array
+from fastbp.kernels.pointers import advance, pointer_to, restrict, run_time, stack_array
 from fastbp.kernels.simd import row_max, row_sum
 from fastbp.kernels.transpose import SIDE, transpose_square
 from fastbp.kernels.vecmath import exp, like, log
@@ -73,8 +73,9 @@ def softmax(a, d, rows, n, ld):
 @kernel(*BACKWARD)
 def softmax_backward(delta, operand, rows, n, ld):
     """delta[r] = a * (delta[r] - sum(delta[r] * a)) with a = operand[r]: softmax's Jacobian."""
+    delta, operand = restrict(delta), restrict(operand)
     for r in range(rows):
-        slopes, a = run(advance(delta, r * ld), n), run(advance(operand, r * ld), n)
+        slopes, a = carray(advance(delta, r * ld), (n,)), carray(advance(operand, r * ld), (n,))
         mean = like(slopes[0], 0.0)
         for j in range(n):
             mean += slopes[j] * a[j]
@@ -86,7 +87,7 @@ def softmax_backward(delta, operand, rows, n, ld):
 def exponential(a, d, rows, n, ld):
     """a = exp(a)."""
     for r in range(rows):
-        row = run(advance(a, r * ld), n)
+        row = carray(advance(a, r * ld), (n,))
         for j in range(n):
             row[j] = exp(row[j])
 
@@ -94,8 +95,9 @@ def exponential(a, d, rows, n, ld):
 @kernel(*BACKWARD)
 def exponential_backward(delta, operand, rows, n, ld):
     """delta *= operand: the exponential is its own derivative."""
+    delta, operand = restrict(delta), restrict(operand)
     for r in range(rows):
-        slopes, a = run(advance(delta, r * ld), n), run(advance(operand, r * ld), n)
+        slopes, a = carray(advance(delta, r * ld), (n,)), carray(advance(operand, r * ld), (n,))
         for j in range(n):
             slopes[j] *= a[j]
 
@@ -205,6 +207,7 @@ def cross_entropy_probabilities(
 
     The target is t = (1 - s) * y + s / n and the loss sum(-t * log p).
     """
+    z, delta = restrict(z), restrict(delta)
     index, losses = carray(order, (rows,)), carray(values, (rows,))
     first = carray(z, (1,))[0]
     smoothing = carray(parameters, (1,))[0]
@@ -215,8 +218,8 @@ def cross_entropy_probabilities(
         logits, row = advance(z, r * ld), advance(delta, r * ld)
         total = row_sum(row, n)
         log_total, top = log(total), row_max(logits, n)
-        y = run(advance(pointer_to(targets, z), index[r] * n), n)
-        slopes, z_row = run(row, n), run(logits, n)
+        y = carray(advance(pointer_to(targets, z), index[r] * n), (n,))
+        slopes, z_row = carray(row, (n,)), carray(logits, (n,))
         loss, mass = 0.0, like(first, 0.0)
         for j in range(n):
             t = keep * y[j] + even

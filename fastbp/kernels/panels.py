@@ -38,7 +38,7 @@ UPDATE = (REAL, REAL, INT, INT, FLOAT64S)
 
 @inline_early
 def run(pointer, n):
-    """An array over n elements that nothing else in the panel overlaps."""
+    """An array over n elements that nothing else in the panel overlaps; once a panel: it calls."""
     return carray(restrict(pointer), (n,))
 
 
@@ -129,6 +129,7 @@ def elementwise_loss_panel(
         index, losses = carray(order, (rows,)), carray(values, (rows,))
         p = like(carray(z, (1,))[0], carray(parameters, (1,))[0])
         scale, share = like(p, 1.0 / (batch * n)), 1.0 / n
+        z, delta = restrict(z), restrict(delta)
         wanted, worth, scales = _targets_stack(z), _values_stack(z), _scales_stack(z)
         together = max(1, BLOCK // ld)  # rows
         for column in range(0, n, BLOCK):
@@ -146,13 +147,11 @@ def elementwise_loss_panel(
                     y = advance(pointer_to(targets, z), index[first + r] * n + column)
                     copy_padded(y, advance(wanted, r * stride), width)
                 at = first * ld + column
-                out, slopes = (
-                    run(advance(z, at), count * stride),
-                    run(advance(delta, at), count * stride),
-                )
-                y_block, factors = run(wanted, count * stride), run(scales, count * stride)
-                block = run(worth, count * stride)
-                for i in range(count * stride):
+                size = count * stride
+                out, slopes = carray(advance(z, at), (size,)), carray(advance(delta, at), (size,))
+                y_block, factors = carray(wanted, (size,)), carray(scales, (size,))
+                block = carray(worth, (size,))
+                for i in range(size):
                     if masked:
                         known = y_block[i] == y_block[i]
                         worth_i = factors[i] * value(out[i], y_block[i], p)
