@@ -18,7 +18,7 @@ from fastbp.kernels.jit import Kernel, address
 from fastbp.kernels.parts import batch_in_parts
 from fastbp.kernels.program import GRAIN
 from fastbp.kernels.slabs import batch_in_slabs
-from fastbp.layout import aligned_zeros, cut_batch, slab_rows
+from fastbp.layout import TURNED_ROWS, aligned_zeros, cut_batch, slab_rows
 from fastbp.memory import Memory
 from fastbp.records import SPARSE, Kind, Plan, Program
 from fastbp.rows import Features, Rows, batch_totals
@@ -346,6 +346,8 @@ class Engine:
         is_sparse = kind.source == SPARSE
         if kind.training:
             slab, parts = cut_batch(layout, rows, is_sparse)
+            if rows <= TURNED_ROWS and layout.turned_layers:
+                kind = kind._replace(turned=True)
             if members == 1 and slab >= rows and layout.parameters <= ALONE and not is_sparse:
                 parts = 1  # the same numbers by fewer calls
         else:

@@ -21,6 +21,7 @@ from fastbp.kernels.vectors import LINE
 PART_SLAB, PART_LEAST = 1 << 18, 128  # bytes and rows: a slab of one thread's
 PART_GRADIENT = 1 << 18  # bytes of a gradient that stays in the cache of a core
 PARTS = (4, 6, 8, 12, 16, 24, 48)  # numbers that many a team can share evenly
+TURNED_ROWS, TURNED_BYTES = 48, 1 << 20  # a batch, and weights that are not in its cache
 ALIASING = 2048  # rows that are a multiple of this many bytes apart share a few cache sets
 
 
@@ -85,6 +86,16 @@ class Layout:
         """Elements of each layer's mirror; the first layer needs none."""
         sizes = [self.widths[i + 1] * self.strides[i] for i in range(self.layers)]
         return (0, *sizes[1:])
+
+    @cached_property
+    def turned_layers(self) -> tuple[int, ...]:
+        """Layers whose mirror takes longer to keep than a small batch's deltas to transpose."""
+        size, room = self.dtype.itemsize, TURNED_ROWS // 8 * LINE
+        return tuple(
+            i
+            for i, elements in enumerate(self.mirror_sizes)
+            if elements * size >= max(TURNED_BYTES, room * sum(self.widths[i : i + 2]))
+        )
 
     @cached_property
     def row_elements(self) -> int:

@@ -54,7 +54,7 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
     panels = ["training_forward", "backward"] if training else ["forward"]
     if labels is not None and not training:
         panels.append("training_forward")  # the loss may want what this one leaves
-    _fill_layers(plan, parts, memory, panels)
+    _fill_layers(plan, parts, memory, panels, layout.turned_layers if kind.turned else ())
     program = plan.program
     program.itemsize, program.features_ld = dtype.itemsize, layout.widths[0]
     if source is None:
@@ -144,7 +144,9 @@ def _fill_dropout(plan: Plan, parts: Configuration, memory: Memory) -> None:
             plan.layers[i].dropped = plan.layers[i + 1].below = workspace.dropped[i]
 
 
-def _fill_layers(plan: Plan, parts: Configuration, memory: Memory, panels: list[str]) -> None:
+def _fill_layers(
+    plan: Plan, parts: Configuration, memory: Memory, panels: list[str], turned: tuple[int, ...]
+) -> None:
     layout, workspace = parts.layout, memory.workspace
     assert workspace is not None
     size, state = layout.dtype.itemsize, address(memory.state)
@@ -154,7 +156,10 @@ def _fill_layers(plan: Plan, parts: Configuration, memory: Memory, panels: list[
         layer.inputs, layer.outputs = layout.widths[i : i + 2]
         layer.ld_in, layer.ld_out = layout.strides[i : i + 2]
         layer.weights, layer.gradient = state + offset, gradient + offset
-        layer.mirror = workspace.mirrors[i]
+        if i in turned:
+            layer.turned = workspace.mirrors[i]
+        else:
+            layer.mirror = workspace.mirrors[i]
         layer.below, layer.output = workspace.outputs[i : i + 2]
         layer.delta_below, layer.delta = workspace.deltas[i : i + 2]
         layer.slope = workspace.slopes[i]

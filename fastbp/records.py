@@ -63,8 +63,9 @@ class Kind(NamedTuple):
     training: and gradients, rather than prediction; source: the features' dtype, by its
     character, or SPARSE; labels: whether targets are integer class labels, None where there are
     no targets; weights: whether the rows have weights, which count in training; masked: whether
-    some targets are NaN; dropping: whether dropout is at work; tasks: labels and masked of each
-    task, where there are tasks.
+    some targets are NaN; dropping: whether dropout is at work; turned: whether the layers of
+    `Layout.turned_layers` have no mirror; tasks: labels and masked of each task, where there are
+    tasks.
     """
 
     training: bool
@@ -73,6 +74,7 @@ class Kind(NamedTuple):
     weights: bool = False
     masked: bool = False
     dropping: bool = False
+    turned: bool = False
     tasks: tuple[tuple[bool, bool], ...] = ()
 
 

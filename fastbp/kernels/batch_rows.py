@@ -2,7 +2,8 @@
 
 from fastbp.kernels.jit import inline, inline_early
 from fastbp.kernels.pointers import call
-from fastbp.kernels.program import stopped
+from fastbp.kernels.program import GRAIN, stopped
+from fastbp.kernels.vectors import LINE
 
 
 @inline_early
@@ -61,6 +62,25 @@ def output_delta(p, layer, first, last, order, targets, values, batch, totals):
 
 
 @inline
+def _turned_delta(p, layer, first, rows, queue):
+    """Rows of delta_below = D W.T as (W D.T).T: the same sums, from W instead of a mirror."""
+    size = p.itemsize
+    rows = (rows + GRAIN - 1) // GRAIN * GRAIN  # a slab has room for whole grains
+    lanes = (rows * size + LINE - 1) // LINE * LINE // size
+    delta = layer.delta + first * layer.ld_out * size
+    below = layer.delta_below + first * layer.ld_in * size
+    turned = layer.turned + first // GRAIN * (layer.inputs + layer.outputs) * LINE
+    product = turned + layer.outputs * lanes * size
+    call(p.transpose, (delta, layer.ld_out, turned, lanes, rows, layer.outputs))
+    call(
+        p.gemm,
+        (layer.weights, layer.ld_out, 1, turned, lanes, p.zeros, 0,
+         product, lanes, layer.inputs, rows, layer.outputs, size, queue, 0),
+    )  # fmt: skip
+    call(p.transpose, (product, lanes, below, layer.ld_in, layer.inputs, rows))
+
+
+@inline
 def _backward(p, layers, first, last, queue):
     """Delta of rows [first, last) from the output layer back to the first."""
     rows = last - first
@@ -88,6 +108,8 @@ def _backward(p, layers, first, last, queue):
                  below, layer.ld_in, rows, layer.inputs, layer.outputs, p.itemsize,
                  queue, _streams(p, layer)),
             )  # fmt: skip
+        elif layer.turned != 0:
+            _turned_delta(p, layer, first, rows, queue)
 
 
 @inline

@@ -21,7 +21,8 @@ def record(*names: str) -> np.dtype:
 LAYER = record(
     "inputs", "outputs", "ld_in", "ld_out",  # widths, and row strides in elements
     "weights",        # W (inputs + 1, ld_out): the last row holds the biases
-    "mirror",         # M (outputs, ld_in): W transposed; 0 for the first layer
+    "mirror",         # M (outputs, ld_in): W transposed; 0 for the first layer, or where there is
+    "turned",         # instead room for deltas transposed; else 0
     "gradient",       # like W
     "below",          # A (slab, ld_in): the layer's input
     "output",         # A (slab, ld_out)
