@@ -121,11 +121,22 @@ def test_schedules_are_values(schedule):
         lambda unit: schedules.Step(every=2, unit=unit),
         lambda unit: schedules.Cosine(unit=unit),
         lambda unit: schedules.Polynomial(unit=unit),
+        lambda unit: schedules.Exponential(0.9, unit=unit),
+        lambda unit: schedules.InverseScaling(unit=unit),
         lambda unit: schedules.Function(lambda n: 1 / (1 + n), unit=unit),
         lambda unit: schedules.Warmup(2, schedules.Cosine(unit=unit), unit=unit),
         lambda unit: schedules.OneCycle(unit=unit),
     ],
-    ids=["step", "cosine", "polynomial", "function", "warm-up", "one cycle"],
+    ids=[
+        "step",
+        "cosine",
+        "polynomial",
+        "exponential",
+        "inverse",
+        "function",
+        "warm-up",
+        "one cycle",
+    ],
 )
 def test_an_epoch_is_one_step_of_a_schedule_by_epochs(make):
     by_step = factors(make("step"), 6)
