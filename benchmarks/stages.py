@@ -14,8 +14,8 @@ with ``--threads`` of each thread, and how fast a thread is while it is in the s
 - barrier: from the last kernel of a phase to the first of the next one. It holds the waiting for
   other threads, and the sum of the row losses.
 - between kernels: the rest of the steps, their own code and the reading of the counter.
-- around steps: the rest of a fit of one epoch, a step's share of it: checks, the order of the rows,
-  the first mirrors, starting threads.
+- around steps: the rest of a fit of one epoch, or of 16 where an epoch is one step, a step's share
+  of it: checks, the order of the rows, the first mirrors, starting threads.
 
 All are of the one fit whose steps were fastest. A stage without a layer is of all layers together.
 """
@@ -132,19 +132,21 @@ def measure(workload, threads, repeats):
     X, y = workload.data()
     network = workload.network(threads)
 
-    def fit(epochs=1):
+    few = 16 if workload.whole else 1
+
+    def fit(epochs=few):
         start = time.perf_counter()
         network.fit(X, y, epochs=epochs, batch_size=workload.batch_size, progress=False)
         return (time.perf_counter() - start) / (epochs * workload.steps)
 
     fit()
-    epochs = max(5, round(0.2 / (fit() * workload.steps)))
+    epochs = max(5 * few, round(0.2 / (fit() * workload.steps)))
     whole = min(fit(epochs) for _ in range(5))
     best, least = [], float("inf")
     with Stopwatch() as stopwatch:
         for _ in range(repeats):
             seconds = fit()
-            scale = stopwatch.seconds_a_tick / workload.steps
+            scale = stopwatch.seconds_a_tick / (few * workload.steps)
             divided = [divide(log, stopwatch) for log in stopwatch.logs]
             total = scale * max(sum(ticks.values()) for ticks in divided)
             if total < least:
@@ -174,7 +176,7 @@ def work(workload, stage, layer, parts):
         "parts": (parts + 1) * parameters,
         "update": (2 * held + 1) * parameters,
         "mirror": 2 * inputs * outputs,
-        "snapshot": 2 * held * parameters / workload.steps,
+        "snapshot": 2 * held * parameters / workload.steps,  # none where an epoch is one step
     }
     return None, size * elements[stage]
 

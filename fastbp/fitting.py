@@ -51,7 +51,7 @@ class Fit:
     epochs, batch : int
         How many epochs, and rows a step, of which there are at most as many as rows.
     rng : numpy.random.Generator or None
-        What shuffles the rows; None leaves them in their order.
+        What shuffles the rows; None leaves them in their order, and so does a batch of all rows.
     validation : Evaluation or None
         What is measured after each epoch: the validation data, or metrics of the training data.
     callbacks : tuple of Callback

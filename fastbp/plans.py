@@ -65,7 +65,6 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
     elif training:
         program.gather = movement.gather.address(dtype)
     program.shared, program.yield_address = address(memory.shared), team.YIELD_ADDRESS
-    program.on_logits = parts.loss.on_logits
     program.gemm = gemm.gemm.address(dtype)
     if training:
         program.update = parts.optimizer.panel.address(dtype)

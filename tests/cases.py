@@ -75,7 +75,7 @@ SOLVERS = [
     Case("adam", {"lr": 0.01, "weight_decay": 0.1}),
     Case("adam", {"lr": 0.01, "beta1": 0.5, "beta2": 0.8, "eps": 1e-3, "amsgrad": True}),
     Case("adamw"),
-    Case("adamw", {"lr": 0.01, "weight_decay": 0.3, "amsgrad": True}),
+    Case("adamw", {"lr": 0.01, "eps": 1e-3, "weight_decay": 0.3, "amsgrad": True}),
     Case("rmsprop"),
     Case("rmsprop", {"lr": 3e-4, "rho": 0.7, "momentum": 0.9}),
     Case("rmsprop", {"lr": 5e-4, "eps": 1e-3, "centered": True}),

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import sys
 
 import numpy as np
@@ -68,6 +69,21 @@ def test_a_fit_that_is_resumed_at_its_end_has_the_whole_log_too(tmp_path):
     net = fastbp.load(tmp_path / "net")
     net.fit(X, Y, 3, 8, callbacks=[CSVLog(tmp_path / "b")], resume=True)
     assert (tmp_path / "b").read_bytes() == (tmp_path / "a").read_bytes()
+
+
+def test_a_log_may_go_where_nothing_is_kept():
+    network().fit(X, Y, 2, callbacks=[CSVLog(os.devnull)])
+
+
+def test_a_log_has_what_a_later_callback_adds(tmp_path):
+    class Follow(Callback):
+        def on_fit_begin(self, fit):
+            fit.follow(lambda step: 0.5)
+
+    history = network().fit(X, Y, 2, callbacks=[CSVLog(tmp_path / "log.csv"), Follow()])
+    names, rows = read(tmp_path / "log.csv")
+    assert names == ["epoch", "loss", "learning_rate"]
+    assert rows == as_rows(history)
 
 
 def test_a_fit_that_does_not_begin_leaves_the_old_log(tmp_path):

@@ -54,7 +54,7 @@ class Contender(ABC):
         """Return the row numbers of the next epoch, shuffled: (rows,) int64.
 
         fastbp's own shuffle serves all: it costs an eighth of NumPy's. Where a batch holds all
-        rows no contender shuffles or gathers: their order is of no matter.
+        rows nobody shuffles: their order is of no matter.
         """
         return row_orders(len(self.X), 1, self.shuffler)[0]
 

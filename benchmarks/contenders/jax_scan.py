@@ -28,9 +28,10 @@ class Contestant(JaxContender):
 
     def __init__(self, workload, threads):
         super().__init__(workload, threads)
-        way = {name: values[0] for name, values in WAYS.items()}
+        ways = {**WAYS, "gather": (None,)} if workload.whole else WAYS
+        way = {name: values[0] for name, values in ways.items()}
         self.epoch, best = self.compiled(way)
-        for name, values in WAYS.items():  # one after the other, not all together
+        for name, values in ways.items():  # one after the other, not all together
             for value in values[1:]:
                 epoch, seconds = self.compiled({**way, name: value})
                 if seconds < best:
@@ -49,7 +50,7 @@ class Contestant(JaxContender):
 
         @partial(jax.jit, donate_argnums=0, compiler_options=options)
         def epoch(state, X, y, order):
-            if self.workload.whole:
+            if way["gather"] is None:
                 one, through = batch, (X[None], y[None])
             elif way["gather"] == "each batch":
                 one, through = partial(gathering, X, y), order
@@ -67,11 +68,13 @@ class Contestant(JaxContender):
         return epoch, best
 
     def in_batches(self, order):
-        """Return the row numbers of each batch: (steps, batch) int32."""
+        """Return the row numbers of each batch, (steps, batch) int32, or None for all rows."""
+        if self.workload.whole:
+            return None
         return order.astype(np.int32).reshape(-1, self.workload.batch_size)
 
     def run(self, epochs):
         for _ in range(epochs):
-            order = None if self.workload.whole else self.in_batches(self.next_order())
+            order = self.in_batches(self.next_order())
             self.state = self.epoch(self.state, self.features, self.targets, order)
         jax.block_until_ready(self.state)

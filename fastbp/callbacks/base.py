@@ -22,8 +22,7 @@ class Callback:
     Notes
     -----
     Without callbacks many epochs go in one call of the kernels. To override `on_epoch_end` costs a
-    call for each epoch, `on_step_end` one for each step, and some more where there is a schedule:
-    ``benchmarks/features.py`` measures it.
+    call for each epoch, `on_step_end` one for each step, and some more where there is a schedule.
     """
 
     place: ClassVar[int] = 0  # the higher it is, the later among the callbacks of a fit

@@ -34,14 +34,16 @@ class CSVLog(Callback):
 
     def on_fit_begin(self, fit: "Fit") -> None:
         """Make the file, or open it: another callback may yet keep the fit from beginning."""
-        self._names, self._written = fit.quantities, 0
+        self._written = 0
         self._file = open(self._path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - for the fit
         self._rows = csv.writer(self._file)
 
     def on_epoch_end(self, fit: "Fit") -> None:
         """Write a row, and first those of all epochs before it that are not written."""
         if self._written == 0:
-            self._file.truncate(0)
+            self._names = fit.quantities
+            if os.path.isfile(self._path):  # and not a pipe
+                self._file.truncate(0)
             self._rows.writerow(["epoch", *self._names])
         for epoch in range(self._written, fit.epoch):
             values = [fit.history[name][epoch] for name in self._names]
@@ -52,10 +54,12 @@ class CSVLog(Callback):
     def on_fit_end(self, fit: "Fit") -> None:
         """Close the file."""
         if self._file is not None:
-            if self._written < fit.epoch and fit.failure is None:  # resumed at its end
-                self.on_epoch_end(fit)
-            self._file.close()
-            self._file = None
+            try:
+                if self._written < fit.epoch and fit.failure is None:  # resumed at its end
+                    self.on_epoch_end(fit)
+            finally:
+                self._file.close()
+                self._file = None
 
 
 class TensorBoard(Callback):

@@ -7,7 +7,7 @@ import numpy as np
 from numba import carray
 
 from fastbp.kernels.jit import inline, inline_early, kernel
-from fastbp.kernels.panels import BACKWARD, FORWARD, LOSS, run
+from fastbp.kernels.panels import BACKWARD, FORWARD, LOSS
 from fastbp.kernels.pointers import advance, pointer_to, restrict, run_time, stack_array
 from fastbp.kernels.simd import row_max, row_sum
 from fastbp.kernels.transpose import SIDE, transpose_square
@@ -43,7 +43,7 @@ def _odds(x):
 def _all_odds(z, to, rows, n, ld):
     """to[r, :ld] = odds of each class against the row's likeliest."""
     _shift(z, to, rows, n, ld)
-    block = run(to, rows * ld)
+    block = carray(to, (rows * ld,))
     for i in range(block.size):
         block[i] = _odds(block[i])
 
@@ -61,7 +61,7 @@ def _scale_row(row, factor, n, ld):
 def softmax(a, d, rows, n, ld):
     """a[r] = exp(a[r]) / sum(exp(a[r])), shifted by the row's largest for stability."""
     _shift(a, a, rows, n, ld)
-    block = run(a, rows * ld)
+    block = carray(a, (rows * ld,))
     for i in range(block.size):
         block[i] = exp(block[i])
     for r in range(rows):

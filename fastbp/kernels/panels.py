@@ -52,7 +52,7 @@ def forward_panel(name: str, f: Callable[..., Any], cached: bool = True) -> Kern
     """The panel a = f(a) of a scalar function."""
 
     def panel(a, d, rows, n, ld):
-        block = run(a, rows * ld)
+        block = carray(a, (rows * ld,))
         for i in range(block.size):
             block[i] = f(block[i])
 

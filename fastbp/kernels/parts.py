@@ -1,4 +1,4 @@
-"""Parts of a long batch: in a small network each thread goes through both phases alone.
+"""Steps of small networks: each thread goes through both phases alone, with parts of the batch.
 
 A part has a gradient of its own. They are added up in order, so the bits do not depend on the team.
 """
@@ -147,7 +147,7 @@ def _parts(p, layers, me, order, batch, totals, saving, coefficients, step):
 def batch_in_parts(
     program, me, order, batch, totals, following, saving, coefficients, step, outcome
 ):
-    """`slabs.batch_in_slabs` of a small network with a long batch: a thread has whole parts."""
+    """`slabs.batch_in_slabs` of a small network: a thread has whole parts of the batch."""
     p = carray(program_at(program), (1,))[0]
     layers = carray(layers_at(p.layers), (p.layer_count,))
     to = carray(float64s_at(outcome), (2,))

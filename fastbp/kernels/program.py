@@ -50,7 +50,6 @@ PROGRAM = record(
     "targets", "target_bytes",  # target_bytes: of a row
     "order",          # int64 (epochs * rows); of `predict` also the numbers that a gather takes
     "updating",       # 1: phase 2 updates; 0: it leaves the gradient in the flat buffer
-    "on_logits",      # 1: the loss takes the outputs before the output activation
     "gemm", "gather", "copy_rows", "stream_rows", "transpose", "loss", "update",
     "column_sums", "add_parts",
     "drop", "drop_delta", "dropout_seed",

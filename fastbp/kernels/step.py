@@ -30,12 +30,7 @@ _outcome = stack_array(2)
 
 @inline_early
 def _batch(p, program, me, order, batch, totals, following, saving, coefficients, step):
-    """One batch: returns (mean loss, whether the step was made).
-
-    A step is not made when the loss is not finite, or when the team was asked to stop.
-    totals: address of its total weights, or 0; following: how many rows of `order` come after
-    this batch; saving: take the snapshot; step: the step's number.
-    """
+    """See `slabs.batch_in_slabs`; returns (mean loss, whether the step was made)."""
     place = _outcome(float64s_at(0))
     outcome = carray(place, (2,))
     call(
@@ -152,7 +147,7 @@ def predict(program, me):
         if training:
             values = p.row_losses + 8 * row
             output_delta(p, top, at, at + rows, p.order + 8 * row, p.targets, values, 1, 0)
-            if p.on_logits and top.forward != 0:
+            if top.forward != 0 and top.training_forward == 0:  # the loss took logits
                 call(top.forward, (out, 0, rows, top.outputs, top.ld_out))
         call(
             p.copy_rows,
