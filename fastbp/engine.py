@@ -120,7 +120,7 @@ class Engine:
         data : Rows
             Features and targets.
         order : (epochs, rows) int64
-            The rows of `data` that each epoch visits, in order.
+            The rows of `data` that each epoch visits, in order, as `row_orders` makes them.
         batch : int
             Rows of a batch; the last one of an epoch may be shorter.
         rates : (steps,) float64, optional
@@ -168,7 +168,7 @@ class Engine:
         rows = len(data.features)
         order, _held = _in_order(rows)
         loss = np.empty(1)
-        program = self._steps(data, order, 1, rows, rows, address(loss), 0, _whole(data))
+        program = self._steps(data, order, 0, 1, rows, rows, address(loss), 0, _whole(data))
         return float("nan") if program.failed_epoch >= 0 else float(loss[0])
 
     def _train(
@@ -187,7 +187,16 @@ class Engine:
         snapshot = address(memory.snapshot) if keep else 0
         totals = batch_totals(data, order, batch)
         program = self._steps(
-            data, address(order), epochs, rows, batch, address(losses), snapshot, totals, rates
+            data,
+            address(order),
+            order.strides[0] // order.itemsize,
+            epochs,
+            rows,
+            batch,
+            address(losses),
+            snapshot,
+            totals,
+            rates,
         )
         failed, failed_step = program.failed_epoch, program.failed_step
         if failed < 0:
@@ -201,6 +210,7 @@ class Engine:
         self,
         data: Rows,
         order: int,
+        order_rows: int,
         epochs: int,
         rows: int,
         batch: int,
@@ -221,7 +231,8 @@ class Engine:
         program.coefficient_count = coefficients.shape[1]
         _hand_over(plan, data, totals)
         program.batch, program.rows, program.epochs = batch, rows, epochs
-        program.order, program.epoch_losses, program.snapshot = order, losses, snapshot
+        program.order, program.order_rows = order, order_rows
+        program.epoch_losses, program.snapshot = losses, snapshot
         program.updating, program.failed_epoch = int(not self._clips_norm), -1
         training = sparse.train if kind.source == SPARSE else step.train
         self._run(training, plan, members, work)

@@ -331,7 +331,7 @@ class Fit:
             rates = self._rates.ahead(self.step, together * self.steps_an_epoch)
         # A batch of all rows has one gradient in whatever order they come.
         drawing = self._rng if batch < count else None
-        order = row_orders(count, together, drawing)  # last: no error may follow the drawing
+        order = row_orders(count, together, batch, drawing)  # last: no error may follow it
         result = self._engine.train(rows, order, batch, rates, after_step)
         for loss in result.losses.tolist():
             if not self._after_steps:

@@ -96,12 +96,19 @@ def checked_targets(
     return data.targets(y, count, outputs, dtype, name, low, high)
 
 
-def row_orders(count: int, epochs: int, generator: np.random.Generator | None) -> NDArray[np.int64]:
-    """Return (epochs, count): row numbers, each epoch's in a random order where there is one."""
-    orders = np.empty((epochs, count), np.int64)
+def row_orders(
+    count: int, epochs: int, batch: int, generator: np.random.Generator | None
+) -> NDArray[np.int64]:
+    """Return (epochs, count): row numbers, each epoch's in a random order where there is one.
+
+    Without a generator all epochs are the same memory, and behind it the numbers of the first
+    batch stand once more: a step looks ahead to the next one's rows.
+    """
     if generator is None:
-        orders[:] = np.arange(count)
-        return orders
+        numbers = np.arange(count + batch, dtype=np.int64)
+        numbers[count:] -= count
+        return np.broadcast_to(numbers[:count], (epochs, count))
+    orders = np.empty((epochs, count), np.int64)
     low, high = -(1 << 63), 1 << 63
     if epochs == 1:  # the same numbers, in a quarter of the time
         keys = [int(generator.integers(low, high))]

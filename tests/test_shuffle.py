@@ -43,14 +43,22 @@ def test_shuffled_is_the_textbooks(rows, key):
 
 def test_orders_are_drawn_evenly():
     seen = {}
-    for order in row_orders(4, 24_000, np.random.default_rng(0)):
+    for order in row_orders(4, 24_000, 2, np.random.default_rng(0)):
         seen[tuple(order)] = seen.get(tuple(order), 0) + 1
     assert len(seen) == 24
     assert max(abs(count - 1000) for count in seen.values()) < 150  # nearly 5 deviations
 
 
 def test_orders_follow_the_generator_and_differ():
-    first, again = (row_orders(50, 3, np.random.default_rng(5)) for _ in range(2))
+    first, again = (row_orders(50, 3, 7, np.random.default_rng(5)) for _ in range(2))
     np.testing.assert_array_equal(first, again)
-    np.testing.assert_array_equal(np.sort(first), row_orders(50, 3, None))
+    np.testing.assert_array_equal(np.sort(first), row_orders(50, 3, 7, None))
     assert len(np.unique(first, axis=0)) == 3
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(5, 5), (50, 7), (1, 1)])
+def test_behind_an_order_that_all_epochs_share_stands_its_first_batch(rows, batch):
+    orders = row_orders(rows, 3, batch, None)
+    assert orders.shape == (3, rows)
+    behind = np.lib.stride_tricks.as_strided(orders[0], (rows + batch,))
+    np.testing.assert_array_equal(behind, [*range(rows), *range(batch)])

@@ -56,7 +56,7 @@ class Contender(ABC):
         fastbp's own shuffle serves all: it costs an eighth of NumPy's. Where a batch holds all
         rows nobody shuffles: their order is of no matter.
         """
-        return row_orders(len(self.X), 1, self.shuffler)[0]
+        return row_orders(len(self.X), 1, self.workload.batch_size, self.shuffler)[0]
 
     def loss(self):
         """Return the mean loss over all rows with the parameters as they are."""

@@ -49,6 +49,8 @@ PROGRAM = record(
     "entry", "entry_ld",  # A (slab, entry_ld): where a gather puts rows, or the product of sparse
     "targets", "target_bytes",  # target_bytes: of a row
     "order",          # int64 (epochs * rows); of `predict` also the numbers that a gather takes
+    "order_rows",     # from an epoch's numbers to the next one's; 0: all epochs have the same, and
+                      # behind them stand those of the first batch once more
     "updating",       # 1: phase 2 updates; 0: it leaves the gradient in the flat buffer
     "gemm", "gather", "copy_rows", "stream_rows", "transpose", "loss", "update",
     "column_sums", "add_parts",

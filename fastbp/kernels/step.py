@@ -68,7 +68,7 @@ def train(program, me):
         total, mass = 0.0, 0.0
         for row in range(0, p.rows, p.batch):
             batch = min(p.batch, p.rows - row)
-            order = p.order + 8 * (epoch * p.rows + row)
+            order = p.order + 8 * (epoch * p.order_rows + row)
             coefficients = p.coefficients + 8 * p.coefficient_count * done
             totals = p.totals + 8 * p.total_count * done
             following = p.epochs * p.rows - epoch * p.rows - row - batch
