@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from fastbp.kernels.jit import address
 from fastbp.kernels.vectors import LINE
+from fastbp.kernels.weight_rows import LEAST_STRIP
 
 PART_SLAB, PART_LEAST = 1 << 18, 128  # bytes and rows: a slab of one thread's
 PART_GRADIENT = 1 << 18  # bytes of a gradient that stays in the cache of a core
 PARTS = (4, 6, 8, 12, 16, 24, 48)  # numbers that many a team can share evenly
+CUT, WHOLE = 768, 4160  # columns of a gradient strip that is cut, and the most of one that is not
 TURNED_ROWS, TURNED_BYTES = 48, 1 << 20  # a batch, and weights that are not in its cache
 ALIASING = 2048  # rows that are a multiple of this many bytes apart share a few cache sets
 
@@ -86,6 +88,11 @@ class Layout:
         """Elements of each layer's mirror; the first layer needs none."""
         sizes = [self.widths[i + 1] * self.strides[i] for i in range(self.layers)]
         return (0, *sizes[1:])
+
+    @cached_property
+    def scratch(self) -> int:
+        """Elements of a thread's gradient strip; that of the widest layers is always cut."""
+        return LEAST_STRIP * min(max(CUT, *self.strides[1:]), WHOLE)
 
     @cached_property
     def turned_layers(self) -> tuple[int, ...]:

@@ -13,7 +13,6 @@ from fastbp.losses import Loss
 from fastbp.records import Kind, Plan
 from fastbp.tasks import Tasks
 
-SCRATCH = 12288  # elements of a thread's gradient strip: 16 rows of a layer of 600 columns and more
 WORD = np.dtype(np.int64)
 
 
@@ -121,11 +120,11 @@ class Memory:
             )  # fmt: skip
         if sparse and not self.made.size:
             self.plans, self.made = {}, np.zeros(layout.widths[0], WORD)
-        if self.scratch.size < members * SCRATCH:
+        if self.scratch.size < members * layout.scratch:
             self.plans, self.queues, self.scratch = (
                 {},
                 aligned_zeros(members * ahead.WORDS, WORD),
-                aligned_zeros(members * SCRATCH, layout.dtype),
+                aligned_zeros(members * layout.scratch, layout.dtype),
             )
         if gradients > (0 if self.gradients is None else len(self.gradients)):
             size = layout.parameters

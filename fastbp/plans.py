@@ -28,7 +28,7 @@ from fastbp.kernels import (
 )
 from fastbp.kernels.jit import Kernel, address
 from fastbp.layout import row_stride
-from fastbp.memory import SCRATCH, Memory
+from fastbp.memory import Memory
 from fastbp.records import SPARSE, Kind, Plan
 from fastbp.tasks import Tasks
 
@@ -95,7 +95,10 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
         )
     program.total_count = max(len(kind.tasks), 1) if kind.weights else 0
     program.slots, program.slot_bytes = parts.optimizer.slots, layout.parameters * dtype.itemsize
-    program.scratch, program.scratch_bytes = address(memory.scratch), SCRATCH * dtype.itemsize
+    program.scratch, program.scratch_bytes = (
+        address(memory.scratch),
+        layout.scratch * dtype.itemsize,
+    )
     program.queues, program.streaming = address(memory.queues), STREAMING
     program.zeros = address(memory.zeros)
     program.state, program.state_bytes = address(memory.state), memory.state.nbytes

@@ -8,7 +8,7 @@ import pytest
 from fastbp import configuration, plans
 from fastbp.kernels.jit import address
 from fastbp.kernels.program import LAYER, PROGRAM
-from fastbp.memory import SCRATCH, Memory
+from fastbp.memory import Memory
 from fastbp.records import Kind, Layer, Plan, Program
 
 KIND = Kind(True, "f", labels=False)
@@ -34,7 +34,7 @@ def test_room_is_made_once_and_grows(parts):
         memory.make_room(rows, members, gradients)
         assert memory.plans == {}
     assert memory.workspace.rows == memory.row_losses.size == 17
-    assert memory.scratch.size == 2 * SCRATCH
+    assert memory.scratch.size == 2 * 16 * 768
     assert memory.gradients.shape == (3, parts.layout.parameters)
 
 

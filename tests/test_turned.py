@@ -1,4 +1,4 @@
-"""Small batches on large layers go without mirrors, and every number is the same."""
+"""Small batches on large layers: no mirrors, whole strips, and every number is the same."""
 
 import numpy as np
 import pytest
@@ -89,3 +89,21 @@ def test_only_where_the_mirror_has_room():
     shapes = {(4, 360, 360): 0, (4, 600, 600): 1, (4, 4096, 40): 0, (4, 40, 40000): 0}
     for widths, count in shapes.items():
         assert len(layout.Layout(widths, np.dtype("float32")).turned_layers) == count
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rows", [1, 63, 64, 65])
+@pytest.mark.parametrize(("width", "whole"), [(900, 4160), (4300, 8192)])
+def test_whole_strips_have_the_bits_of_cut_ones(width, whole, rows, dtype, threads, monkeypatch):
+    X, y = data(rows, 41, 7)
+    found = []
+    for widest in (whole, 768):
+        monkeypatch.setattr(layout, "WHOLE", widest)
+        net = fastbp.Network([41, width, 7], rng=0, dtype=dtype, threads=threads)
+        shape = net._engine.layout
+        assert shape.scratch == 16 * min(widest, shape.strides[1])
+        for _ in range(2):
+            net.train_step(X, y)
+        found.append(learned(net))
+    assert_same(*found)

@@ -15,6 +15,7 @@ LEAST_STRIP = 16  # rows of a strip: whole cache lines of the activations and of
 TILE_BYTES = ROWS * VECTORS * REGISTER  # of the result that a tile computes
 FEW_STRIP = 256  # rows of a strip of a layer of few outputs
 BLOCK = 256  # columns of a strip of a wide layer: what is read again and again stays in L2
+FEW_ROWS = 64  # of a slab, with which a strip is not cut: its weights and slots are one long run
 
 
 @inline_early
@@ -85,13 +86,13 @@ def _announce(p, layer, queue, row, rows, following, column, width, slab_rows):
 
 
 @inline
-def _block(outputs, ld, size):
+def _block(p, outputs, ld, size, slab_rows):
     """Columns of a strip, in whole cache lines: all, or of a wide layer about BLOCK.
 
     The padding behind whole cache lines stays zero without updates.
     """
     blocks, line = (outputs + BLOCK // 2) // BLOCK, LINE // size
-    if blocks <= 1:
+    if blocks <= 1 or (slab_rows <= FEW_ROWS and LEAST_STRIP * ld * size <= p.scratch_bytes):
         return ld
     return (outputs + blocks * line - 1) // (blocks * line) * line
 
@@ -135,7 +136,7 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, saving, coeff
     few = not keep and few_outputs(layer, size)
     grain = LEAST_STRIP if few else GRAIN  # its columns are read as whole cache lines
     first, last = share(layer.inputs, grain, me, p.team)
-    block = _block(layer.outputs, ld, size)
+    block = _block(p, layer.outputs, ld, size, slab_rows)
     height = max(LEAST_STRIP, STRIP // block // GRAIN * GRAIN)
     if few:
         height = FEW_STRIP
