@@ -21,7 +21,7 @@ from fastbp.kernels.slabs import batch_in_slabs
 from fastbp.layout import TURNED_ROWS, aligned_zeros, cut_batch, slab_rows
 from fastbp.memory import Memory
 from fastbp.records import SPARSE, Kind, Plan, Program
-from fastbp.rows import Features, Rows, batch_totals
+from fastbp.rows import Features, Rows, batch_totals, plain_order, whole_total
 from fastbp.scaling import Scaling, fixed
 from fastbp.sparse import SparseRows
 
@@ -35,8 +35,6 @@ THREAD_START = 40_000_000  # operations that a core does while a thread is start
 STEPS_A_CALL = 1 << 16  # bounds the memory of the coefficients of a call
 
 _kind_of = functools.cache(Kind)  # to look one up takes a third of making it
-_numbers = np.arange(1024, dtype=np.int64)  # the order of a batch that is taken as it is
-_numbers_at = address(_numbers)
 
 
 class TrainingResult(NamedTuple):
@@ -166,9 +164,9 @@ class Engine:
     def train_step(self, data: Rows) -> float:
         """One update on all rows; returns the loss before it, NaN where no update was made."""
         rows = len(data.features)
-        order, _held = _in_order(rows)
+        order, _held = plain_order(rows)
         loss = np.empty(1)
-        program = self._steps(data, order, 0, 1, rows, rows, address(loss), 0, _whole(data))
+        program = self._steps(data, order, 0, 1, rows, rows, address(loss), 0, whole_total(data))
         return float("nan") if program.failed_epoch >= 0 else float(loss[0])
 
     def _train(
@@ -229,7 +227,7 @@ class Engine:
         program = plan.program
         program.coefficients, coefficients = self._coefficients.steps(self.step, steps, rates)
         program.coefficient_count = coefficients.shape[1]
-        _hand_over(plan, data, totals)
+        plans.hand_over(plan, data, totals)
         program.batch, program.rows, program.epochs = batch, rows, epochs
         program.order, program.order_rows = order, order_rows
         program.epoch_losses, program.snapshot = losses, snapshot
@@ -246,15 +244,15 @@ class Engine:
     def differentiate(self, data: Rows) -> tuple[float, NDArray[Any]]:
         """The mean loss of one batch and its gradient, flat in the layout's order."""
         rows = len(data.features)
-        order, _held = _in_order(rows)
+        order, _held = plain_order(rows)
         loss = np.empty(1)
         work = self._step_flops(data.features, rows)
         members = self._members(rows, work, work)
         kind = self._kind(True, data.features, data)
         plan = self._plan(kind, data.features, rows, members, whole=True)
         program = plan.program
-        totals = _whole(data)
-        _hand_over(plan, data, totals)
+        totals = whole_total(data)
+        plans.hand_over(plan, data, totals)
         program.batch = program.rows = rows
         program.order, program.epoch_losses, program.updating = order, address(loss), 0
         self._run(step.differentiate, plan, members, work)
@@ -301,11 +299,11 @@ class Engine:
         program = plan.program
         program.rows, program.predictions = rows, outputs
         if data is not None:
-            program.order, _held = _in_order(rows)
-            _hand_over(plan, data, None)
+            program.order, _held = plain_order(rows)
+            plans.hand_over(plan, data, None)
             program.row_losses = losses
         elif program.gather:
-            program.order, _held = _in_order(program.slab)
+            program.order, _held = plain_order(program.slab)
         not_finite = self._memory.not_finite
         not_finite[0] = 0
         self._run(step.predict, plan, members, work)
@@ -384,34 +382,3 @@ class Engine:
         held.values, held.indices = address(rows.values), address(rows.indices)
         held.starts, held.wide = address(rows.starts), rows.indices.itemsize == 8
         self._memory.made.fill(0)
-
-
-def _in_order(rows: int) -> tuple[int, NDArray[np.int64]]:
-    """The address of the numbers from 0 to rows - 1, and the memory they lie in."""
-    if rows <= _numbers.size:
-        return _numbers_at, _numbers
-    numbers = np.arange(rows, dtype=np.int64)
-    return address(numbers), numbers
-
-
-def _whole(data: Rows) -> NDArray[np.float64] | None:
-    """The total weights of all rows as one batch, to the bits that it has in an epoch."""
-    if data.totals is None:
-        return None
-    rows = len(data.features)
-    return batch_totals(data, np.arange(rows)[None], rows)
-
-
-def _hand_over(plan: Plan, data: Rows, totals: NDArray[np.float64] | None) -> None:
-    """Tell a plan where targets and weights lie, and the total weights of the batches."""
-    program = plan.program
-    program.targets = address(data.targets)
-    if totals is not None:
-        program.totals = address(totals)
-        for weighted, part in zip(plan.weighted, data.tasks or (data,), strict=True):
-            assert part.weights is not None
-            weighted.weights = address(part.weights)
-    if data.tasks:
-        for task, part in zip(plan.tasks, data.tasks, strict=True):
-            assert part.losses is not None
-            task.targets, task.row_losses = address(part.targets), address(part.losses)

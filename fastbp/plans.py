@@ -8,6 +8,7 @@ import ctypes
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastbp.configuration import Configuration
 from fastbp.kernels import (
@@ -30,6 +31,7 @@ from fastbp.kernels.jit import Kernel, address
 from fastbp.layout import row_stride
 from fastbp.memory import Memory
 from fastbp.records import SPARSE, Kind, Plan
+from fastbp.rows import Rows
 from fastbp.tasks import Tasks
 
 STREAMING = 1 << 19  # bytes: what is larger is not in the L2 cache when it is needed
@@ -208,3 +210,18 @@ def _fill_tasks(plan: Plan, tasks: Tasks, memory: Memory, kind: Kind, dtype: np.
         if not task.loss.on_logits and activation.training_forward and activation.backward:
             record.forward = activation.training_forward.address(dtype)
             record.backward = activation.backward.address(dtype)
+
+
+def hand_over(plan: Plan, data: Rows, totals: NDArray[np.float64] | None) -> None:
+    """Tell a plan where targets and weights lie, and the total weights of the batches."""
+    program = plan.program
+    program.targets = address(data.targets)
+    if totals is not None:
+        program.totals = address(totals)
+        for weighted, part in zip(plan.weighted, data.tasks or (data,), strict=True):
+            assert part.weights is not None
+            weighted.weights = address(part.weights)
+    if data.tasks:
+        for task, part in zip(plan.tasks, data.tasks, strict=True):
+            assert part.losses is not None
+            task.targets, task.row_losses = address(part.targets), address(part.losses)

@@ -18,6 +18,8 @@ Targets = Any  # array_like, or with tasks a dict of such by name
 # The least and the greatest target of losses that have such.
 BOUNDS: dict[str, tuple[float | None, float | None]] = {"fractions": (0, 1), "counts": (0, None)}
 
+_numbers = np.arange(1024, dtype=np.int64)  # the order of a batch that is taken as it is
+_numbers_at = address(_numbers)
 
 Features = NDArray[Any] | SparseRows
 
@@ -101,10 +103,12 @@ def row_orders(
 ) -> NDArray[np.int64]:
     """Return (epochs, count): row numbers, each epoch's in a random order where there is one.
 
-    Without a generator all epochs are the same memory, and behind it the numbers of the first
+    Without a generator several epochs are the same memory, and behind it the numbers of the first
     batch stand once more: a step looks ahead to the next one's rows.
     """
     if generator is None:
+        if epochs == 1:
+            return np.arange(count, dtype=np.int64)[None]
         numbers = np.arange(count + batch, dtype=np.int64)
         numbers[count:] -= count
         return np.broadcast_to(numbers[:count], (epochs, count))
@@ -117,6 +121,14 @@ def row_orders(
     for order, key in zip(orders, keys, strict=True):
         shuffled.call()(address(order), count, key)
     return orders
+
+
+def plain_order(rows: int) -> tuple[int, NDArray[np.int64]]:
+    """The address of the numbers from 0 to rows - 1, and the memory they lie in."""
+    if rows <= _numbers.size:
+        return _numbers_at, _numbers
+    numbers = np.arange(rows, dtype=np.int64)
+    return address(numbers), numbers
 
 
 def batch_totals(rows: Rows, order: NDArray[np.int64], batch: int) -> NDArray[np.float64] | None:
@@ -133,6 +145,14 @@ def batch_totals(rows: Rows, order: NDArray[np.int64], batch: int) -> NDArray[np
         if part.totals is not None
     ]
     return np.stack(found, axis=1) if rows.tasks else found[0]
+
+
+def whole_total(data: Rows) -> NDArray[np.float64] | None:
+    """The total weights of all rows as one batch, to the bits that it has in an epoch."""
+    if data.totals is None:
+        return None
+    rows = len(data.features)
+    return batch_totals(data, np.arange(rows)[None], rows)
 
 
 def has_classes(rows: Rows, loss: Loss) -> bool:

@@ -1,4 +1,4 @@
-"""Tests of the asv suite: every benchmark runs, with the first value of each parameter."""
+"""Tests of the asv suite, each benchmark with its first parameters, and of calls.py."""
 
 import importlib
 import inspect
@@ -58,3 +58,14 @@ def test_every_benchmark_of_the_suite_runs(monkeypatch):
         else:
             assert result is None, name
     assert {f"{kind}_" for kind in kinds} == set(KINDS)
+
+
+def test_calls_are_timed_and_predictions_of_many_rows_too(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = importlib.import_module("calls")
+    monkeypatch.setattr(module, "SECONDS", 1e-3)
+    found = module.calls([4, 3, 2], threads=1)
+    assert len(found) == 7
+    assert all(0 < us < 1e6 for us in found.values())
+    module.predict_many([4, 3, 2], 1000, threads=1)
+    assert "`predict` of 1000 rows, 4-3-2, 1 thread(s)" in capsys.readouterr().out

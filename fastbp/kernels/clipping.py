@@ -12,7 +12,7 @@ from fastbp.kernels.jit import INT, REAL, inline, kernel
 from fastbp.kernels.panels import run
 from fastbp.kernels.penalties import CLIP_NORM, MAX_NORM, SETTINGS
 from fastbp.kernels.pointers import advance, call, pointer_to
-from fastbp.kernels.program import GRAIN, float64s_at, layers_at, program_at, wait
+from fastbp.kernels.program import GRAIN, float64s_at, opened, wait
 from fastbp.kernels.simd import fma, row_sum, square_sum
 from fastbp.kernels.sums import column_square_sums
 from fastbp.kernels.team import share
@@ -138,8 +138,7 @@ def finish(program, me, saving, coefficients, state):
     inputs, are scaled down to the maximum norm, if there is one. saving: the snapshot is taken
     before the update. state: the program's, which tells the element type.
     """
-    p = carray(program_at(program), (1,))[0]
-    layers = carray(layers_at(p.layers), (p.layer_count,))
+    p, layers = opened(program)
     settings = carray(float64s_at(p.settings), (SETTINGS,))
     if not p.updating:
         _clip_and_update(p, layers, me, saving, coefficients, state, settings[CLIP_NORM])

@@ -10,15 +10,7 @@ from numba import carray
 from fastbp.kernels.batch_rows import rows_phase
 from fastbp.kernels.jit import INT, inline, inline_early, kernel
 from fastbp.kernels.pointers import call, load_acquire, store_release
-from fastbp.kernels.program import (
-    GRAIN,
-    float64s_at,
-    layers_at,
-    program_at,
-    queue_of,
-    stopped,
-    wait,
-)
+from fastbp.kernels.program import GRAIN, float64s_at, opened, queue_of, stopped, wait
 from fastbp.kernels.simd import row_sum
 from fastbp.kernels.team import STOP, STOP_EARLY, STOP_SEEN, share
 from fastbp.kernels.vectors import LINE
@@ -148,7 +140,6 @@ def batch_in_parts(
     program, me, order, batch, totals, following, saving, coefficients, step, outcome
 ):
     """`slabs.batch_in_slabs` of a small network: a thread has whole parts of the batch."""
-    p = carray(program_at(program), (1,))[0]
-    layers = carray(layers_at(p.layers), (p.layer_count,))
+    p, layers = opened(program)
     to = carray(float64s_at(outcome), (2,))
     to[0], to[1] = _parts(p, layers, me, order, batch, totals, saving != 0, coefficients, step)

@@ -2,7 +2,7 @@
 
 import numba
 import numpy as np
-from numba import types
+from numba import carray, types
 
 from fastbp.kernels import ahead
 from fastbp.kernels.jit import inline_early
@@ -87,6 +87,13 @@ sparse_at = pointer_maker(numba.from_dtype(SPARSE))
 layers_at = pointer_maker(numba.from_dtype(LAYER))
 float64s_at = pointer_maker(types.float64)
 words_at = pointer_maker(types.int64)
+
+
+@inline_early
+def opened(program):
+    """The record of a call at an address, and those of its layers."""
+    p = carray(program_at(program), (1,))[0]
+    return p, carray(layers_at(p.layers), (p.layer_count,))
 
 
 @inline_early

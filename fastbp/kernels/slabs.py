@@ -16,15 +16,7 @@ from fastbp.kernels import ahead
 from fastbp.kernels.batch_rows import rows_phase
 from fastbp.kernels.jit import INT, inline_early, kernel
 from fastbp.kernels.pointers import call, load_acquire, store_release
-from fastbp.kernels.program import (
-    GRAIN,
-    float64s_at,
-    layers_at,
-    program_at,
-    queue_of,
-    stopped,
-    wait,
-)
+from fastbp.kernels.program import GRAIN, float64s_at, opened, queue_of, stopped, wait
 from fastbp.kernels.simd import row_sum
 from fastbp.kernels.team import STOP, STOP_EARLY, STOP_SEEN, share
 from fastbp.kernels.weight_rows import gradient_and_update, idle_turns
@@ -86,8 +78,7 @@ def batch_in_slabs(
     total weights (or 0) and numbers of the update; following: how many rows come after this
     batch; saving: 1 to take the snapshot; step: the step's number.
     """
-    p = carray(program_at(program), (1,))[0]
-    layers = carray(layers_at(p.layers), (p.layer_count,))
+    p, layers = opened(program)
     to = carray(float64s_at(outcome), (2,))
     to[0], to[1] = _slabs(
         p, layers, me, order, batch, totals, following, saving != 0, coefficients, step

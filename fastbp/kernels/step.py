@@ -12,16 +12,7 @@ from fastbp.kernels import ahead
 from fastbp.kernels.batch_rows import forward, output_delta
 from fastbp.kernels.jit import INT, inline, inline_early, kernel
 from fastbp.kernels.pointers import address_of, call, load_acquire, stack_array
-from fastbp.kernels.program import (
-    GRAIN,
-    float64s_at,
-    layers_at,
-    program_at,
-    queue_of,
-    stopped,
-    wait,
-    words_at,
-)
+from fastbp.kernels.program import GRAIN, float64s_at, opened, queue_of, stopped, wait, words_at
 from fastbp.kernels.team import STOP_SEEN, share
 from fastbp.kernels.weight_rows import refresh_mirrors
 
@@ -57,8 +48,7 @@ def train(program, me):
     failed_epoch and failed_step say where, and the snapshot, which an epoch's first update takes,
     holds the state at the beginning of that epoch.
     """
-    p = carray(program_at(program), (1,))[0]
-    layers = carray(layers_at(p.layers), (p.layer_count,))
+    p, layers = opened(program)
     # The word itself moves on while others may still be in the step before.
     before = carray(words_at(p.step_counter), (1,))[0]
     _begin(p, layers, me)
@@ -97,8 +87,7 @@ def train(program, me):
 @kernel(INT, INT)
 def differentiate(program, me):
     """The split step: mean loss and whole gradient of one batch of `rows`; parameters stay."""
-    p = carray(program_at(program), (1,))[0]
-    layers = carray(layers_at(p.layers), (p.layer_count,))
+    p, layers = opened(program)
     _begin(p, layers, me)
     loss, _ = _batch(p, program, me, p.order, p.rows, p.totals, 0, 0, p.coefficients, 0)
     if me == 0:
@@ -113,8 +102,7 @@ def predict(program, me):
     ends early when STOP is set or when a feature is not finite, which it looks for while the rows
     are in its cache.
     """
-    p = carray(program_at(program), (1,))[0]
-    layers = carray(layers_at(p.layers), (p.layer_count,))
+    p, layers = opened(program)
     top, queue = layers[p.layer_count - 1], queue_of(p, me)
     active = min(p.team, p.slab // GRAIN)
     if me >= active:
