@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 import fastbp
-from fastbp.kernels.peak import fma_peak
+from fastbp.kernels.machine.peak import fma_peak
 from fastbp.system import processor
 
 NETWORKS = [4, 32, 16, 4], [784, 128, 10], [784, 512, 512, 10]

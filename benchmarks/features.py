@@ -19,7 +19,7 @@ from suite.workloads import WORKLOADS
 
 import fastbp
 from fastbp import callbacks, schedules
-from fastbp.kernels.peak import fma_peak
+from fastbp.kernels.machine.peak import fma_peak
 from fastbp.system import processor
 
 SECONDS = 0.15  # a fit lasts about as long

@@ -31,7 +31,7 @@ from suite.workloads import WORKLOADS
 from tqdm import tqdm
 
 import fastbp
-from fastbp.kernels.peak import fma_peak
+from fastbp.kernels.machine.peak import fma_peak
 from fastbp.system import processor
 
 CHECK_STEPS, CHECK_FLOPS = 200, 3e11  # how far all train before their losses are compared

@@ -35,7 +35,9 @@ def step_seconds(workload, threads, repeats):
 
 def main():
     """Print the table."""
-    from fastbp.kernels.peak import fma_peak  # not in older versions, which asv measures too
+    from fastbp.kernels.machine.peak import (
+        fma_peak,  # not in older versions, which asv measures too
+    )
     from fastbp.system import processor
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

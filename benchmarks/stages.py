@@ -27,7 +27,7 @@ from collections import defaultdict
 from stopwatch import Stopwatch
 from suite.workloads import WORKLOADS
 
-from fastbp.kernels.peak import fma_peak
+from fastbp.kernels.machine.peak import fma_peak
 from fastbp.optimizers import OPTIMIZERS
 
 # The stage of a kernel that all layers share, by the buffer that its telling argument lies in.

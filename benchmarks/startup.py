@@ -80,7 +80,7 @@ def print_compile_times():
     """Run the first fit; print {kernel: {stage: seconds, "functions": count}} as JSON."""
     from numba.core import event
 
-    from fastbp.kernels.jit import Kernel
+    from fastbp.kernels.machine.jit import Kernel
 
     kernels, open_spans = {}, []  # a span: its kernel, its stage, when it was entered last
 

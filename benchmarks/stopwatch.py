@@ -12,11 +12,14 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
-from fastbp.kernels import movement, panels, sums, team, transpose, updates
-from fastbp.kernels.gemm import gemm
-from fastbp.kernels.jit import address
-from fastbp.kernels.program import LAYER, PROGRAM
-from fastbp.kernels.vectors import X86
+from fastbp.kernels.machine import team
+from fastbp.kernels.machine.jit import address
+from fastbp.kernels.machine.vectors import X86
+from fastbp.kernels.panels import panels, updates
+from fastbp.kernels.product import sums, transpose
+from fastbp.kernels.product.gemm import gemm
+from fastbp.kernels.step import movement
+from fastbp.kernels.step.program import LAYER, PROGRAM
 
 ENTRIES = 1 << 20  # of a thread's log, a power of two
 WORDS = 4  # of an entry: the kernel's number, the argument that tells its layer, start, end

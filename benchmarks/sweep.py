@@ -29,7 +29,7 @@ from steptime import Here, Peer, TooSlowError, Training
 from tqdm import tqdm
 
 import fastbp
-from fastbp.kernels.peak import fma_peak
+from fastbp.kernels.machine.peak import fma_peak
 from fastbp.losses import LOSSES
 from fastbp.optimizers import OPTIMIZERS
 from fastbp.system import processor

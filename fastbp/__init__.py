@@ -12,8 +12,7 @@ from fastbp.history import History
 from fastbp.network import Gradients, Network, load
 from fastbp.optimizers import SGD, Adagrad, Adam, AdamW, Nadam, Optimizer, RMSprop
 from fastbp.system import show_config
-
-__version__ = "0.1.0"
+from fastbp.version import __version__
 
 __all__ = [
     "SGD",
@@ -27,6 +26,7 @@ __all__ = [
     "Network",
     "Optimizer",
     "RMSprop",
+    "__version__",
     "activations",
     "callbacks",
     "initializers",

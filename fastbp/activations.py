@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 
 from numba.core.registry import CPUDispatcher
 
-from fastbp.kernels import activation_rules as rules
-from fastbp.kernels import output_panels
-from fastbp.kernels.jit import Kernel, inline
-from fastbp.kernels.panels import (
+from fastbp.kernels.machine.jit import Kernel, inline
+from fastbp.kernels.panels import activation_rules as rules
+from fastbp.kernels.panels import output_panels
+from fastbp.kernels.panels.panels import (
     backward_panel,
     forward_panel,
     forward_with_derivative_panel,

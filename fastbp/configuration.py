@@ -16,11 +16,11 @@ from fastbp.choices import (
     named,
     output_activation_of,
 )
-from fastbp.layout import Layout
+from fastbp.data.scaling import STANDARD, check_scaling
+from fastbp.layout.layout import Layout
 from fastbp.losses import LOSSES, Loss
 from fastbp.optimizers import OPTIMIZERS, Optimizer
 from fastbp.regularization import Regularization
-from fastbp.scaling import STANDARD, check_scaling
 from fastbp.validation import real, shown, widths
 
 # Keys of a model file that mean the default where they are missing.

@@ -42,7 +42,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastbp.arrays import finite, numeric
+from fastbp.data.arrays import finite, numeric
 from fastbp.validation import choice, real, shown
 
 NAMES = (

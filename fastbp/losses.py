@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from fastbp.kernels import loss_rules as rules
-from fastbp.kernels import output_panels
-from fastbp.kernels.jit import Kernel
-from fastbp.kernels.panels import elementwise_loss_panel
+from fastbp.kernels.machine.jit import Kernel
+from fastbp.kernels.panels import loss_rules as rules
+from fastbp.kernels.panels import output_panels
+from fastbp.kernels.panels.panels import elementwise_loss_panel
 from fastbp.validation import real
 
 

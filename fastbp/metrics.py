@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.losses import Loss
-from fastbp.rows import Rows, accuracy, has_classes
+from fastbp.rows.rows import Rows, accuracy, has_classes
 from fastbp.validation import choice, shown
 
 Array = NDArray[Any]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.kernels import penalties
-from fastbp.kernels.dropout import EVENTS
+from fastbp.kernels.panels import penalties
+from fastbp.kernels.panels.dropout import EVENTS
 from fastbp.validation import real
 
 

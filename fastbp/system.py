@@ -7,8 +7,10 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from fastbp.kernels import team, tile, vectors
-from fastbp.kernels.jit import cache_folder
+from fastbp.kernels.machine import team, vectors
+from fastbp.kernels.machine.jit import cache_folder
+from fastbp.kernels.product import tile
+from fastbp.version import __version__
 
 REQUIRED = ("numpy", "numba", "llvmlite", "tqdm", "platformdirs")
 OPTIONAL = (
@@ -29,11 +31,10 @@ def show_config() -> None:
 
 def config_text() -> str:
     """What `show_config` prints."""
-    import fastbp  # not above: fastbp imports this module
-    from fastbp.kernels.peak import fma_peak  # nor what few users of it need
+    from fastbp.kernels.machine.peak import fma_peak  # few users need it
 
     lines = {
-        "fastbp": fastbp.__version__,
+        "fastbp": __version__,
         "Python": f"{platform.python_version()} ({platform.python_implementation()})",
         "with": _versions(REQUIRED),
         "beside": _versions(OPTIONAL) or "none of the optional packages",

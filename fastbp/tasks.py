@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from fastbp.activations import Activation, FixedActivation
 from fastbp.choices import from_settings, loss_of, output_activation_of
-from fastbp.kernels import tasks as panels
-from fastbp.kernels.jit import Kernel, address
-from fastbp.layout import aligned_zeros, row_stride
+from fastbp.kernels.machine.jit import Kernel, address
+from fastbp.kernels.panels import tasks as panels
+from fastbp.layout.aligned import aligned_zeros, row_stride
 from fastbp.losses import LOSSES, Loss
 from fastbp.validation import positive_int, real, shown
 

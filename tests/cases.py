@@ -176,7 +176,7 @@ def twins(
     net = network(
         layers, activation, loss, optimizer, output_activation, dtype, seed, **regularization
     )
-    drops = {"dropout": net.regularization.dropout, "dropout_seed": net._engine.dropout_seed}
+    drops = {"dropout": net.regularization.dropout, "dropout_seed": net._core.engine.dropout_seed}
     ref = Reference(
         [np.array(W, reference_dtype) for W in net.weights],
         [np.array(b, reference_dtype) for b in net.biases],

@@ -5,8 +5,8 @@ import numpy as np
 
 def contents(net):
     """Copies of weights, biases and optimizer slots by name; steps; the generator's state."""
-    held = {name: array.copy() for name, array in net._arrays().items()}
-    return held | {"steps": net.steps, "rng": net._rng.bit_generator.state}
+    held = {name: array.copy() for name, array in net._core.arrays().items()}
+    return held | {"steps": net.steps, "rng": net._core.rng.bit_generator.state}
 
 
 def learned(net):

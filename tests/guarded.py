@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastbp.kernels.jit import address
+from fastbp.kernels.machine.jit import address
 
 GUARD = 192  # bytes before and behind: more than any vector or tile overshoots by
 CANARY = 0xA5  # of every byte; as a float a small negative number that no test computes

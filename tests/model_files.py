@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from fastbp import persistence
+from fastbp.files import container
 
 ARRAYS = {
     "weights.0": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4),
@@ -58,4 +58,4 @@ def header_for(configuration="{}", **entries):
 
 def read_bytes(path, content):
     path.write_bytes(content)
-    return persistence.read(path)
+    return container.read(path)

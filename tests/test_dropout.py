@@ -19,10 +19,10 @@ from contents import assert_different, assert_same, contents, learned
 from reference_dropout import mask, random_words
 
 import fastbp
-from fastbp import engine
-from fastbp.kernels.dropout import EVENTS, drop, drop_delta
-from fastbp.kernels.jit import address
-from fastbp.layout import aligned_zeros, row_stride
+from fastbp.engine import engine
+from fastbp.kernels.machine.jit import address
+from fastbp.kernels.panels.dropout import EVENTS, drop, drop_delta
+from fastbp.layout.aligned import aligned_zeros, row_stride
 
 LABELS = Case("cross_entropy", targets="labels")
 

@@ -49,7 +49,7 @@ def test_files_and_copies_keep_it(options, told, tmp_path):
 
 
 def test_a_network_without_it_is_described_as_ever():
-    plain = configuration.describe(fastbp.Network(LAYERS)._configuration)
+    plain = configuration.describe(fastbp.Network(LAYERS)._core.configuration)
     assert "regularization" not in plain
     assert configuration.parse(plain).regularization.options() == {}
 

@@ -12,8 +12,8 @@ import pytest
 
 import fastbp
 from fastbp import system
-from fastbp.kernels import jit, vectors
-from fastbp.kernels.peak import fma_peak
+from fastbp.kernels.machine import jit, vectors
+from fastbp.kernels.machine.peak import fma_peak
 
 
 def fields(text):

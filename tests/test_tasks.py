@@ -375,7 +375,8 @@ HOSTILE = [  # what a file may say of its groups
 
 @pytest.mark.parametrize("groups", HOSTILE, ids=json.dumps)
 def test_files_that_describe_no_tasks(groups):
-    described = fastbp.configuration.describe(network([("a", "mse", 4, 1.0, None)])._configuration)
+    parts = network([("a", "mse", 4, 1.0, None)])._core.configuration
+    described = fastbp.configuration.describe(parts)
     assert fastbp.configuration.parse(described).loss.groups[0].outputs == 4
     with pytest.raises((TypeError, ValueError), match=r"group|loss|outputs|activation|name"):
         fastbp.configuration.parse({**described, "loss": {"name": "tasks", "groups": groups}})

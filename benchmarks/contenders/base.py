@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from fastbp.rows import row_orders
+from fastbp.rows.rows import row_orders
 
 SETTINGS = {
     "sgd": {"lr": 1e-2},

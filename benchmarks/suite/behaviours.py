@@ -7,8 +7,8 @@ import numpy as np
 import fastbp
 from fastbp import losses
 from fastbp.activations import ACTIVATIONS
-from fastbp.kernels.jit import address
-from fastbp.layout import aligned_zeros, row_stride
+from fastbp.kernels.machine.jit import address
+from fastbp.layout.aligned import aligned_zeros, row_stride
 
 ROWS, COLUMNS = 256, 256
 CALLS = 20  # of a loss in a sample: one alone is shorter than what surrounds it

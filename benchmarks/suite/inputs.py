@@ -3,8 +3,8 @@
 import numpy as np
 
 import fastbp
-from fastbp.kernels.jit import address
-from fastbp.kernels.scaled_rows import gather_scaled
+from fastbp.kernels.machine.jit import address
+from fastbp.kernels.step.scaled_rows import gather_scaled
 
 from .behaviours import normal
 

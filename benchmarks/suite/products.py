@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from fastbp.kernels import ahead
-from fastbp.kernels.gemm import gemm
-from fastbp.kernels.jit import address
-from fastbp.layout import aligned_zeros, row_stride
-from fastbp.plans import STREAMING
+from fastbp.engine.plans import STREAMING
+from fastbp.kernels.machine.jit import address
+from fastbp.kernels.product import ahead
+from fastbp.kernels.product.gemm import gemm
+from fastbp.layout.aligned import aligned_zeros, row_stride
 
 BATCH = 128
 CALLS = 20  # of a sample: one alone is shorter than what surrounds it

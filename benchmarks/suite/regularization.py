@@ -4,12 +4,12 @@ import ctypes
 
 import numpy as np
 
-from fastbp.kernels.dropout import EVENTS, drop, drop_delta
-from fastbp.kernels.jit import address
-from fastbp.kernels.penalties import penalize
-from fastbp.kernels.weighted import weighted
+from fastbp.engine.records import Weighted
+from fastbp.kernels.machine.jit import address
+from fastbp.kernels.panels.dropout import EVENTS, drop, drop_delta
+from fastbp.kernels.panels.penalties import penalize
+from fastbp.kernels.panels.weighted import weighted
 from fastbp.losses import MSE, CrossEntropy
-from fastbp.records import Weighted
 from fastbp.regularization import Regularization
 
 from .behaviours import CALLS, COLUMNS, ROWS, loss_arrays, normal

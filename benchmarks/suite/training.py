@@ -45,7 +45,9 @@ class Share:
     param_names = ("workload",)
 
     def track_share_of_peak(self, workload):
-        from fastbp.kernels.peak import fma_peak  # not in older versions, which asv measures too
+        from fastbp.kernels.machine.peak import (
+            fma_peak,  # not in older versions, which asv measures too
+        )
 
         before = fma_peak()
         seconds, _ = step_seconds(WORKLOADS[workload], threads=1, repeats=5)

@@ -3,6 +3,7 @@
 from fastbp.callbacks.base import Callback
 from fastbp.callbacks.checkpoint import Checkpoint
 from fastbp.callbacks.early_stopping import EarlyStopping
+from fastbp.callbacks.fit import Fit
 from fastbp.callbacks.logs import CSVLog, TensorBoard
 from fastbp.callbacks.rate_finder import LearningRateFinder
 
@@ -11,6 +12,7 @@ __all__ = [
     "Callback",
     "Checkpoint",
     "EarlyStopping",
+    "Fit",
     "LearningRateFinder",
     "TensorBoard",
 ]

@@ -1,19 +1,23 @@
 """The protocol of callbacks, and what a fit makes of those that it was given."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
+from fastbp.callbacks.fit import Fit
 from fastbp.validation import shown
 
-if TYPE_CHECKING:
-    from fastbp.fitting import Fit
-    from fastbp.rates import Rates
+
+class Stateful(Protocol):
+    """What may have a state that an exact resume needs."""
+
+    def state(self) -> dict[str, Any]:
+        """The state, or {}."""
 
 
 class Callback:
     """What all callbacks share; override what you need and pass objects to ``fit(callbacks=)``.
 
-    Each method takes the `fastbp.fitting.Fit` under way: what it has come to, and its `stop`. The
+    Each method takes the `fastbp.callbacks.Fit` under way: what it has come to, and its `stop`. The
     network can be used and changed meanwhile, but not fitted. Callbacks are called in the order in
     which they were given, a `Checkpoint` and a `LearningRateFinder` after others. An exception ends
     the fit after a whole step and is raised by it. A class with another method whose name begins
@@ -34,16 +38,16 @@ class Callback:
                 known = ", ".join(one for one in vars(Callback) if one.startswith("on_"))
                 raise TypeError(f"{cls.__name__} has a method {name}; a fit calls only {known}")
 
-    def on_fit_begin(self, fit: "Fit") -> None:
+    def on_fit_begin(self, fit: Fit) -> None:
         """Before the first step, when all arguments are checked; the place for checks of yours."""
 
-    def on_epoch_end(self, fit: "Fit") -> None:
+    def on_epoch_end(self, fit: Fit) -> None:
         """After each epoch, when `fit.history` has its row."""
 
-    def on_step_end(self, fit: "Fit") -> None:
+    def on_step_end(self, fit: Fit) -> None:
         """After each step, `fit.loss` being its loss before the update."""
 
-    def on_fit_end(self, fit: "Fit") -> None:
+    def on_fit_end(self, fit: Fit) -> None:
         """When the fit has ended, in whatever way: `fit.failure` is the exception, or None.
 
         It is called where `on_fit_begin` was. Where a loss that is not finite ended the fit, a
@@ -94,7 +98,7 @@ def overriding(callbacks: tuple[Callback, ...], name: str) -> tuple[Callback, ..
     return tuple(one for one in callbacks if getattr(type(one), name) is not method)
 
 
-def states(callbacks: "tuple[Callback | Rates, ...]") -> list[tuple[str, dict[str, Any]]]:
+def states(callbacks: Sequence[Stateful]) -> list[tuple[str, dict[str, Any]]]:
     """Class name and state of those that have a state."""
     pairs = [(type(one).__name__, one.state()) for one in callbacks]
     return [(name, state) for name, state in pairs if state]

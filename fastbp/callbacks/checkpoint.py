@@ -3,14 +3,12 @@
 import math
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastbp.callbacks.base import Callback
-from fastbp.monitoring import Monitor
+from fastbp.callbacks.fit import Fit
+from fastbp.history.monitoring import Monitor
 from fastbp.validation import flag, path_text, positive_int, real, shown
-
-if TYPE_CHECKING:
-    from fastbp.fitting import Fit
 
 
 class Checkpoint(Callback):
@@ -99,7 +97,7 @@ class Checkpoint(Callback):
             raise ValueError("monitor and mode are for best_only=True, which was not given")
         self._best: float | None = None  # of the epochs that were written
 
-    def on_fit_begin(self, fit: "Fit") -> None:
+    def on_fit_begin(self, fit: Fit) -> None:
         """Find out whether the file can be written."""
         if self._monitor is not None:
             fit.expect(self._monitor.name, "Checkpoint")
@@ -108,7 +106,7 @@ class Checkpoint(Callback):
         fit.check_save(self._path(fit.epoch + 1))
         self._written = time.monotonic()
 
-    def on_epoch_end(self, fit: "Fit") -> None:
+    def on_epoch_end(self, fit: Fit) -> None:
         """Write, if it is time."""
         due = time.monotonic() - self._written >= self._seconds
         if self._epochs:

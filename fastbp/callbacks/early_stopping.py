@@ -1,15 +1,14 @@
 """The callback that ends a fit when a recorded quantity no longer improves."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastbp.callbacks.base import Callback
-from fastbp.monitoring import Monitor
+from fastbp.callbacks.fit import Fit
+from fastbp.history.monitoring import Monitor
+from fastbp.history.snapshot import Snapshot
 from fastbp.validation import flag, natural, positive_int, real, shown
-
-if TYPE_CHECKING:
-    from fastbp.fitting import Fit, Snapshot
 
 
 class EarlyStopping(Callback):
@@ -67,7 +66,7 @@ class EarlyStopping(Callback):
             "restore_best": self._restore_best,
         }
 
-    def on_fit_begin(self, fit: "Fit") -> None:
+    def on_fit_begin(self, fit: Fit) -> None:
         """Expect the quantity to be recorded, and begin anew unless the fit is resumed."""
         fit.expect(self._monitor.name, "EarlyStopping")
         if fit.epoch == 0:
@@ -75,7 +74,7 @@ class EarlyStopping(Callback):
         elif self._kept is not None:
             fit.expect_snapshot(self._kept)
 
-    def on_epoch_end(self, fit: "Fit") -> None:
+    def on_epoch_end(self, fit: Fit) -> None:
         """See whether the quantity has improved."""
         value = fit.history[self._monitor.name][-1]
         if self._monitor.better(value, self.best):
@@ -91,7 +90,7 @@ class EarlyStopping(Callback):
             epochs = f"{self._waited} epoch{'s' if self._waited > 1 else ''}"
             fit.stop(f"{name} has not improved{by} for {epochs}{best}")
 
-    def on_fit_end(self, fit: "Fit") -> None:
+    def on_fit_end(self, fit: Fit) -> None:
         """Put back the best epoch."""
         if self._kept is not None and fit.failure is None and self.best_epoch != fit.epoch:
             fit.revert(self._kept)
@@ -111,8 +110,6 @@ class EarlyStopping(Callback):
 
     def restore(self, state: dict[str, Any]) -> None:
         """See `Callback`."""
-        from fastbp.fitting import Snapshot
-
         if state.keys() != self.state().keys():
             raise ValueError(f"the keys must be {sorted(self.state())}, got {sorted(state)}")
         before = state["settings"]

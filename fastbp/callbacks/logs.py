@@ -2,13 +2,11 @@
 
 import csv
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastbp.callbacks.base import Callback
+from fastbp.callbacks.fit import Fit
 from fastbp.validation import path_text
-
-if TYPE_CHECKING:
-    from fastbp.fitting import Fit
 
 
 class CSVLog(Callback):
@@ -32,13 +30,13 @@ class CSVLog(Callback):
         self._path = path_text(path)
         self._file: Any = None
 
-    def on_fit_begin(self, fit: "Fit") -> None:
+    def on_fit_begin(self, fit: Fit) -> None:
         """Make the file, or open it: another callback may yet keep the fit from beginning."""
         self._written = 0
         self._file = open(self._path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - for the fit
         self._rows = csv.writer(self._file)
 
-    def on_epoch_end(self, fit: "Fit") -> None:
+    def on_epoch_end(self, fit: Fit) -> None:
         """Write a row, and first those of all epochs before it that are not written."""
         if self._written == 0:
             self._names = fit.quantities
@@ -51,7 +49,7 @@ class CSVLog(Callback):
         self._written = fit.epoch
         self._file.flush()
 
-    def on_fit_end(self, fit: "Fit") -> None:
+    def on_fit_end(self, fit: Fit) -> None:
         """Close the file."""
         if self._file is not None:
             try:
@@ -88,20 +86,20 @@ class TensorBoard(Callback):
         self._folder = path_text(folder, "folder")
         self._writer: Any = None
 
-    def on_fit_begin(self, fit: "Fit") -> None:
+    def on_fit_begin(self, fit: Fit) -> None:
         """Begin an event file; points of a resumed fit after its checkpoint are dropped."""
         from tensorboardX import SummaryWriter
 
         again = {"purge_step": fit.epoch + 1} if fit.epoch else {}
         self._writer = SummaryWriter(self._folder, **again)
 
-    def on_epoch_end(self, fit: "Fit") -> None:
+    def on_epoch_end(self, fit: Fit) -> None:
         """Write the points of the epoch."""
         for name in fit.quantities:
             self._writer.add_scalar(name, fit.history[name][-1], fit.epoch)
         self._writer.flush()
 
-    def on_fit_end(self, fit: "Fit") -> None:
+    def on_fit_end(self, fit: Fit) -> None:
         """Close the event file."""
         if self._writer is not None:
             self._writer.close()

@@ -1,16 +1,14 @@
 """The callback that finds a learning rate by trying them all."""
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.callbacks.base import Callback
+from fastbp.callbacks.fit import Fit
+from fastbp.history.snapshot import Snapshot
 from fastbp.validation import positive_int, real
-
-if TYPE_CHECKING:
-    from fastbp.fitting import Fit, Snapshot
 
 KEEP = 0.98  # of the running mean of the losses, each step
 FEWEST = 5  # steps before the loss can be said to grow or to fall
@@ -74,7 +72,7 @@ class LearningRateFinder(Callback):
         self._found: list[tuple[float, float, float]] = []
         self._mean, self._best = 0.0, math.inf
 
-    def on_fit_begin(self, fit: "Fit") -> None:
+    def on_fit_begin(self, fit: Fit) -> None:
         """Let the rate rise."""
         total = fit.epochs * fit.steps_an_epoch
         steps = total if self._wanted is None else self._wanted
@@ -91,7 +89,7 @@ class LearningRateFinder(Callback):
         self._begin()
         self._steps, self._start = steps, fit.snapshot()
 
-    def on_step_end(self, fit: "Fit") -> None:
+    def on_step_end(self, fit: Fit) -> None:
         """Note the loss, and end the fit where there is no more to learn."""
         self._mean = KEEP * self._mean + (1 - KEEP) * fit.loss
         smoothed = self._mean / (1 - KEEP**fit.step)
@@ -102,7 +100,7 @@ class LearningRateFinder(Callback):
         elif fit.step == self._steps:
             fit.stop("all learning rates were tried")
 
-    def on_fit_end(self, fit: "Fit") -> None:
+    def on_fit_end(self, fit: Fit) -> None:
         """Put the network back, and look where the loss fell fastest."""
         if self._start is None:
             return

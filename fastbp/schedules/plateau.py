@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastbp.monitoring import Monitor
+from fastbp.history.monitoring import Monitor
 from fastbp.schedules.base import Floats, Schedule, Span, Steps, replaced
 from fastbp.validation import choice, natural, real
 

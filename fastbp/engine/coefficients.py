@@ -1,0 +1,63 @@
+"""The numbers that each step's update needs, computed for some steps ahead."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.kernels.machine.jit import address
+from fastbp.optimizers import Optimizer
+
+AHEAD = 64  # steps: a dozen calls of NumPy take longer than a step of a small network
+
+
+class Coefficients:
+    """`Optimizer.coefficients` by step.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Whose they are.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self._optimizer = optimizer
+        self._kept = 0, 0, np.empty((0, 0))
+
+    def steps(
+        self, before: int, count: int, rates: NDArray[np.float64] | None = None
+    ) -> tuple[int, NDArray[Any]]:
+        """The coefficients of `count` steps that come after `before` steps.
+
+        Parameters
+        ----------
+        before, count : int
+            How many steps have been made, and how many are to be.
+        rates : (count,) float64, optional
+            Their learning rates; None for the optimizer's own.
+
+        Returns
+        -------
+        address : int
+            Of the first step's row.
+        rows : ndarray of float64
+            The memory, which must live as long as the address is used.
+        """
+        if rates is not None:
+            return self._rows(before, count, rates)
+        first, at, rows = self._kept
+        skipped = before - first
+        if not 0 <= skipped <= len(rows) - count:
+            at, rows = self._rows(before, max(count, AHEAD), self._optimizer.lr)
+            if count <= AHEAD:
+                self._kept = before, at, rows
+            return at, rows
+        return at + skipped * rows.strides[0], rows
+
+    def _rows(
+        self, before: int, count: int, rates: float | NDArray[np.float64]
+    ) -> tuple[int, NDArray[Any]]:
+        numbers = np.arange(before + 1, before + count + 1, dtype=np.float64)
+        with np.errstate(all="ignore"):
+            rows = self._optimizer.coefficients(numbers, rates)
+        return address(rows), rows

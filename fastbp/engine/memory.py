@@ -1,0 +1,144 @@
+"""All that the kernels of one network read and write, but for the caller's data."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.configuration import Configuration
+from fastbp.engine.records import Kind, Plan
+from fastbp.kernels.machine import team
+from fastbp.kernels.product import ahead
+from fastbp.kernels.step.clipping import BLOCK
+from fastbp.layout.aligned import aligned_zeros, row_stride
+from fastbp.layout.cutting import PARTS
+from fastbp.layout.workspace import Workspace
+from fastbp.losses import Loss
+from fastbp.tasks import Tasks
+
+WORD = np.dtype(np.int64)
+
+
+class Memory:
+    """The arrays of a network, and the plans that hold their addresses.
+
+    Parameters
+    ----------
+    parts : Configuration
+        What the network is made of.
+
+    Attributes
+    ----------
+    state : ndarray
+        Parameters and optimizer slots, flat; the same memory as long as the network lives.
+    steps : (1,) ndarray of int64
+        Steps made so far; the kernel counts.
+    dropout_seed : int
+        What the random numbers of dropout begin with.
+    gradients : (parts, parameters) ndarray or None
+        One for each part of a long batch, the first of them the sum; made when first needed.
+    snapshot : ndarray or None
+        Like the state; made when first needed.
+    workspace : Workspace or None
+        Likewise.
+    made : ndarray of int64
+        What a sparse layer notes of each row of W; see `kernels.program.SPARSE`.
+    scaling : (2, inputs) ndarray of float64 or None
+        Shifts and factors of the features; replaced after the plans are dropped.
+    plans : dict
+        By what kind of call they are for. They are dropped before any array is replaced.
+    """
+
+    def __init__(self, parts: Configuration) -> None:
+        layout = self._layout = parts.layout
+        self._sloped = [not activation.from_output for activation in parts.activations]
+        regularization = parts.regularization
+        self._dropped = [*(rate > 0 for rate in regularization.dropout), False]
+        slots = 1 + parts.optimizer.slots
+        self.state = aligned_zeros(slots * layout.parameters, layout.dtype)
+        self.steps = np.zeros(1, WORD)
+        self.gradients: NDArray[Any] | None = None
+        self.snapshot: NDArray[Any] | None = None
+        self.workspace: Workspace | None = None
+        self.scaling: NDArray[np.float64] | None = None
+        self._unscaled: NDArray[np.float64] | None = None
+        self.plans: dict[Kind, Plan] = {}
+        self.shared = aligned_zeros(team.WORDS, WORD)
+        self.zeros = aligned_zeros(2 * max(layout.strides), layout.dtype)
+        self.not_finite = np.zeros(1, WORD)  # whether the check of features found one
+        groups = parts.loss.groups if isinstance(parts.loss, Tasks) else ()
+        self.task_weights = np.array([task.weight for task in groups])
+        strides = [row_stride(task.outputs, layout.dtype.itemsize) for task in groups]
+        self.task_stride = max(strides, default=0)  # elements of a row of any task's outputs
+        self.task_values, self.task_scratch = np.empty(0), np.empty((3, 0), layout.dtype)
+        if groups:
+            self.loss_parameters = [_parameters(task.loss, task.outputs) for task in groups]
+        else:
+            self.loss_parameters = [_parameters(parts.loss, layout.widths[-1], parts.loss_weights)]
+        self.dropout_seed = 0
+        self.settings = regularization.settings()
+        clips = regularization.clip_norm is not None
+        self.square_sums = np.empty(-(-layout.parameters // BLOCK) if clips else 0)
+        self.row_losses = np.empty(0)
+        self.part_losses = np.empty(PARTS[-1])
+        self.queues = np.empty(0, WORD)
+        self.scratch = np.empty(0, layout.dtype)
+        self.made = np.empty(0, WORD)
+
+    def scaling_terms(self) -> NDArray[np.float64]:
+        """The scaling, or one that changes nothing."""
+        if self.scaling is not None:
+            return self.scaling
+        if self._unscaled is None:
+            self._unscaled = np.repeat([[0.0], [1.0]], self._layout.widths[0], axis=1)
+        return self._unscaled
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held at the moment."""
+        held = [self.state, self.gradients, self.snapshot, self.scratch, self.made]
+        arrays = sum(array.nbytes for array in held if array is not None)
+        return arrays + (self.workspace.nbytes if self.workspace else 0)
+
+    def make_room(self, rows: int, members: int, gradients: int, sparse: bool = False) -> None:
+        """Room for `rows` rows at a time and a team, and for whole gradients.
+
+        sparse: the rows are, and come with no dense input of the first layer.
+
+        An interrupt may come after any assignment: what says that there is room is assigned last,
+        and the plans go first.
+        """
+        layout = self._layout
+        held = self.workspace
+        if held is None or held.rows < rows or not (held.inputs or sparse):
+            inputs = not sparse or (held is not None and held.inputs)
+            self.plans = {}
+            if self.task_stride:
+                self.task_values = np.empty(rows)
+                scratch = aligned_zeros(3 * rows * self.task_stride, layout.dtype)
+                self.task_scratch = scratch.reshape(3, rows * self.task_stride)
+            self.row_losses, self.workspace = (
+                np.empty(rows),
+                Workspace(layout, rows, self._sloped, self._dropped, inputs),
+            )  # fmt: skip
+        if sparse and not self.made.size:
+            self.plans, self.made = {}, np.zeros(layout.widths[0], WORD)
+        if self.scratch.size < members * layout.scratch:
+            self.plans, self.queues, self.scratch = (
+                {},
+                aligned_zeros(members * ahead.WORDS, WORD),
+                aligned_zeros(members * layout.scratch, layout.dtype),
+            )
+        if gradients > (0 if self.gradients is None else len(self.gradients)):
+            size = layout.parameters
+            self.plans, self.gradients = (
+                {},
+                aligned_zeros(gradients * size, layout.dtype).reshape(gradients, size),
+            )
+
+
+def _parameters(
+    loss: Loss, outputs: int, weights: tuple[float, ...] | None = None
+) -> NDArray[np.float64]:
+    """What a loss's panel takes: the number that is its own, and the weights of its outputs."""
+    return np.array([loss.parameter(), *(weights or [1.0] * outputs)])

@@ -1,0 +1,215 @@
+"""Plans: everything that a kernel needs to know of a network, written down once for each use.
+
+To fill in some hundred fields takes longer than a step of a small network. A call sets the few
+that belong to it: its data and batches, and where the results go.
+"""
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.configuration import Configuration
+from fastbp.engine.memory import Memory
+from fastbp.engine.records import SPARSE, Kind, Plan
+from fastbp.kernels.machine import team
+from fastbp.kernels.machine.jit import Kernel, address
+from fastbp.kernels.panels import dropout, penalties, updates, weighted
+from fastbp.kernels.product import gemm, sums, transpose
+from fastbp.kernels.step import check, clipping, movement, scaled_rows, sparse, step
+from fastbp.layout.aligned import row_stride
+from fastbp.rows.rows import Rows
+from fastbp.tasks import Tasks
+
+STREAMING = 1 << 19  # bytes: what is larger is not in the L2 cache when it is needed
+
+
+def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
+    """A plan but for what each call sets.
+
+    Parameters
+    ----------
+    parts : Configuration
+        What the network is made of.
+    memory : Memory
+        The network's, with room for the call.
+    kind : Kind
+        What the call is for.
+    """
+    training, labels = kind.training, kind.labels
+    source = None if kind.source == SPARSE else np.dtype(kind.source)
+    layout, dtype = parts.layout, parts.layout.dtype
+    plan = Plan(layout.layers, len(kind.tasks))
+    panels = ["training_forward", "backward"] if training else ["forward"]
+    if labels is not None and not training:
+        panels.append("training_forward")  # the loss may want what this one leaves
+    _fill_layers(plan, parts, memory, panels, layout.turned_layers if kind.turned else ())
+    program = plan.program
+    program.itemsize, program.features_ld = dtype.itemsize, layout.widths[0]
+    if source is None:
+        _fill_sparse(plan, parts, memory, training)
+    elif source != dtype or memory.scaling is not None:
+        program.gather = scaled_rows.gather_scaled[source].address(dtype)
+        program.scaling = address(memory.scaling_terms())
+    elif training:
+        program.gather = movement.gather.address(dtype)
+    program.shared, program.yield_address = address(memory.shared), team.YIELD_ADDRESS
+    program.gemm = gemm.gemm.address(dtype)
+    if training:
+        program.update = parts.optimizer.panel.address(dtype)
+        program.column_sums = sums.column_sums.address(dtype)
+        program.add_parts = updates.add_parts.address(dtype)
+        program.part_losses = address(memory.part_losses)
+        program.part_bytes = layout.parameters * dtype.itemsize
+        program.stream_rows = movement.stream_rows.address()
+        if not kind.tasks:
+            program.target_bytes = 8 if labels else layout.widths[-1] * dtype.itemsize
+        program.transpose = transpose.transpose.address(dtype)
+        program.row_losses = address(memory.row_losses)
+        _fill_regularization(plan, parts, memory)
+    else:
+        program.copy_rows = movement.copy_rows.address(dtype)
+    if source is not None:
+        program.feature_bytes = layout.widths[0] * source.itemsize
+        program.entry, program.entry_ld = plan.layers[0].below, layout.strides[0]
+    if labels is None and source is not None:
+        program.check = check.check_finite.address(dtype)
+        program.not_finite = address(memory.not_finite)
+    if labels is not None and isinstance(parts.loss, Tasks):
+        _fill_tasks(plan, parts.loss, memory, kind, dtype)
+    elif labels is not None:
+        masked = kind.masked or parts.loss_weights is not None
+        program.loss, program.loss_parameters = _loss(
+            plan, 0, parts.loss.panel(labels, masked), memory, kind.weights, dtype
+        )
+    program.total_count = max(len(kind.tasks), 1) if kind.weights else 0
+    program.slots, program.slot_bytes = parts.optimizer.slots, layout.parameters * dtype.itemsize
+    program.scratch, program.scratch_bytes = (
+        address(memory.scratch),
+        layout.scratch * dtype.itemsize,
+    )
+    program.queues, program.streaming = address(memory.queues), STREAMING
+    program.zeros = address(memory.zeros)
+    program.state, program.state_bytes = address(memory.state), memory.state.nbytes
+    program.step_counter = address(memory.steps)
+    if kind.dropping:
+        _fill_dropout(plan, parts, memory)
+    return plan
+
+
+def _fill_sparse(plan: Plan, parts: Configuration, memory: Memory, training: bool) -> None:
+    layout, program, regularization = parts.layout, plan.program, parts.regularization
+    rows = plan.sparse
+    program.features, rows.program, program.sparse = ctypes.addressof(rows), plan.address, 1
+    rows.made = address(memory.made)
+    rows.rests = parts.optimizer.rests and regularization.l1 == regularization.l2 == 0
+    program.gather = sparse.product.address(layout.dtype)
+    program.entry, program.entry_ld = plan.layers[0].output, layout.strides[1]
+    if training:
+        program.sparse_step = sparse.sparse_step.address(layout.dtype)
+        program.train = step.train.address()
+
+
+def _fill_regularization(plan: Plan, parts: Configuration, memory: Memory) -> None:
+    program, dtype, regularization = plan.program, parts.layout.dtype, parts.regularization
+    program.settings = address(memory.settings)
+    program.square_sums = address(memory.square_sums)
+    if regularization.penalizes:
+        program.penalize = penalties.penalize.address(dtype)
+    if regularization.clip_norm is not None or regularization.max_norm is not None:
+        program.finish = clipping.finish.address(dtype)
+
+
+def _fill_dropout(plan: Plan, parts: Configuration, memory: Memory) -> None:
+    workspace = memory.workspace
+    assert workspace is not None
+    program, dtype = plan.program, parts.layout.dtype
+    program.drop, program.drop_delta = (
+        dropout.drop.address(dtype),
+        dropout.drop_delta.address(dtype),
+    )
+    program.dropout_seed = memory.dropout_seed
+    for i, threshold in enumerate(parts.regularization.thresholds):
+        if workspace.dropped[i]:
+            plan.layers[i].drop_threshold = threshold
+            plan.layers[i].dropped = plan.layers[i + 1].below = workspace.dropped[i]
+
+
+def _fill_layers(
+    plan: Plan, parts: Configuration, memory: Memory, panels: list[str], turned: tuple[int, ...]
+) -> None:
+    layout, workspace = parts.layout, memory.workspace
+    assert workspace is not None
+    size, state = layout.dtype.itemsize, address(memory.state)
+    gradient = 0 if memory.gradients is None else address(memory.gradients)
+    for i, (layer, activation) in enumerate(zip(plan.layers, parts.activations, strict=True)):
+        offset = layout.parameter_offsets[i] * size
+        layer.inputs, layer.outputs = layout.widths[i : i + 2]
+        layer.ld_in, layer.ld_out = layout.strides[i : i + 2]
+        layer.weights, layer.gradient = state + offset, gradient + offset
+        if i in turned:
+            layer.turned = workspace.mirrors[i]
+        else:
+            layer.mirror = workspace.mirrors[i]
+        layer.below, layer.output = workspace.outputs[i : i + 2]
+        layer.delta_below, layer.delta = workspace.deltas[i : i + 2]
+        layer.slope = workspace.slopes[i]
+        layer.operand = layer.output if activation.from_output else layer.slope
+        # A loss on logits stands for the output activation but where predictions are wanted.
+        logits = parts.loss.on_logits and i == len(plan.layers) - 1
+        for name in panels:
+            panel = getattr(activation, name)
+            if panel is not None and (name == "forward" or not logits):
+                setattr(layer, name, panel.address(layout.dtype))
+
+
+def _loss(
+    plan: Plan, number: int, panel: Kernel, memory: Memory, weights: bool, dtype: np.dtype[Any]
+) -> tuple[int, int]:
+    """The addresses of the panel of a loss, which may have weights, and of its parameters."""
+    loss, parameters = panel.address(dtype), address(memory.loss_parameters[number])
+    if not weights:
+        return loss, parameters
+    record = plan.weighted[number]
+    record.loss, record.parameters = loss, parameters
+    return weighted.weighted.address(dtype), ctypes.addressof(record)
+
+
+def _fill_tasks(plan: Plan, tasks: Tasks, memory: Memory, kind: Kind, dtype: np.dtype[Any]) -> None:
+    """The losses of tasks; `several` calls each with the columns that it is for."""
+    program, several = plan.program, plan.several
+    program.loss = tasks.panel().address(dtype)
+    program.loss_parameters = ctypes.addressof(several)
+    assert memory.workspace is not None
+    several.count, several.tasks = len(tasks.groups), ctypes.addressof(plan.tasks)
+    several.weights, several.values = address(memory.task_weights), address(memory.task_values)
+    several.delta = memory.workspace.deltas[-1]
+    several.z, several.slope, several.change = map(address, memory.task_scratch)
+    several.row_bytes = memory.task_stride * dtype.itemsize
+    for number, (task, columns) in enumerate(tasks.columns()):
+        record, (labels, masked) = plan.tasks[number], kind.tasks[number]
+        panel = task.loss.panel(labels, masked)
+        record.loss, record.parameters = _loss(plan, number, panel, memory, kind.weights, dtype)
+        record.begin, record.outputs = columns.start, task.outputs
+        record.ld = row_stride(task.outputs, dtype.itemsize)
+        activation = task.activation
+        record.sloped = not activation.from_output
+        if not task.loss.on_logits and activation.training_forward and activation.backward:
+            record.forward = activation.training_forward.address(dtype)
+            record.backward = activation.backward.address(dtype)
+
+
+def hand_over(plan: Plan, data: Rows, totals: NDArray[np.float64] | None) -> None:
+    """Tell a plan where targets and weights lie, and the total weights of the batches."""
+    program = plan.program
+    program.targets = address(data.targets)
+    if totals is not None:
+        program.totals = address(totals)
+        for weighted, part in zip(plan.weighted, data.tasks or (data,), strict=True):
+            assert part.weights is not None
+            weighted.weights = address(part.weights)
+    if data.tasks:
+        for task, part in zip(plan.tasks, data.tasks, strict=True):
+            assert part.losses is not None
+            task.targets, task.row_losses = address(part.targets), address(part.losses)

@@ -1,0 +1,112 @@
+"""The records that a kernel reads, as ctypes: their fields are much quicker to set than NumPy's."""
+
+import ctypes
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastbp.kernels.panels import tasks, weighted
+from fastbp.kernels.step import program
+
+
+def _fields(record: np.dtype[Any]) -> list[tuple[str, Any]]:
+    return [(name, ctypes.c_int64) for name in record.names or ()]
+
+
+class Program(ctypes.Structure):
+    """`kernels.program.PROGRAM`."""
+
+    __slots__ = ()  # a field that does not exist is an error
+    _fields_ = _fields(program.PROGRAM)
+
+
+class Layer(ctypes.Structure):
+    """`kernels.program.LAYER`."""
+
+    __slots__ = ()
+    _fields_ = _fields(program.LAYER)
+
+
+class Weighted(ctypes.Structure):
+    """`kernels.weighted.WEIGHTED`."""
+
+    __slots__ = ()
+    _fields_ = _fields(weighted.WEIGHTED)
+
+
+class Task(ctypes.Structure):
+    """`kernels.tasks.TASK`."""
+
+    __slots__ = ()
+    _fields_ = _fields(tasks.TASK)
+
+
+class Tasks(ctypes.Structure):
+    """`kernels.tasks.TASKS`."""
+
+    __slots__ = ()
+    _fields_ = _fields(tasks.TASKS)
+
+
+class Sparse(ctypes.Structure):
+    """`kernels.program.SPARSE`."""
+
+    __slots__ = ()
+    _fields_ = _fields(program.SPARSE)
+
+
+SPARSE = "sparse"  # among the sources of a kind
+
+
+class Kind(NamedTuple):
+    """What decides which kernels a call needs.
+
+    training: and gradients, rather than prediction; source: the features' dtype, by its
+    character, or SPARSE; labels: whether targets are integer class labels, None where there are
+    no targets; weights: whether the rows have weights, which count in training; masked: whether
+    some targets are NaN; dropping: whether dropout is at work; turned: whether the layers of
+    `Layout.turned_layers` have no mirror; tasks: labels and masked of each task, where there are
+    tasks.
+    """
+
+    training: bool
+    source: str
+    labels: bool | None = None
+    weights: bool = False
+    masked: bool = False
+    dropping: bool = False
+    turned: bool = False
+    tasks: tuple[tuple[bool, bool], ...] = ()
+
+
+class Plan:
+    """One kind of call: the program and the records of the layers, which it points to.
+
+    Parameters
+    ----------
+    layers : int
+        How many layers the network has.
+    tasks : int
+        How many tasks it has, where it has some.
+
+    Attributes
+    ----------
+    program : Program
+    layers : ctypes array of Layer
+    weighted : ctypes array of Weighted
+        For losses with weights: the network's, or that of each task.
+    tasks : ctypes array of Task
+    several : Tasks
+        Which points to them.
+    sparse : Sparse
+        For sparse rows, whose program's `features` points to it.
+    address : int
+        The program's.
+    """
+
+    def __init__(self, layers: int, tasks: int = 0) -> None:
+        self.program, self.layers = Program(), (Layer * layers)()
+        self.weighted, self.sparse = (Weighted * max(tasks, 1))(), Sparse()
+        self.tasks, self.several = (Task * tasks)(), Tasks()
+        self.address = ctypes.addressof(self.program)
+        self.program.layers, self.program.layer_count = ctypes.addressof(self.layers), layers

@@ -1,0 +1,4 @@
+"""The matrix product, and the sums and transpositions that go with it.
+
+Knows matrices; nothing of layers or steps.
+"""

@@ -1,0 +1,43 @@
+"""Kernels that only move rows: gather by index, copy between strides, copy past the cache."""
+
+from numba import carray, types
+
+from fastbp.kernels.machine.jit import INT, REAL, kernel
+from fastbp.kernels.machine.pointers import advance, restrict
+from fastbp.kernels.machine.simd import ask_for, copy_padded, stream_line
+
+ROWS_AHEAD = 16  # a row that comes from memory is asked for so many rows before it is copied
+INDICES = types.CPointer(types.int64)
+SCALING = types.CPointer(types.float64)  # (2, width): shifts and factors; see scaled_rows.py
+GATHER = (INT, INT, INDICES, INT, REAL, INT, INT, SCALING)  # what follows x in every gather
+
+
+@kernel(REAL, *GATHER)
+def gather(x, x_row, base, order, rows, to, to_row, width, scaling):
+    """to[r, :width] = x[base + order[r], :width] for r < rows; zeros behind, up to whole lines."""
+    index, x = carray(order, (rows,)), advance(x, base * x_row)
+    for r in range(rows):
+        ask_for(advance(x, index[min(r + ROWS_AHEAD, rows - 1)] * x_row))
+        copy_padded(advance(x, index[r] * x_row), advance(to, r * to_row), width)
+
+
+@kernel(REAL, INT, REAL, INT, INT, INT)
+def copy_rows(x, x_row, to, to_row, rows, width):
+    """to[r, :width] = x[r, :width] for r < rows; overwrites `to`."""
+    for r in range(rows):
+        source = carray(restrict(advance(x, r * x_row)), (width,))
+        target = carray(restrict(advance(to, r * to_row)), (width,))
+        for j in range(width):
+            target[j] = source[j]
+
+
+@kernel(INT, INT, INT, INT, INT)
+def stream_rows(source, to, row_bytes, rows, lines):
+    """Copy `rows` times so many cache lines, `row_bytes` apart in both, to where nobody reads soon.
+
+    source, to: addresses of cache lines; overwrites the lines of `to`.
+    """
+    for r in range(rows):
+        for line in range(lines):
+            offset = r * row_bytes + 64 * line
+            stream_line(source + offset, to + offset)

@@ -1,0 +1,107 @@
+"""The records that the kernels of a step read, and what every part of a step needs of them."""
+
+import numba
+from numba import carray
+
+from fastbp.kernels.machine.fields import record
+from fastbp.kernels.machine.jit import inline_early
+from fastbp.kernels.machine.pointers import load_acquire, pointer_maker
+from fastbp.kernels.machine.team import STOP, barrier
+from fastbp.kernels.product import ahead
+
+GRAIN = 8  # rows that a thread takes at the least
+
+
+# One layer. Capital letters of the comments: addresses of arrays of the network's dtype.
+LAYER = record(
+    "inputs", "outputs", "ld_in", "ld_out",  # widths, and row strides in elements
+    "weights",        # W (inputs + 1, ld_out): the last row holds the biases
+    "mirror",         # M (outputs, ld_in): W transposed; 0 for the first layer, or where there is
+    "turned",         # instead room for deltas transposed; else 0
+    "gradient",       # like W
+    "below",          # A (slab, ld_in): the layer's input
+    "output",         # A (slab, ld_out)
+    "delta",          # D (slab, ld_out): d(loss)/d(pre-activation)
+    "delta_below",    # D (slab, ld_in); 0 for the first layer
+    "slope",          # S (slab, ld_out): where training_forward leaves the slopes, or 0
+    "dropped",        # A (slab, ld_out): the output after dropout, or 0 for none
+    "drop_threshold",  # of 2**32: how often an element is dropped
+    "forward", "training_forward", "backward",  # panels; 0: none
+    "operand",        # of the backward panel: output or slope
+)  # fmt: skip
+
+# One call of a kernel: the batch loop's bounds, the data, and the kernels that it calls.
+PROGRAM = record(
+    "layers", "layer_count", "itemsize", "team", "shared", "yield_address",
+    "slab",           # rows of activations that there is room for, with parts for every thread
+    "parts",          # of a long batch, each one thread's; 0: the team shares every slab
+    "batch_kernel",   # parts.batch_in_parts or slabs.batch_in_slabs
+    "part_bytes", "part_losses",  # from a part's gradient to the next one's; float64 (parts,)
+    "batch", "rows", "epochs",
+    "features", "features_ld", "feature_bytes",  # elements of a row, and its bytes
+    "scaling",        # float64 (2, inputs): shifts and factors of the features, or 0
+    "sparse",         # 1: the features are sparse rows, and the first layer is sparse.py's; else 0
+    "entry", "entry_ld",  # A (slab, entry_ld): where a gather puts rows, or the product of sparse
+    "targets", "target_bytes",  # target_bytes: of a row
+    "order",          # int64 (epochs * rows); of `predict` also the numbers that a gather takes
+    "order_rows",     # from an epoch's numbers to the next one's; 0: all epochs have the same, and
+                      # behind them stand those of the first batch once more
+    "updating",       # 1: phase 2 updates; 0: it leaves the gradient in the flat buffer
+    "gemm", "gather", "copy_rows", "stream_rows", "transpose", "loss", "update",
+    "column_sums", "add_parts",
+    "drop", "drop_delta", "dropout_seed",
+    "penalize",       # of the gradient before an update, or 0
+    "finish",         # of a step with more to do behind phase 2, or 0
+    "settings", "square_sums",  # float64: of regularization; of blocks of the gradient
+    "sparse_step", "train",  # phase 2 of a sparse layer; the training that sparse.py's calls
+    "check", "not_finite",  # for `predict` of unchecked features, else 0; int64 that it sets to 1
+    "loss_parameters", "row_losses", "epoch_losses",  # float64
+    "totals", "total_count",  # float64 (steps, count): total weights of batches; 0: no weights
+    "coefficients", "coefficient_count",  # float64 (steps, count)
+    "slot_bytes", "slots", "scratch", "scratch_bytes", "zeros",
+    "queues",         # int64 (team, ahead.WORDS)
+    "streaming",      # bytes of W from which on it is prefetched
+    "state", "snapshot", "state_bytes",  # snapshot 0: none is taken
+    "predictions",    # (rows, outputs) without padding
+    "step_counter",   # int64: thread 0 adds 1 for every step made
+    "failed_epoch", "failed_step",  # written by thread 0; -1 where no batch failed
+)  # fmt: skip
+
+# What belongs to sparse rows (sparse.py); its address stands in the program's `features`.
+SPARSE = record(
+    "program",
+    "values", "indices", "starts",  # of the network's dtype; int32 or int64; int64 (rows + 1)
+    "wide",           # 1: indices are int64
+    "rests",          # 1: an update by a gradient of zero changes nothing
+    "made",           # int64 (inputs): how many steps of this call each row of W has had, or the
+                      # complement ~steps where the gradient of the next one is waiting for it
+)  # fmt: skip
+
+program_at = pointer_maker(numba.from_dtype(PROGRAM))
+sparse_at = pointer_maker(numba.from_dtype(SPARSE))
+layers_at = pointer_maker(numba.from_dtype(LAYER))
+
+
+@inline_early
+def opened(program):
+    """The record of a call at an address, and those of its layers."""
+    p = carray(program_at(program), (1,))[0]
+    return p, carray(layers_at(p.layers), (p.layer_count,))
+
+
+@inline_early
+def stopped(p):
+    """Whether the team was asked to stop."""
+    return load_acquire(p.shared + 8 * STOP) != 0
+
+
+@inline_early
+def queue_of(p, me):
+    """The address of thread `me`'s prefetch queue."""
+    return p.queues + me * ahead.WORDS * 8
+
+
+@inline_early
+def wait(p):
+    """Wait for the rest of the team."""
+    barrier(p.shared, p.team, p.yield_address)

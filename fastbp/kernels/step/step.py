@@ -1,0 +1,145 @@
+"""What a call of a kernel does: many steps, one gradient, or predictions; everything by address.
+
+The code here moves addresses alone: products, behaviours and element types are the kernels' it
+calls, and whether a batch goes by `slabs.py` or by `parts.py` is written in the program.
+"""
+
+import math
+
+from numba import carray
+
+from fastbp.kernels.machine.fields import float64s_at, words_at
+from fastbp.kernels.machine.jit import INT, inline, inline_early, kernel
+from fastbp.kernels.machine.pointers import address_of, call, load_acquire, stack_array
+from fastbp.kernels.machine.team import STOP_SEEN, share
+from fastbp.kernels.product import ahead
+from fastbp.kernels.step.batch_rows import forward, output_delta
+from fastbp.kernels.step.program import GRAIN, opened, queue_of, stopped, wait
+from fastbp.kernels.step.weight_rows import refresh_mirrors
+
+_outcome = stack_array(2)
+
+
+@inline_early
+def _batch(p, program, me, order, batch, totals, following, saving, coefficients, step):
+    """See `slabs.batch_in_slabs`; returns (mean loss, whether the step was made)."""
+    place = _outcome(float64s_at(0))
+    outcome = carray(place, (2,))
+    call(
+        p.batch_kernel,
+        (program, me, order, batch, totals, following, saving, coefficients, step,
+         address_of(place)),
+    )  # fmt: skip
+    return outcome[0], outcome[1] != 0
+
+
+@inline
+def _begin(p, layers, me):
+    """What comes before the first batch: an empty queue, and all mirrors anew."""
+    ahead.begin(queue_of(p, me), p.features, p.feature_bytes, p.targets, p.target_bytes)
+    refresh_mirrors(p, layers, me)
+    wait(p)
+
+
+@kernel(INT, INT)
+def train(program, me):
+    """Epochs of batches; overwrites parameters, slots, epoch_losses and the record's last fields.
+
+    Ends early, after whole steps, when STOP is set, or when a batch's loss is not finite: then
+    failed_epoch and failed_step say where, and the snapshot, which an epoch's first update takes,
+    holds the state at the beginning of that epoch.
+    """
+    p, layers = opened(program)
+    # The word itself moves on while others may still be in the step before.
+    before = carray(words_at(p.step_counter), (1,))[0]
+    _begin(p, layers, me)
+    epoch_losses = carray(float64s_at(p.epoch_losses), (p.epochs,))
+    done = 0
+    for epoch in range(p.epochs):
+        total, mass = 0.0, 0.0
+        for row in range(0, p.rows, p.batch):
+            batch = min(p.batch, p.rows - row)
+            order = p.order + 8 * (epoch * p.order_rows + row)
+            coefficients = p.coefficients + 8 * p.coefficient_count * done
+            totals = p.totals + 8 * p.total_count * done
+            following = p.epochs * p.rows - epoch * p.rows - row - batch
+            saving = p.snapshot != 0 and row == 0
+            loss, made = _batch(
+                p, program, me, order, batch, totals, following, int(saving), coefficients,
+                before + done,
+            )  # fmt: skip
+            if not made:
+                if me == 0 and not math.isfinite(loss):
+                    p.failed_epoch, p.failed_step = epoch, row // p.batch
+                return
+            if p.finish != 0:
+                call(p.finish, (program, me, int(saving), coefficients, p.state))
+            done += 1
+            weight = carray(float64s_at(totals), (1,))[0] if totals != 0 else float(batch)
+            total, mass = total + loss * weight, mass + weight
+            if me == 0:
+                carray(words_at(p.step_counter), (1,))[0] += 1
+            if load_acquire(p.shared + 8 * STOP_SEEN) != 0:
+                return
+        if me == 0:
+            epoch_losses[epoch] = total / mass if mass > 0 else 0.0
+
+
+@kernel(INT, INT)
+def differentiate(program, me):
+    """The split step: mean loss and whole gradient of one batch of `rows`; parameters stay."""
+    p, layers = opened(program)
+    _begin(p, layers, me)
+    loss, _ = _batch(p, program, me, p.order, p.rows, p.totals, 0, 0, p.coefficients, 0)
+    if me == 0:
+        carray(float64s_at(p.epoch_losses), (1,))[0] = loss
+
+
+@kernel(INT, INT)
+def predict(program, me):
+    """Overwrites `predictions`, and row_losses where there are targets; no thread waits.
+
+    Each thread takes its share of all rows through its own part of the slab, piece by piece, and
+    ends early when STOP is set or when a feature is not finite, which it looks for while the rows
+    are in its cache.
+    """
+    p, layers = opened(program)
+    top, queue = layers[p.layer_count - 1], queue_of(p, me)
+    active = min(p.team, p.slab // GRAIN)
+    if me >= active:
+        return
+    piece = p.slab // active // GRAIN * GRAIN
+    at = me * piece  # where this thread's part of the slab begins
+    out = top.output + at * top.ld_out * p.itemsize
+    first, last = share(p.rows, GRAIN, me, active)
+    ahead.begin(queue, 0, 0, 0, 0)
+    for row in range(first, last, piece):
+        if stopped(p):
+            return
+        rows = min(piece, last - row)
+        features, features_ld = p.features + row * p.feature_bytes, p.features_ld
+        if p.gather != 0:
+            entry = p.entry + at * p.entry_ld * p.itemsize
+            call(
+                p.gather,
+                (p.features, features_ld, row, p.order, rows,
+                 entry, p.entry_ld, layers[0].inputs, p.scaling),
+            )  # fmt: skip
+            features, features_ld = entry, p.entry_ld
+        if p.check != 0:
+            call(p.check, (features, rows * features_ld, p.not_finite))
+            if load_acquire(p.not_finite) != 0:
+                return
+        training = p.targets != 0  # the loss may want the outputs before their activation
+        ahead.clear(queue)
+        forward(p, layers, at, at + rows, features, features_ld, queue, training, 0, 0)
+        if training:
+            values = p.row_losses + 8 * row
+            output_delta(p, top, at, at + rows, p.order + 8 * row, p.targets, values, 1, 0)
+            if top.forward != 0 and top.training_forward == 0:  # the loss took logits
+                call(top.forward, (out, 0, rows, top.outputs, top.ld_out))
+        call(
+            p.copy_rows,
+            (out, top.ld_out, p.predictions + row * top.outputs * p.itemsize, top.outputs,
+             rows, top.outputs),
+        )  # fmt: skip

@@ -1,0 +1,203 @@
+"""Phase 2 of a step, by rows of every weight matrix: gradient, update, mirror, strip by strip."""
+
+from numba import carray
+
+from fastbp.kernels.machine.fields import words_at
+from fastbp.kernels.machine.jit import INT, inline, inline_early
+from fastbp.kernels.machine.pointers import call
+from fastbp.kernels.machine.team import share
+from fastbp.kernels.machine.vectors import LINE
+from fastbp.kernels.product import ahead
+from fastbp.kernels.product.gemm import REGISTER, ROWS, VECTORS
+from fastbp.kernels.step.program import GRAIN, queue_of
+
+STRIP = 8192  # elements of a gradient strip, which the L1 cache or nearly so can hold
+LEAST_STRIP = 16  # rows of a strip: whole cache lines of the activations and of the mirror
+TILE_BYTES = ROWS * VECTORS * REGISTER  # of the result that a tile computes
+FEW_STRIP = 256  # rows of a strip of a layer of few outputs
+BLOCK = 256  # columns of a strip of a wide layer: what is read again and again stays in L2
+FEW_ROWS = 64  # of a slab, with which a strip is not cut: its weights and slots are one long run
+
+
+@inline_early
+def penalize_run(p, parameters, gradient, weights, count):
+    """L1, L2 and clipping by value, if they are on, of a run that begins with so many weights."""
+    if p.penalize != 0:
+        call(p.penalize, (parameters, gradient, weights, count, p.settings))
+
+
+@inline_early
+def update_run(p, parameters, gradient, weights, count, coefficients):
+    """One update of a run of parameters, by the run of their gradient.
+
+    weights: how many of the `count` parameters are weights; those behind are biases.
+    """
+    penalize_run(p, parameters, gradient, weights, count)
+    call(p.update, (parameters, gradient, p.slot_bytes, count, coefficients))
+
+
+@inline_early
+def save_run(p, start, row_bytes, rows, row_lines):
+    """Copy the parameters from address `start` on, and their slots, into the snapshot."""
+    for part in range(1 + p.slots):
+        source = start + part * p.slot_bytes
+        to = source - p.state + p.snapshot
+        call(p.stream_rows, (source, to, row_bytes, rows, row_lines))
+
+
+@inline_early
+def mirror(p, layer, row, rows, column, columns):
+    """Refresh the mirror of W[row : row + rows, column : column + columns]."""
+    if layer.mirror != 0:
+        call(
+            p.transpose,
+            (layer.weights + (row * layer.ld_out + column) * p.itemsize, layer.ld_out,
+             layer.mirror + (column * layer.ld_in + row) * p.itemsize, layer.ld_in,
+             rows, columns),
+        )  # fmt: skip
+
+
+@inline
+def refresh_mirrors(p, layers, me):
+    """All mirrors anew: the weights may have been edited since the last call."""
+    for number in range(p.layer_count):
+        layer = layers[number]
+        first, last = share(layer.inputs, GRAIN, me, p.team)
+        mirror(p, layer, first, last - first, 0, layer.outputs)
+
+
+@inline
+def _announce(p, layer, queue, row, rows, following, column, width, slab_rows):
+    """Prefetch what the update of a strip will touch while its gradient is computed.
+
+    following: the rows of the strip after it, whose activations come next.
+    """
+    size, across = p.itemsize, layer.ld_in * p.itemsize
+    lines = (following * size + LINE - 1) // LINE
+    ahead.add(queue, layer.below + (row + rows) * size, lines, across, slab_rows * lines)
+    at, lines = (row * layer.ld_out + column) * size, width * size // LINE
+    for part in range(1 + p.slots):
+        start = layer.weights + part * p.slot_bytes + at
+        ahead.add(queue, start, lines, layer.ld_out * size, rows * lines)
+    if layer.mirror != 0:
+        mirror = layer.mirror + (column * layer.ld_in + row) * size
+        lines = (rows * size + LINE - 1) // LINE
+        ahead.add(queue, mirror, lines, across, width * lines)
+    ahead.spread(queue, rows * width * size // TILE_BYTES * slab_rows)
+
+
+@inline
+def _block(p, outputs, ld, size, slab_rows):
+    """Columns of a strip, in whole cache lines: all, or of a wide layer about BLOCK.
+
+    The padding behind whole cache lines stays zero without updates.
+    """
+    blocks, line = (outputs + BLOCK // 2) // BLOCK, LINE // size
+    if blocks <= 1 or (slab_rows <= FEW_ROWS and LEAST_STRIP * ld * size <= p.scratch_bytes):
+        return ld
+    return (outputs + blocks * line - 1) // (blocks * line) * line
+
+
+@inline_early
+def few_outputs(layer, size):
+    """Whether the outputs are too few to fill a vector, so that inputs had better fill it."""
+    return layer.ld_out * size == LINE and layer.outputs < layer.inputs
+
+
+@inline
+def strip_of_few(p, layer, base, row, rows, depth, scratch, gradient, queue):
+    """Overwrite `gradient`, rows [row, row + rows) of W's, from `depth` rows of a slab at `base`.
+
+    G.T = D.T A; each element is the same sum in the same order as in A.T D.
+    """
+    size, ld = p.itemsize, layer.ld_out
+    lanes = (rows * size + LINE - 1) // LINE * LINE // size
+    below = layer.below + (base * layer.ld_in + row) * size
+    call(
+        p.gemm,
+        (layer.delta + base * ld * size, 1, ld, below, layer.ld_in, p.zeros, 0,
+         scratch, lanes, layer.outputs, rows, depth, size, queue, 0),
+    )  # fmt: skip
+    words = carray(words_at(gradient), (rows * ld * size // 8,))
+    for i in range(words.size):
+        words[i] = 0  # the padding
+    call(p.transpose, (scratch, lanes, gradient, ld, layer.outputs, rows))
+
+
+@inline
+def gradient_and_update(p, layer, me, slab_rows, opening, closing, saving, coefficients):
+    """Thread `me`'s rows of one layer: gradient of a slab, and after the last slab the update.
+
+    With one slab the gradient of a strip stays in the thread's scratch and never reaches memory.
+    saving: what is updated goes into the snapshot first.
+    """
+    size, ld = p.itemsize, layer.ld_out
+    keep = not (opening and closing and p.updating)  # in the flat buffer
+    updating = closing and p.updating
+    few = not keep and few_outputs(layer, size)
+    grain = LEAST_STRIP if few else GRAIN  # its columns are read as whole cache lines
+    first, last = share(layer.inputs, grain, me, p.team)
+    block = _block(p, layer.outputs, ld, size, slab_rows)
+    height = max(LEAST_STRIP, STRIP // block // GRAIN * GRAIN)
+    if few:
+        height = FEW_STRIP
+    scratch, queue = p.scratch + me * p.scratch_bytes, queue_of(p, me)
+    for column in range(0, layer.outputs, block):
+        width = min(block, ld - column)
+        columns = min(width, layer.outputs - column)
+        delta = layer.delta + column * size
+        for row in range(first, last, height):
+            rows = min(height, last - row)
+            at = (row * ld + column) * size
+            to, to_ld = (layer.gradient + at, ld) if keep else (scratch, width)
+            start, start_ld = (p.zeros, 0) if opening else (to, to_ld)
+            ahead.clear(queue)
+            if updating and p.state_bytes >= p.streaming:
+                following = min(height, last - row - rows)
+                _announce(p, layer, queue, row, rows, following, column, width, slab_rows)
+            if few:
+                to = scratch + FEW_STRIP * LINE
+                strip_of_few(p, layer, INT(0), row, rows, slab_rows, scratch, to, queue)
+            else:
+                call(
+                    p.gemm,
+                    (layer.below + row * size, 1, layer.ld_in, delta, ld, start, start_ld,
+                     to, to_ld, rows, columns, slab_rows, size, queue, 0),
+                )  # fmt: skip
+            if updating:
+                if saving:
+                    save_run(p, layer.weights + at, ld * size, rows, width * size // LINE)
+                if width == ld:
+                    count = rows * ld
+                    update_run(p, layer.weights + at, to, count, count, coefficients)
+                else:
+                    for r in range(rows):
+                        update_run(
+                            p, layer.weights + at + r * ld * size, to + r * to_ld * size,
+                            width, width, coefficients,
+                        )  # fmt: skip
+                mirror(p, layer, row, rows, column, columns)
+        if me == p.team - 1:  # the biases: one row more
+            at = (layer.inputs * ld + column) * size
+            to = layer.gradient + at if keep else scratch
+            start = p.zeros if opening else to
+            call(p.column_sums, (delta, ld, slab_rows, width, start, to, size))
+            if updating:
+                if saving:
+                    save_run(p, layer.weights + at, 0, 1, width * size // LINE)
+                update_run(p, layer.weights + at, to, 0, width, coefficients)
+
+
+@inline
+def idle_turns(p, layers, me, slab_rows):
+    """Turns of the tiles of thread `me`'s gradients in which no strip asks for lines."""
+    turns = 0
+    for number in range(p.layer_count):
+        layer = layers[number]
+        first, last = share(layer.inputs, GRAIN, me, p.team)
+        size = (last - first) * layer.ld_out * p.itemsize
+        turns += size // TILE_BYTES * slab_rows
+        if p.state_bytes >= p.streaming:
+            touched = (1 + p.slots) * size + (last - first) * p.itemsize * slab_rows
+            turns -= (touched + (size if layer.mirror != 0 else 0)) // LINE
+    return turns

@@ -1,0 +1,109 @@
+"""Where every array lies in the flat buffers: the only owner of offsets.
+
+One flat buffer, the state, holds all parameters and behind them each optimizer slot in the same
+order; the gradient buffer has that order too. Within it a layer is a block of (inputs + 1) rows,
+W above its biases, and rows are padded to whole vectors.
+"""
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.kernels.machine.vectors import LINE
+from fastbp.kernels.step.weight_rows import LEAST_STRIP
+from fastbp.layout.aligned import row_stride
+
+CUT, WHOLE = 768, 4160  # columns of a gradient strip that is cut, and the most of one that is not
+TURNED_ROWS, TURNED_BYTES = 48, 1 << 20  # a batch, and weights that are not in its cache
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The offsets of a network of these widths, in elements.
+
+    Parameters
+    ----------
+    widths : tuple of int
+        Layer widths, input first.
+    dtype : numpy.dtype
+        float32 or float64.
+    """
+
+    widths: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @cached_property
+    def strides(self) -> tuple[int, ...]:
+        """The row stride of each layer's values, input first."""
+        return tuple(row_stride(width, self.dtype.itemsize) for width in self.widths)
+
+    @cached_property
+    def layers(self) -> int:
+        """How many layers of weights there are."""
+        return len(self.widths) - 1
+
+    @cached_property
+    def parameter_offsets(self) -> tuple[int, ...]:
+        """Where each layer's block begins, and at the end where the last one ends."""
+        sizes = [(self.widths[i] + 1) * self.strides[i + 1] for i in range(self.layers)]
+        return tuple(itertools.accumulate(sizes, initial=0))
+
+    @cached_property
+    def parameters(self) -> int:
+        """Elements of all parameters, padding included."""
+        return self.parameter_offsets[-1]
+
+    @cached_property
+    def parameter_count(self) -> int:
+        """How many weights and biases the network has."""
+        pairs = zip(self.widths[:-1], self.widths[1:], strict=True)
+        return sum((inputs + 1) * outputs for inputs, outputs in pairs)
+
+    @cached_property
+    def mirror_sizes(self) -> tuple[int, ...]:
+        """Elements of each layer's mirror; the first layer needs none."""
+        sizes = [self.widths[i + 1] * self.strides[i] for i in range(self.layers)]
+        return (0, *sizes[1:])
+
+    @cached_property
+    def scratch(self) -> int:
+        """Elements of a thread's gradient strip; that of the widest layers is always cut."""
+        return LEAST_STRIP * min(max(CUT, *self.strides[1:]), WHOLE)
+
+    @cached_property
+    def turned_layers(self) -> tuple[int, ...]:
+        """Layers whose mirror takes longer to keep than a small batch's deltas to transpose."""
+        size, room = self.dtype.itemsize, TURNED_ROWS // 8 * LINE
+        return tuple(
+            i
+            for i, elements in enumerate(self.mirror_sizes)
+            if elements * size >= max(TURNED_BYTES, room * sum(self.widths[i : i + 2]))
+        )
+
+    @cached_property
+    def row_elements(self) -> int:
+        """Elements that one row of the batch takes in activations and deltas together."""
+        return sum(self.strides) + sum(self.strides[1:])
+
+    @cached_property
+    def row_flops(self) -> int:
+        """Floating-point operations of one row's training: the products alone."""
+        pairs = zip(self.widths[:-1], self.widths[1:], strict=True)
+        products = [2 * inputs * outputs for inputs, outputs in pairs]
+        return 3 * sum(products) - products[0]
+
+    def weights(self, flat: NDArray[Any], layer: int) -> NDArray[Any]:
+        """The (inputs, outputs) view of a layer's weights in a flat buffer."""
+        return self._block(flat, layer)[:-1, : self.widths[layer + 1]]
+
+    def biases(self, flat: NDArray[Any], layer: int) -> NDArray[Any]:
+        """The (outputs,) view of a layer's biases in a flat buffer."""
+        return self._block(flat, layer)[-1, : self.widths[layer + 1]]
+
+    def _block(self, flat: NDArray[Any], layer: int) -> NDArray[Any]:
+        start, stop = self.parameter_offsets[layer], self.parameter_offsets[layer + 1]
+        return flat[start:stop].reshape(-1, self.strides[layer + 1])

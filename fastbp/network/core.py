@@ -1,0 +1,226 @@
+"""Core: what a network is inside, for the functions that are its methods.
+
+Its parts, memory, generator and locks; how rows come to it, and what of it goes into files.
+"""
+
+import copy
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastbp.configuration import SCALING_ARRAYS, Configuration
+from fastbp.data import tables
+from fastbp.data.scaling import STANDARD, Scaling, standard
+from fastbp.data.sparse import SparseRows, is_sparse, reject_standard
+from fastbp.engine.engine import Engine
+from fastbp.history.state import FitState
+from fastbp.losses import Loss
+from fastbp.network import model_files
+from fastbp.network.model_files import Model
+from fastbp.regularization import Regularization
+from fastbp.rows import weighting
+from fastbp.rows.rows import Rows, Targets, with_targets
+from fastbp.tasks import Tasks
+
+
+class HasCore(Protocol):
+    """A `fastbp.Network`, as the functions see it that are its methods."""
+
+    _core: "Core"
+
+
+class Core:
+    """What a network is inside.
+
+    Parameters
+    ----------
+    parts : Configuration
+        What it is made of.
+    threads : int or None
+        As `fastbp.Network` takes it.
+    rng : numpy.random.Generator
+        What initializes and shuffles.
+
+    Attributes
+    ----------
+    configuration, rng
+        Those of the parameters.
+    engine : Engine
+        The memory, and the calls of the kernels.
+    interrupted : (int, FitState) or None
+        The fit that can be resumed, and how many steps the network had then.
+    """
+
+    def __init__(self, parts: Configuration, threads: int | None, rng: np.random.Generator) -> None:
+        self.configuration, self.rng = parts, rng
+        self.engine = Engine(parts, threads)
+        self.interrupted: tuple[int, FitState] | None = None
+        self._lock: Any = threading.RLock()
+        self._guests: Any = None  # while a callback of `fit` runs, the lock that its calls hold
+
+    @property
+    def loss(self) -> Loss:
+        """The loss."""
+        return self.configuration.loss
+
+    @property
+    def regularization(self) -> Regularization:
+        """The settings of dropout, penalties and clipping."""
+        return self.configuration.regularization
+
+    @property
+    def turn(self) -> Any:
+        """The lock that every call holds; for other threads to wait, not for its own to use."""
+        if self._lock._is_owned():
+            guests = self._guests
+            if guests is None or guests._is_owned():
+                raise RuntimeError(
+                    "the network is at work: a signal handler or an initializer cannot use it in "
+                    "the midst of a call of the same thread"
+                )
+            return guests
+        return self._lock
+
+    @property
+    def whole_turn(self) -> Any:
+        """The lock of a fit, which cannot be one within another."""
+        turn = self.turn
+        if turn is not self._lock:
+            raise RuntimeError("a callback cannot fit the network that is being fitted")
+        return turn
+
+    @contextmanager
+    def between_steps(self) -> Iterator[None]:
+        """Within a fit, let the callbacks that run here use the network."""
+        self._guests = threading.RLock()
+        try:
+            yield
+        finally:
+            self._guests = None
+
+    def known_scaling(self) -> Scaling | None:
+        """What inputs go through; RuntimeError where that is not known yet."""
+        scaling = self.engine.scaling
+        if scaling is None and self.configuration.scaling == STANDARD:
+            raise RuntimeError(
+                "the network has not learned the scaling of its inputs; call fit, or "
+                "learn_scaling(X), first"
+            )
+        return scaling
+
+    def learn_scaling(self, X: ArrayLike) -> Scaling:
+        """Learn the means and deviations of ``scaling="standard"``."""
+        layout = self.configuration.layout
+        if is_sparse(X):
+            reject_standard(STANDARD, "X")
+        features = tables.features(X, layout.widths[0], layout.dtype, "X", True)
+        self.engine.scaling = scaling = standard(features, "X")
+        return scaling
+
+    def rows(
+        self,
+        X: ArrayLike,
+        y: Targets,
+        prefix: str = "",
+        sample_weight: ArrayLike | None = None,
+        class_weight: Mapping[Any, Any] | str | None = None,
+        mask_nan: bool = False,
+    ) -> Rows:
+        """Check data as a user passed them; errors call them by `prefix` and their names."""
+        plain = sample_weight is None and class_weight is None and mask_nan is False
+        if plain and not isinstance(self.loss, Tasks):
+            rows = with_targets(self.configuration, self.known_scaling(), X, y, prefix)
+        else:
+            rows = weighting.weighted_rows(
+                self.configuration,
+                self.known_scaling(),
+                X,
+                y,
+                prefix,
+                sample_weight,
+                class_weight,
+                mask_nan,
+            )
+        state, features = self.engine.state, rows.features
+        values = features.values if isinstance(features, SparseRows) else features
+        own = np.may_share_memory(values, state) or np.may_share_memory(rows.targets, state)
+        if own or any(np.may_share_memory(task.targets, state) for task in rows.tasks):
+            # The network's own weights as data: training must not change what it reads.
+            return copy.deepcopy(rows)
+        return rows
+
+    def views(
+        self, flat: NDArray[Any]
+    ) -> tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]:
+        """The weights and the biases of all layers in a flat buffer."""
+        layout = self.configuration.layout
+        numbers = range(layout.layers)
+        return (
+            tuple(layout.weights(flat, number) for number in numbers),
+            tuple(layout.biases(flat, number) for number in numbers),
+        )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Views of all parameters and optimizer slots under the names of a model file."""
+        named = {}
+        for slot in range(1 + self.configuration.optimizer.slots):
+            prefix = f"slot{slot}." if slot else ""
+            weights, biases = self.views(self.engine.slot(slot))
+            for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+                named[f"{prefix}weights.{layer}"] = weight
+                named[f"{prefix}biases.{layer}"] = bias
+        if self.configuration.scaling == STANDARD and self.engine.scaling is not None:
+            named |= zip(SCALING_ARRAYS, self.engine.scaling, strict=True)
+        return named
+
+    @property
+    def pending(self) -> FitState | None:
+        """The fit in whose midst the network is, to be resumed."""
+        steps, fit = self.interrupted or (0, None)
+        return fit if steps == self.engine.step else None
+
+    def model(self, fit: FitState | None) -> Model:
+        """What a file is to hold, uncopied."""
+        seed = self.engine.dropout_seed if self.regularization.drops else None
+        return Model(self.configuration, self.arrays(), self.engine.step, self.rng, fit, seed)
+
+    def write(self, path: str | os.PathLike[str], fit: FitState | None) -> None:
+        """Write a model file, and into it the fit in whose midst the network is."""
+        with self.turn:
+            model_files.write(path, self.model(fit))
+
+    def check_write(self, path: str | os.PathLike[str], fit: FitState | None) -> None:
+        """Raise what `write` would raise now."""
+        with self.turn:
+            model_files.check(path, self.model(fit))
+
+    def state(self) -> dict[str, Any]:
+        """What a pickle holds."""
+        with self.turn:
+            return {
+                "configuration": self.configuration,
+                "threads": self.engine.threads,
+                "rng": copy.deepcopy(self.rng),
+                "state": self.engine.state.copy(),
+                "steps": self.engine.step,
+                "dropout_seed": self.engine.dropout_seed,
+                "scaling": self.engine.scaling,
+                "fit": copy.deepcopy(self.pending),
+            }
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> "Core":
+        """The core whose `state` this is."""
+        core = cls(state["configuration"], state["threads"], state["rng"])
+        core.engine.state[:] = state["state"]
+        core.engine.step = state["steps"]
+        core.engine.dropout_seed = state["dropout_seed"]
+        core.engine.scaling = state["scaling"]
+        if state["fit"] is not None:
+            core.interrupted = state["steps"], state["fit"]
+        return core

@@ -1,0 +1,290 @@
+"""Network: a dense network, checked at its boundary."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastbp import configuration, initializers
+from fastbp.activations import Activation
+from fastbp.data.scaling import Scaling
+from fastbp.losses import Loss
+from fastbp.network import batch_training, inference, model_files, summary, training
+from fastbp.network.core import Core
+from fastbp.optimizers import Optimizer
+from fastbp.regularization import Regularization
+from fastbp.validation import generator, positive_int
+
+
+class Network:
+    """A dense neural network and its trainer.
+
+    Parameters
+    ----------
+    layers : sequence of int
+        Layer widths, input first: at least two, each at least 1.
+    activation : str, Activation or a sequence of them
+        Of the hidden layers: one for all, or one for each. See `fastbp.activations`.
+    loss : str or Loss
+        "mse", "mae", "huber", "cross_entropy", "binary_cross_entropy", "poisson", or a
+        `fastbp.losses` object. It decides the output activation unless one is given. A dict of
+        them by name makes several tasks of the outputs.
+    output_activation : str or Activation, optional
+        Of the output layer, where the loss's own is not wanted. Of tasks, a dict by name.
+    optimizer : str or Optimizer
+        "sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", or an object with settings.
+    initializer : str, float or callable
+        Of the weights; see `fastbp.initializers`. Biases begin at zero.
+    dtype : dtype
+        float32 or float64: of parameters, data and arithmetic.
+    rng : int, numpy.random.Generator or None
+        Seeds the initial weights and the shuffling, as ``numpy.random.default_rng`` takes it.
+    threads : int, optional
+        Threads to train with, and to predict with where there are rows enough; None for as many
+        as help this shape, and never more than the cores that the process may use. The numbers do
+        not depend on it.
+    scaling : float, "standard" or None
+        What inputs go through before the first layer. A number above 0 multiplies each of them
+        (1 / 255 for images of bytes). "standard" takes off the mean of each column and divides by
+        its standard deviation, both of the X of the first `fit`, kept with the network and used
+        by every call since; a constant column is shifted alone. Computed in float64 and rounded
+        once, batch by batch: X is neither copied nor converted, and its bytes stay bytes.
+    loss_weights : sequence of float, optional
+        For a loss of single outputs (all but cross-entropy): what the loss of each output is
+        multiplied by, at least 0. The mean is still over all outputs, ``mean(v_j l_ij)``, so that
+        twice the weights is twice the loss, as in Keras. Of tasks, a dict by name: the loss is
+        the sum of the tasks' losses times their weights, 1 for those it does not name.
+    outputs : dict, optional
+        Of tasks: how many outputs each has, in their order; together the last of `layers`. `y` is
+        then a dict of targets by name, and so is what `predict` returns. Each task has a mean loss
+        of its own, and masked targets and weights count within it. `class_weight` is a dict of
+        such by name.
+    dropout : float or sequence of float
+        Rate in [0, 1) at which outputs of hidden layers are set to zero in training (Srivastava et
+        al. 2014), for all hidden layers or one for each. The others are divided by 1 - dropout, so
+        that `predict`, `evaluate` and `loss_and_gradients` use all units as they are. Rates are
+        rounded to multiples of 2**-32. What is dropped depends on a seed, which is drawn from
+        `rng` after the initial weights, and on the number of the step.
+    l1, l2 : float
+        Penalties ``l1 * sum(abs(w)) + l2 / 2 * sum(w**2)`` over all weights, not the biases, at
+        least 0: they enter each update, but no loss that is reported. The optimizers'
+        `weight_decay` counts for biases too, and comes after the clipping.
+    max_norm : float, optional
+        Above 0. After each update, the weights that lead into a unit are scaled down where their
+        Euclidean norm is above it, as by ``torch.renorm``; units of all layers, biases left alone.
+    clip_value : float, optional
+        Above 0. Elements of the gradient, penalties included, are cut to this absolute value
+        before the update, as by ``torch.nn.utils.clip_grad_value_``.
+    clip_norm : float, optional
+        Above 0. The whole gradient, penalties included, is scaled down to this Euclidean norm
+        before the update, as by ``torch.nn.utils.clip_grad_norm_``; after `clip_value`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastbp
+    >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    >>> y = np.array([[0], [1], [1], [0]])
+    >>> net = fastbp.Network([2, 8, 1], activation="tanh", loss="mse", rng=0)
+    >>> history = net.fit(X, y, epochs=2000, batch_size=4)
+    >>> net.predict(X).round(1).ravel().tolist()
+    [0.0, 1.0, 1.0, 0.0]
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[int],
+        activation: str | Activation | Sequence[str | Activation] = "relu",
+        loss: str | Loss | Mapping[str, str | Loss] = "mse",
+        output_activation: str | Activation | Mapping[str, str | Activation] | None = None,
+        optimizer: str | Optimizer = "adam",
+        initializer: initializers.Initializer = "auto",
+        dtype: DTypeLike = "float32",
+        rng: int | np.random.Generator | None = None,
+        threads: int | None = None,
+        *,
+        scaling: float | str | None = None,
+        loss_weights: Sequence[float] | Mapping[str, float] | None = None,
+        outputs: Mapping[str, int] | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+    ) -> None:
+        self._core = Core(
+            configuration.make(
+                layers,
+                activation,
+                loss,
+                output_activation,
+                optimizer,
+                initializer,
+                dtype,
+                scaling,
+                loss_weights,
+                outputs,
+                dropout=dropout,
+                l1=l1,
+                l2=l2,
+                max_norm=max_norm,
+                clip_value=clip_value,
+                clip_norm=clip_norm,
+            ),
+            None if threads is None else positive_int(threads, "threads"),
+            generator(rng),
+        )
+        for weights, activation_name in zip(self.weights, self.activations, strict=True):
+            weights[:] = initializers.initialize(
+                self._core.configuration.initializer,
+                weights.shape[0],
+                weights.shape[1],
+                self._core.rng,
+                weights.dtype,
+                activation_name,
+            )
+        if self.regularization.drops:
+            self._core.engine.dropout_seed = int(self._core.rng.integers(model_files.MOST_COUNT))
+
+    # Learning: training.py, batch_training.py
+    fit = training.fit
+    partial_fit = training.partial_fit
+    fit_batches = batch_training.fit_batches
+    train_step = training.train_step
+    learn_scaling = training.learn_scaling
+    # Using what was learned: inference.py
+    predict = inference.predict
+    evaluate = inference.evaluate
+    loss_and_gradients = inference.loss_and_gradients
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Layer widths, input first."""
+        return self._core.configuration.layout.widths
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of parameters, data and arithmetic."""
+        return self._core.configuration.layout.dtype
+
+    @property
+    def loss(self) -> Loss:
+        """The loss."""
+        return self._core.configuration.loss
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer's settings."""
+        return self._core.configuration.optimizer
+
+    @property
+    def regularization(self) -> Regularization:
+        """The settings of dropout, penalties and clipping."""
+        return self._core.configuration.regularization
+
+    @property
+    def activations(self) -> tuple[str, ...]:
+        """The name of each layer's activation, the output layer's last."""
+        return tuple(activation.name for activation in self._core.configuration.activations)
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """What inputs go through, ``(x - shift) * factor``; None for nothing, or nothing yet."""
+        return self._core.engine.scaling
+
+    @property
+    def steps(self) -> int:
+        """How many updates the parameters have had."""
+        return self._core.engine.step
+
+    @property
+    def weights(self) -> tuple[NDArray[Any], ...]:
+        """One (inputs, outputs) array a layer: writable views, edits count."""
+        return self._core.views(self._core.engine.state)[0]
+
+    @property
+    def biases(self) -> tuple[NDArray[Any], ...]:
+        """One (outputs,) array a layer: writable views, edits count."""
+        return self._core.views(self._core.engine.state)[1]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write weights, optimizer state, settings, step count and random state to a file.
+
+        It is a safetensors file, which is replaced as a whole or not at all. A random generator
+        whose bit generator is not one of NumPy's own is left out. A fit that could be resumed still
+        can be from the new file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            Where to; an existing file is replaced.
+
+        Raises
+        ------
+        ValueError
+            The network has an activation of your own, which a file cannot hold.
+        OSError
+            The file cannot be written; an old one is still whole.
+        """
+        self._core.write(path, self._core.pending)
+
+    def summary(self) -> str:
+        """A table of the layers, to be printed: shapes, activations, parameters, memory, work.
+
+        Operations are the floating-point operations of the matrix products.
+        """
+        return summary.summary(self._core.configuration, self._core.engine.nbytes)
+
+    def __repr__(self) -> str:
+        return summary.line(self._core.configuration, self.steps, self._core.engine.nbytes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self._core.state()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._core = Core.restored(state)
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    rng: int | np.random.Generator | None = None,
+    threads: int | None = None,
+) -> Network:
+    """The network that `Network.save` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    rng : int, numpy.random.Generator or None
+        What shuffles in further training; None goes on with the state in the file, or with a seed
+        of the system's where the file has none. With another one no fit can be resumed.
+    threads : int, optional
+        As in `Network`.
+
+    Raises
+    ------
+    ValueError
+        The file is truncated, damaged or not a model of fastbp. Nothing large is allocated before
+        the file's own size bears it out, and no code of a file is ever run.
+    OSError
+        The file is missing or cannot be read.
+    """
+    threads = None if threads is None else positive_int(threads, "threads")
+    given = None if rng is None else generator(rng)
+    model = model_files.read(path)
+    network = Network.__new__(Network)
+    network._core = core = Core(model.parts, threads, given or model.rng or generator(None))
+    core.engine.step = model.steps
+    core.engine.dropout_seed = model.dropout_seed or 0
+    if rng is None and model.fit is not None:
+        core.interrupted = model.steps, model.fit
+    for name, view in core.arrays().items():
+        view[:] = model.arrays[name]
+    if model.scaling is not None:
+        core.engine.scaling = model.scaling
+    return network

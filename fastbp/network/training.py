@@ -1,0 +1,327 @@
+"""The methods by which a network learns from rows, checked at their boundary."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+
+from fastbp.callbacks import Callback, EarlyStopping
+from fastbp.callbacks.base import checked_callbacks
+from fastbp.data import tables
+from fastbp.data.scaling import STANDARD, Scaling
+from fastbp.data.splitting import split
+from fastbp.fit import fitting
+from fastbp.fit.evaluation import Evaluation, Metrics
+from fastbp.fit.row_fit import RowFit
+from fastbp.fit.running import RunningFit
+from fastbp.history import History
+from fastbp.network.core import Core, HasCore
+from fastbp.rows.rows import Targets
+from fastbp.validation import flag, positive_int, real, shown
+
+if TYPE_CHECKING:
+    from fastbp.schedules import Schedule
+
+NOTHING_TO_LEARN = nullcontext()
+
+
+def fit(
+    network: HasCore,
+    X: ArrayLike,
+    y: Targets,
+    epochs: int = 1,
+    batch_size: int = 32,
+    *,
+    shuffle: bool = True,
+    validation_data: tuple[Any, ...] | None = None,
+    validation_split: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    class_weight: Mapping[Any, Any] | str | None = None,
+    mask_nan: bool = False,
+    schedule: "Schedule | Callable[[int], float] | None" = None,
+    metrics: Metrics | Mapping[str, Metrics] | None = None,
+    tol: float | None = None,
+    callbacks: Sequence[Callback] = (),
+    resume: bool = False,
+    progress: bool | None = None,
+) -> History:
+    """Train on mini-batches, going on from where the parameters and the optimizer stand.
+
+    Parameters
+    ----------
+    X : (rows, inputs) array_like or sparse
+        Features; finite. An array, nested lists, a frame or table of pandas, polars or
+        PyArrow, a tensor of PyTorch or JAX; a file that is mapped into memory is read there.
+        Converted once to the network's dtype, but for bytes (uint8) and what `scaling`
+        changes, which are converted batch by batch. A sparse matrix or array of SciPy is
+        read as CSR (other formats are converted by their ``tocsr()``) and never made dense:
+        the numbers are those of dense rows, and a step costs what its entries cost. No
+        `scaling` but a number goes with it.
+    y : (rows,) or (rows, outputs) array_like
+        Targets. Cross-entropy: integer labels (rows,) or class probabilities. Other losses:
+        values; (rows,) where there is one output. Of several losses a dict by name.
+    epochs : int
+        How often to go through all rows.
+    batch_size : int
+        Rows an update; the last batch of an epoch may be shorter and counts by its own mean.
+        More than there are rows means all rows.
+    shuffle : bool
+        Draw a new order of the rows for every epoch, but where a batch holds all of them.
+    validation_data : (X, y) or (X, y, sample_weight), optional
+        Evaluated after each epoch.
+    validation_split : float
+        In [0, 1): instead, hold out the last rows, so many of them, before any shuffling.
+    sample_weight : (rows,) array_like, optional
+        What each row counts, at least 0. A loss is then the weighted mean over a batch,
+        ``sum(w_i l_i) / sum(w_i)``, as PyTorch's; a batch of total weight 0 has loss 0 and
+        gradient 0, and an epoch's loss is the mean of its batches' by their total weights.
+    class_weight : dict or "balanced", optional
+        What the rows of each class count, ``{class: weight}`` for all classes, besides their
+        `sample_weight`; "balanced" for n / (k * count), with n rows in k classes. For
+        cross-entropy, and for binary cross-entropy with one output of targets 0 and 1. Class
+        probabilities weigh by ``-sum_c w_c y_c log p_c`` and ``sum_c w_c y_c``. The validation
+        data keep their own weights.
+    mask_nan : bool
+        Let NaN in `y` (of the validation data too) count for nothing: the mean is over the
+        targets that are there, by the weights of their rows. A label that is NaN, or a row of
+        class probabilities with one, leaves out the row.
+    schedule : Schedule or callable, optional
+        What the optimizer's `lr` is multiplied by in each step; see `fastbp.schedules`. A
+        function takes the number of the step, from 0, and returns the factor.
+    metrics : sequence of str or callable, optional
+        What to compute after each epoch besides the loss; see `fastbp.metrics`. With several
+        losses a dict of such by name. Of the validation data, or where there are none of the
+        training data, which costs a forward pass over them.
+    tol : float, optional
+        End the fit when the loss has not fallen by more than this for 10 epochs. Each epoch is
+        a call of the kernels of its own then.
+    callbacks : sequence of Callback
+        What to call between epochs or steps; see `fastbp.callbacks`.
+    resume : bool
+        Go on with the fit in whose midst a `fastbp.callbacks.Checkpoint` wrote the file from
+        which the network was loaded, to the same bits as if it had never been interrupted.
+        The other arguments must be those of that fit, with callbacks as they were then.
+        `epochs` is the total, which may have grown where there is no schedule. A fit that was
+        complete ends at once.
+    progress : bool, optional
+        Show a progress bar; None shows one where stderr is a terminal, or in a notebook.
+
+    Returns
+    -------
+    History
+        "loss" (mean over the epoch's batches, each before its update), with
+        validation data "val_loss", and "val_accuracy" where there are classes; the `metrics`
+        under their names, of validation data with "val_" before them; with a `schedule`
+        "learning_rate", of the epoch's last step. `History.stopped` tells why the fit ended
+        before its last epoch, if it did.
+
+    Notes
+    -----
+    What was given as X and y is read where it lies, if it has the form that the kernels take:
+    nobody, a callback or another thread, may change it before the fit has ended.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument that cannot be used; nothing has changed.
+    FloatingPointError
+        The loss became NaN or infinite. Parameters and optimizer are as they were at the end
+        of the last good epoch.
+    KeyboardInterrupt
+        Ctrl-C: after a whole update, the network is usable.
+    RuntimeError
+        A callback tried to fit the network that is being fitted.
+    """
+    core = network._core
+    held_out = False
+    if validation_split != 0.0:
+        if validation_data is not None:
+            raise ValueError("validation_data and validation_split were both given")
+        parts = split(X, y, sample_weight, validation_split, mask_nan)
+        if parts is not None:
+            (X, y, sample_weight), validation_data = parts
+            held_out = True
+    with core.whole_turn, _scaling_of(core, X):
+        rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
+        epochs = positive_int(epochs, "epochs")
+        batch = tables.batch_size(batch_size, len(rows.features))
+        flag(shuffle, "shuffle")
+        prefix = "validation part of " if held_out else "validation_data "
+        validation = validation_of(core, validation_data, mask_nan, metrics, prefix)
+        if validation is None and metrics is not None:
+            validation = Evaluation(core.engine, core.loss, rows, "", metrics, usual=False)
+        if progress is not None:
+            flag(progress, "progress")
+        called = checked_callbacks(callbacks)
+        if tol is not None:
+            falling = real(tol, "tol", low=0)
+            called += (EarlyStopping("loss", min_delta=falling, restore_best=False),)
+        rng = core.rng if shuffle else None
+        fit = RowFit(network, core, rows, epochs, batch, rng, validation, called)
+        return run(core, fit, schedule, resume, progress)
+
+
+def partial_fit(
+    network: HasCore,
+    X: ArrayLike,
+    y: Targets,
+    batch_size: int = 32,
+    *,
+    sample_weight: ArrayLike | None = None,
+) -> History:
+    """Go through these rows once, in their order, as scikit-learn's method of this name.
+
+    Parameters
+    ----------
+    X, y, batch_size, sample_weight
+        As in `fit`.
+
+    Returns
+    -------
+    History
+        Of one epoch.
+
+    Raises
+    ------
+    TypeError, ValueError, FloatingPointError
+        As `fit`.
+    """
+    return fit(
+        network,
+        X,
+        y,
+        batch_size=batch_size,
+        shuffle=False,
+        sample_weight=sample_weight,
+        progress=False,
+    )
+
+
+def train_step(
+    network: HasCore,
+    X: ArrayLike,
+    y: Targets,
+    *,
+    sample_weight: ArrayLike | None = None,
+    class_weight: Mapping[Any, Any] | str | None = None,
+    mask_nan: bool = False,
+) -> float:
+    """One update on these rows as one batch.
+
+    Parameters
+    ----------
+    X, y : array_like
+        As in `fit`.
+    sample_weight, class_weight, mask_nan
+        As in `fit`.
+
+    Returns
+    -------
+    float
+        The mean loss before the update.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument that cannot be used; nothing has changed.
+    FloatingPointError
+        The loss is NaN or infinite; nothing has changed.
+    """
+    core = network._core
+    with core.turn:
+        rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
+        loss = core.engine.train_step(rows)
+    if not math.isfinite(loss):
+        raise FloatingPointError("the loss is not finite; no update was made")
+    return loss
+
+
+def learn_scaling(network: HasCore, X: ArrayLike) -> Scaling:
+    """Learn the means and deviations of ``scaling="standard"``, again where they are known.
+
+    `fit` does this by itself where they are not; it is for those who train by `train_step`.
+
+    Parameters
+    ----------
+    X : (rows, inputs) array_like
+        Features; finite.
+
+    Returns
+    -------
+    Scaling
+        What inputs go through from now on.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An `X` that cannot be used, or a network that was made with another `scaling`.
+    """
+    core = network._core
+    with core.turn:
+        parts = core.configuration
+        if parts.scaling != STANDARD:
+            raise ValueError(
+                'learn_scaling is for networks with scaling="standard", this one has '
+                f"scaling={parts.scaling!r}"
+            )
+        return core.learn_scaling(X)
+
+
+def run(
+    core: Core,
+    fit: RunningFit,
+    schedule: "Schedule | Callable[[int], float] | None",
+    resume: bool,
+    progress: bool | None,
+) -> History:
+    """Train, from the beginning or from where the fit that is resumed was."""
+    if schedule is not None:
+        fit.follow(schedule)
+    if flag(resume, "resume"):
+        if core.pending is None:
+            raise ValueError(
+                "resume=True needs a network that was loaded, without rng, from a file of "
+                "fastbp.callbacks.Checkpoint and not trained since"
+            )
+        fit.restore(core.pending)
+    core.interrupted = None
+    return fitting.run(fit, progress)
+
+
+def _scaling_of(core: Core, X: ArrayLike) -> AbstractContextManager[None]:
+    """Learn the scaling where there is none yet; forget it if no step is made with it."""
+    if core.engine.scaling is not None or core.configuration.scaling != STANDARD:
+        return NOTHING_TO_LEARN
+    return _learned_scaling(core, X)
+
+
+@contextmanager
+def _learned_scaling(core: Core, X: ArrayLike) -> Iterator[None]:
+    before = core.engine.step
+    try:
+        core.learn_scaling(X)
+        yield
+    finally:
+        if core.engine.step == before:
+            core.engine.scaling = None
+
+
+def validation_of(
+    core: Core,
+    given: Sequence[Any] | None,
+    mask_nan: bool,
+    metrics: Any,
+    prefix: str = "validation_data ",
+) -> Evaluation | None:
+    """What is measured of the `validation_data` that a user passed, if he did."""
+    if given is None:
+        return None
+    if not isinstance(given, tuple | list) or len(given) not in (2, 3):
+        raise TypeError(
+            f"validation_data must be (X, y) or (X, y, sample_weight), got {shown(given)}"
+        )
+    X, y, *weight = given
+    rows = core.rows(X, y, prefix, weight[0] if weight else None, None, mask_nan)
+    return Evaluation(core.engine, core.loss, rows, "val_", metrics)

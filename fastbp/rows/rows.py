@@ -1,0 +1,178 @@
+"""The rows that a network is trained or measured on: checked features, targets and weights."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastbp.configuration import Configuration
+from fastbp.data import tables
+from fastbp.data.scaling import Scaling
+from fastbp.data.sparse import SparseRows, is_sparse, reject_standard, sparse_rows
+from fastbp.kernels.machine.jit import address
+from fastbp.kernels.step.shuffle import shuffled
+from fastbp.losses import Loss
+
+Targets = Any  # array_like, or with tasks a dict of such by name
+
+# The least and the greatest target of losses that have such.
+BOUNDS: dict[str, tuple[float | None, float | None]] = {"fractions": (0, 1), "counts": (0, None)}
+
+_numbers = np.arange(1024, dtype=np.int64)  # the order of a batch that is taken as it is
+_numbers_at = address(_numbers)
+
+Features = NDArray[Any] | SparseRows
+
+
+class Rows(NamedTuple):
+    """Checked data: (rows, features), and targets as the loss's panel reads them.
+
+    Where there are weights, both (rows,): `weights` multiply the losses of rows, and `totals` are
+    what the rows add to the total weight by which the losses' sum is divided. They differ where
+    targets are NaN (`masked`): a total is the weight times the share of targets that are not.
+
+    Of a network with tasks, `tasks` are the rows as each task has them, and `targets` those of the
+    first; all have weights or none. `losses` (rows,) is where training and evaluation leave the
+    losses of a task's rows.
+    """
+
+    features: Features
+    targets: NDArray[Any]
+    weights: NDArray[np.float64] | None = None
+    totals: NDArray[np.float64] | None = None
+    masked: bool = False
+    tasks: "tuple[Rows, ...]" = ()
+    losses: NDArray[np.float64] | None = None
+
+    @property
+    def labels(self) -> bool:
+        """Whether the targets are integer class labels."""
+        return self.targets.ndim == 1
+
+    @property
+    def given(self) -> "Rows":
+        """The data alone, without where losses are left."""
+        return self._replace(losses=None, tasks=tuple(task.given for task in self.tasks))
+
+
+def checked_features(
+    parts: Configuration, scaling: Scaling | None, X: ArrayLike, name: str
+) -> Features:
+    """Check what a user passed as X; `scaling`: the network's, where it is known already."""
+    layout = parts.layout
+    if is_sparse(X):
+        reject_standard(parts.scaling, name)
+        return sparse_rows(X, layout.widths[0], layout.dtype, name, scaling)
+    features = tables.features(X, layout.widths[0], layout.dtype, name, parts.scaling is not None)
+    if scaling is not None:
+        scaling.check_range(features, layout.dtype, name, given=X)
+    return features
+
+
+def with_targets(
+    parts: Configuration,
+    scaling: Scaling | None,
+    X: ArrayLike,
+    y: ArrayLike,
+    prefix: str = "",
+) -> Rows:
+    """Check what a user passed as X and y; errors call them by `prefix` and these letters.
+
+    scaling: the network's, where it is known already.
+    """
+    layout = parts.layout
+    features = checked_features(parts, scaling, X, f"{prefix}X")
+    targets = checked_targets(
+        parts.loss, layout.widths[-1], layout.dtype, y, len(features), f"{prefix}y"
+    )
+    return Rows(features, targets)
+
+
+def checked_targets(
+    loss: Loss, outputs: int, dtype: np.dtype[Any], y: ArrayLike, count: int, name: str
+) -> NDArray[Any]:
+    """Check the targets alone, of `count` rows."""
+    if loss.targets == "labels":
+        return tables.class_targets(y, count, outputs, dtype, name)
+    low, high = BOUNDS.get(loss.targets, (None, None))
+    return tables.targets(y, count, outputs, dtype, name, low, high)
+
+
+def row_orders(
+    count: int, epochs: int, batch: int, generator: np.random.Generator | None
+) -> NDArray[np.int64]:
+    """Return (epochs, count): row numbers, each epoch's in a random order where there is one.
+
+    Without a generator several epochs are the same memory, and behind it the numbers of the first
+    batch stand once more: a step looks ahead to the next one's rows.
+    """
+    if generator is None:
+        if epochs == 1:
+            return np.arange(count, dtype=np.int64)[None]
+        numbers = np.arange(count + batch, dtype=np.int64)
+        numbers[count:] -= count
+        return np.broadcast_to(numbers[:count], (epochs, count))
+    orders = np.empty((epochs, count), np.int64)
+    low, high = -(1 << 63), 1 << 63
+    if epochs == 1:  # the same numbers, in a quarter of the time
+        keys = [int(generator.integers(low, high))]
+    else:
+        keys = generator.integers(low, high, epochs).tolist()
+    for order, key in zip(orders, keys, strict=True):
+        shuffled.call()(address(order), count, key)
+    return orders
+
+
+def plain_order(rows: int) -> tuple[int, NDArray[np.int64]]:
+    """The address of the numbers from 0 to rows - 1, and the memory they lie in."""
+    if rows <= _numbers.size:
+        return _numbers_at, _numbers
+    numbers = np.arange(rows, dtype=np.int64)
+    return address(numbers), numbers
+
+
+def batch_totals(rows: Rows, order: NDArray[np.int64], batch: int) -> NDArray[np.float64] | None:
+    """The total weights of each batch of (epochs, rows) row numbers, epoch after epoch.
+
+    None without weights; (batches,), or with tasks (batches, tasks).
+    """
+    if rows.totals is None:
+        return None
+    starts = np.arange(0, order.shape[1], batch)
+    found = [
+        np.add.reduceat(part.totals[order], starts, axis=1).reshape(-1)
+        for part in rows.tasks or (rows,)
+        if part.totals is not None
+    ]
+    return np.stack(found, axis=1) if rows.tasks else found[0]
+
+
+def whole_total(data: Rows) -> NDArray[np.float64] | None:
+    """The total weights of all rows as one batch, to the bits that it has in an epoch."""
+    if data.totals is None:
+        return None
+    rows = len(data.features)
+    return batch_totals(data, np.arange(rows)[None], rows)
+
+
+def has_classes(rows: Rows, loss: Loss) -> bool:
+    """Whether the targets are classes: labels, or zeros and ones for the binary cross-entropy.
+
+    Targets that are NaN do not matter.
+    """
+    if loss.targets != "fractions":
+        return rows.labels
+    targets = rows.targets
+    return bool(np.isin(targets[~np.isnan(targets)] if rows.masked else targets, (0, 1)).all())
+
+
+def accuracy(rows: Rows, outputs: NDArray[Any]) -> float:
+    """The share of right classes by weight, where the targets are classes."""
+    targets = rows.targets
+    right = outputs.argmax(axis=1) == targets if rows.labels else (outputs > 0.5) == (targets == 1)
+    if rows.weights is None:
+        return float(right.mean())
+    weights = rows.weights.reshape(-1, *[1] * (right.ndim - 1)) * np.ones(right.shape)
+    if rows.masked:
+        weights[np.isnan(targets)] = 0
+    return float((weights * right).sum() / weights.sum())

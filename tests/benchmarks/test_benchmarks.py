@@ -1,0 +1,71 @@
+"""Tests of the asv suite, each benchmark with its first parameters, and of calls.py."""
+
+import importlib
+import inspect
+import math
+import pkgutil
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+KINDS = "time_", "timeraw_", "peakmem_", "track_"
+
+
+def discovered():
+    """Return (object, method name) of every benchmark, found by name as asv does."""
+    suite = importlib.import_module("suite")
+    found = []
+    for entry in pkgutil.iter_modules(suite.__path__, "suite."):
+        module = importlib.import_module(entry.name)
+        holders = [
+            holder
+            for _, holder in inspect.getmembers(module, inspect.isclass)
+            if holder.__module__ == entry.name
+        ]
+        for holder in [module, *holders]:
+            names = [n for n in dir(holder) if n.startswith(KINDS)]
+            found += [(holder() if inspect.isclass(holder) else holder, name) for name in names]
+    return found
+
+
+def run(holder, name):
+    """What a benchmark returns between its setup and its teardown."""
+    first = [values[0] for values in getattr(holder, "params", ())]
+    assert len(first) == len(getattr(holder, "param_names", ()))
+    if hasattr(holder, "setup"):
+        holder.setup(*first)
+    try:
+        return getattr(holder, name)(*first)
+    finally:
+        if hasattr(holder, "teardown"):
+            holder.teardown(*first)
+
+
+def test_every_benchmark_of_the_suite_runs(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    kinds = set()
+    for holder, name in discovered():
+        result = run(holder, name)
+        kind = name.partition("_")[0]
+        kinds.add(kind)
+        if kind == "track":
+            assert math.isfinite(result), name
+            assert isinstance(getattr(holder, name).unit, str), name
+        elif kind == "timeraw":
+            statements = (result,) if isinstance(result, str) else result
+            for statement in statements:
+                compile(statement, name, "exec")
+            exec(statements[0], {})
+        else:
+            assert result is None, name
+    assert {f"{kind}_" for kind in kinds} == set(KINDS)
+
+
+def test_calls_are_timed_and_predictions_of_many_rows_too(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = importlib.import_module("calls")
+    monkeypatch.setattr(module, "SECONDS", 1e-3)
+    found = module.calls([4, 3, 2], threads=1)
+    assert len(found) == 7
+    assert all(0 < us < 1e6 for us in found.values())
+    module.predict_many([4, 3, 2], 1000, threads=1)
+    assert "`predict` of 1000 rows, 4-3-2, 1 thread(s)" in capsys.readouterr().out
