@@ -27,7 +27,7 @@ class EarlyStopping(Callback):
     restore_best : bool
         At the end of a fit, be it stopped or not, put the network back where it was after the
         best epoch: parameters, optimizer state and step count. Costs their copy in memory, and the
-        copying after each epoch that is better. After an exception nothing is put back.
+        copying after each epoch that is better. So it is after an exception and Ctrl-C.
 
     Attributes
     ----------
@@ -92,7 +92,7 @@ class EarlyStopping(Callback):
 
     def on_fit_end(self, fit: Fit) -> None:
         """Put back the best epoch."""
-        if self._kept is not None and fit.failure is None and self.best_epoch != fit.epoch:
+        if self._kept is not None and self._kept.steps != fit.network.steps:
             fit.revert(self._kept)
         self._kept = None
 

@@ -5,7 +5,7 @@ Knows shapes, buffers and addresses; nothing of what a user may pass.
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,38 +13,26 @@ from numpy.typing import NDArray
 from fastbp.configuration import Configuration
 from fastbp.data.scaling import Scaling, fixed
 from fastbp.data.sparse import SparseRows
-from fastbp.engine import plans
+from fastbp.engine import plans, work
 from fastbp.engine.coefficients import Coefficients
+from fastbp.engine.course import Course, Stretch
 from fastbp.engine.memory import Memory
 from fastbp.engine.records import SPARSE, Kind, Plan, Program
+from fastbp.engine.turns import Turns
 from fastbp.kernels.machine import team
 from fastbp.kernels.machine.jit import Kernel, address
-from fastbp.kernels.step import sparse, step
+from fastbp.kernels.step import bounds, sparse, step
 from fastbp.kernels.step.parts import batch_in_parts
-from fastbp.kernels.step.program import GRAIN
 from fastbp.kernels.step.slabs import batch_in_slabs
 from fastbp.layout.aligned import aligned_zeros
 from fastbp.layout.cutting import cut_batch, slab_rows
 from fastbp.layout.layout import TURNED_ROWS
-from fastbp.rows.rows import Features, Rows, batch_totals, plain_order, whole_total
+from fastbp.rows.rows import Features, Rows, plain_order, whole_total
 
-FLOPS_A_THREAD = 600_000  # of one step: less does not pay for another thread at the barriers
-SLOWEST = 1e10  # operations a second that even a slow machine does, to bound a call's duration
-ALONE = 1 << 13  # parameters whose update a single thread does as a whole
-BLINK = 0.05  # seconds: a call that may take longer must not keep a signal waiting
-BRIEF = 1_000_000  # operations during which other threads can wait for the GIL
-STEP_FLOPS = 20_000  # operations that the slowest machine does in what a step takes around them
-THREAD_START = 40_000_000  # operations that a core does while a thread is started
 STEPS_A_CALL = 1 << 16  # bounds the memory of the coefficients of a call
+ALONE = 1 << 13  # parameters whose update a single thread does as a whole
 
 _kind_of = functools.cache(Kind)  # to look one up takes a third of making it
-
-
-class TrainingResult(NamedTuple):
-    """What a call of `Engine.train` did."""
-
-    losses: NDArray[np.float64]  # mean loss of each whole epoch
-    failure: tuple[int, int] | None  # epoch and batch of a loss that was not finite
 
 
 class Engine:
@@ -61,12 +49,17 @@ class Engine:
     ----------
     state : ndarray
         Parameters and optimizer slots, flat.
+    turns : Turns
+        Who may use the network when. `train` takes its turns by itself; all else is done by those
+        who have one.
     """
 
     def __init__(self, parts: Configuration, threads: int | None) -> None:
         self._parts, self.layout, self.threads = parts, parts.layout, threads
         self._memory = Memory(parts)
         self.state = self._memory.state
+        self.turns = Turns(self._memory.shared)
+        self._last: Plan | None = None  # of a call, for `bounds`
         self._coefficients = Coefficients(parts.optimizer)
         self.scaling = fixed(parts.scaling, parts.layout.widths[0])
         self._drops = parts.regularization.drops
@@ -106,138 +99,123 @@ class Engine:
         """Bytes that the network holds at the moment."""
         return self._memory.nbytes
 
-    def train(
-        self,
-        data: Rows,
-        order: NDArray[np.int64],
-        batch: int,
-        rates: NDArray[np.float64] | None = None,
-        after_step: Callable[[float], bool] | None = None,
-    ) -> TrainingResult:
-        """Train for one or more epochs.
+    def train(self, course: Course, after_step: Callable[[float], bool] | None = None) -> None:
+        """Train, call after call of the kernels, with readers in between who have asked.
 
         Parameters
         ----------
-        data : Rows
-            Features and targets.
-        order : (epochs, rows) int64
-            The rows of `data` that each epoch visits, in order, as `row_orders` makes them.
-        batch : int
-            Rows of a batch; the last one of an epoch may be shorter.
-        rates : (steps,) float64, optional
-            The learning rate of each step; None for the optimizer's own.
+        course : Course
+            The batches; it is told how far training has come, however that ends.
         after_step : callable, optional
             Called with the loss of each step, which then takes a call of the kernels of its own;
             training ends where it returns False.
-
-        Returns
-        -------
-        TrainingResult
-            After a failure the state is what it was when the failing epoch began.
         """
-        rows, most = order.shape[1], STEPS_A_CALL * batch
-        if after_step is not None:
-            most = batch
-        elif rows <= most:
-            return self._train(data, order, batch, rates, keep=rows > batch)
-        losses: list[float] = []
-        done = 0  # steps, of all epochs
-        for epoch in order:
-            before, total, mass = self.step, 0.0, 0.0
-            for start in range(0, rows, most):
-                part = np.ascontiguousarray(epoch[None, start : start + most])
-                steps = -(-part.size // batch)
-                of_part = None if rates is None else rates[done : done + steps]
-                result = self._train(data, part, batch, of_part, keep=start == 0)
-                done += steps
-                if result.failure is not None:
-                    if start or result.failure[1]:  # else nothing was changed
-                        self.state[:] = self._memory.snapshot  # of the epoch's beginning
-                    self.step = before
-                    failure = (len(losses), start // batch + result.failure[1])
-                    return TrainingResult(np.array(losses), failure)
-                weight = part.size if data.totals is None else float(data.totals[part].sum())
-                total, mass = total + result.losses[0] * weight, mass + weight
-                if start + most >= rows:
-                    losses.append(total / mass)
-                if after_step is not None and not after_step(float(result.losses[0])):
-                    return TrainingResult(np.array(losses), None)
-        return TrainingResult(np.array(losses), None)
+        most = STEPS_A_CALL if after_step is None else 1
+        while course.done < course.steps and course.failure is None:
+            self.turns.give_way()
+            with self.turns.lock:
+                self._go_on(course, most)
+            if course.failure is None and after_step and not after_step(course.last_loss):
+                break
+
+    def _go_on(self, course: Course, most: int) -> None:
+        """One call of the kernel."""
+        before, epoch = self.step, course.epoch
+        try:
+            program = self._steps(course.data, course.ahead(most))
+        finally:
+            course.done += self.step - before
+        if program.failed_epoch >= 0:
+            course.failure = epoch + program.failed_epoch, program.failed_step
+
+    def prepare(self, data: Rows, batch: int) -> None:
+        """Compile and make all that training with such batches needs."""
+        with self.turns.lock:
+            plan, _, _ = self._training_plan(data, batch, 1)
+            self._training_kernel(plan).call()
 
     def train_step(self, data: Rows) -> float:
         """One update on all rows; returns the loss before it, NaN where no update was made."""
         rows = len(data.features)
         order, _held = plain_order(rows)
-        loss = np.empty(1)
-        program = self._steps(data, order, 0, 1, rows, rows, address(loss), 0, whole_total(data))
-        return float("nan") if program.failed_epoch >= 0 else float(loss[0])
-
-    def _train(
-        self,
-        data: Rows,
-        order: NDArray[np.int64],
-        batch: int,
-        rates: NDArray[np.float64] | None,
-        keep: bool,
-    ) -> TrainingResult:
-        """One call of the kernel; `keep`: take a snapshot in each epoch's first update."""
-        epochs, rows = order.shape
-        memory, before, losses = self._memory, self.step, np.empty(epochs)
-        if memory.snapshot is None:
-            memory.snapshot = aligned_zeros(self.state.size, self.layout.dtype)
-        snapshot = address(memory.snapshot) if keep else 0
-        totals = batch_totals(data, order, batch)
+        loss, carried = np.empty(1), self._memory.carried
         program = self._steps(
             data,
-            address(order),
-            order.strides[0] // order.itemsize,
-            epochs,
-            rows,
-            batch,
-            address(losses),
-            snapshot,
-            totals,
-            rates,
+            Stretch(order, 0, 1, rows, rows, address(loss), carried, 1, totals=whole_total(data)),
         )
-        failed, failed_step = program.failed_epoch, program.failed_step
-        if failed < 0:
-            return TrainingResult(losses, None)
-        if failed_step > 0:  # else the epoch has changed nothing
-            self.state[:] = memory.snapshot
-            self.step = before + failed * -(-rows // batch)
-        return TrainingResult(losses[:failed], (failed, failed_step))
+        return float("nan") if program.failed_epoch >= 0 else float(loss[0])
 
-    def _steps(
-        self,
-        data: Rows,
-        order: int,
-        order_rows: int,
-        epochs: int,
-        rows: int,
-        batch: int,
-        losses: int,
-        snapshot: int,
-        totals: NDArray[np.float64] | None,
-        rates: NDArray[np.float64] | None = None,
-    ) -> Program:
-        """Call the kernel of training; `order`, `losses` and `snapshot` are addresses."""
-        steps = epochs * -(-rows // batch)
-        flops = self._step_flops(data.features, batch)
-        work = steps * (flops + STEP_FLOPS)
-        members = self._members(batch, flops, work)
+    def _training_plan(self, data: Rows, batch: int, steps: int) -> tuple[Plan, int, int]:
+        """The plan of so many steps, how many threads go through them, and their operations."""
+        flops = work.step_flops(self.layout, data.features, batch)
+        total = steps * (flops + work.STEP_FLOPS)
+        members = work.training_members(self.layout, self.threads, batch, flops, total)
         kind = self._kind(True, data.features, data, self._drops)
-        plan = self._plan(kind, data.features, batch, members)
+        return self._plan(kind, data.features, batch, members), members, total
+
+    @staticmethod
+    def _training_kernel(plan: Plan) -> Kernel:
+        return sparse.train if plan.program.sparse else step.train
+
+    def _steps(self, data: Rows, stretch: Stretch) -> Program:
+        """Call the kernel of training."""
+        plan, members, total = self._training_plan(data, stretch.batch, stretch.steps)
         program = plan.program
-        program.coefficients, coefficients = self._coefficients.steps(self.step, steps, rates)
+        program.coefficients, coefficients = self._coefficients.steps(
+            self.step, stretch.steps, stretch.rates
+        )
         program.coefficient_count = coefficients.shape[1]
-        plans.hand_over(plan, data, totals)
-        program.batch, program.rows, program.epochs = batch, rows, epochs
-        program.order, program.order_rows = order, order_rows
-        program.epoch_losses, program.snapshot = losses, snapshot
+        plans.hand_over(plan, data, stretch.totals)
+        program.batch, program.rows, program.epochs = stretch.batch, stretch.rows, stretch.epochs
+        program.order, program.order_rows = stretch.order, stretch.order_rows
+        program.epoch_losses, program.carried = stretch.losses, stretch.carried
+        program.first_row, program.most_steps = stretch.first_row, stretch.steps
         program.updating, program.failed_epoch = int(not self._clips_norm), -1
-        training = sparse.train if kind.source == SPARSE else step.train
-        self._run(training, plan, members, work)
+        self._last = plan
+        self.turns.writing = True
+        try:
+            self._run(self._training_kernel(plan), plan, members, total)
+        finally:
+            self.turns.writing = False
         return program
+
+    def bounds(self, inputs: float) -> tuple[float, float]:
+        """Bounds of what the network computes from inputs of at most this absolute value.
+
+        To be called after training.
+
+        Returns
+        -------
+        output, hidden : float
+            Of the absolute values before the last layer's activation, and of all before; NaN or
+            infinity where a parameter is not finite.
+        """
+        found, plan = np.array([inputs, 0.0]), self._last
+        assert plan is not None
+        scratch = address(self._memory.scratch)
+        bounds.bounds.call(self.layout.dtype)(plan.address, scratch, address(found))
+        return float(found[0]), float(found[1])
+
+    def keep(self) -> None:
+        """Copy parameters and slots, for `go_back`."""
+        memory = self._memory
+        with self.turns.lock:
+            if memory.kept is None:
+                memory.kept = aligned_zeros(self.state.size, self.layout.dtype)
+            np.copyto(memory.kept, self.state)
+            memory.kept_step = self.step
+
+    def go_back(self) -> None:
+        """Put the network back where it was when `keep` was called last."""
+        memory = self._memory
+        assert memory.kept is not None
+        self.put_back(memory.kept, memory.kept_step)
+
+    def put_back(self, state: NDArray[Any], step: int) -> None:
+        """Replace parameters, slots and the step count."""
+        with self.turns.lock:
+            self.state[:] = state
+            self.step = step
 
     def slot(self, number: int) -> NDArray[Any]:
         """The flat view of the parameters (0) or of an optimizer slot (from 1)."""
@@ -249,8 +227,8 @@ class Engine:
         rows = len(data.features)
         order, _held = plain_order(rows)
         loss = np.empty(1)
-        work = self._step_flops(data.features, rows)
-        members = self._members(rows, work, work)
+        total = work.step_flops(self.layout, data.features, rows)
+        members = work.training_members(self.layout, self.threads, rows, total, total)
         kind = self._kind(True, data.features, data)
         plan = self._plan(kind, data.features, rows, members, whole=True)
         program = plan.program
@@ -258,7 +236,7 @@ class Engine:
         plans.hand_over(plan, data, totals)
         program.batch = program.rows = rows
         program.order, program.epoch_losses, program.updating = order, address(loss), 0
-        self._run(step.differentiate, plan, members, work)
+        self._run(step.differentiate, plan, members, total)
         gradients = self._memory.gradients
         assert gradients is not None
         return float(loss[0]), gradients[0]
@@ -293,11 +271,8 @@ class Engine:
     ) -> bool:
         """Call the kernel of prediction; `outputs` and `losses` are addresses."""
         rows = len(features)
-        work = self._step_flops(features, rows) // 3
-        members = min(work // THREAD_START, -(-rows // GRAIN))
-        if members > 1:
-            members = min(members, self.threads or team.available_cores())
-        members = max(1, members)
+        total = work.step_flops(self.layout, features, rows) // 3
+        members = work.prediction_members(self.threads, rows, total)
         plan = self._plan(self._kind(False, features, data), features, rows, members)
         program = plan.program
         program.rows, program.predictions = rows, outputs
@@ -309,31 +284,17 @@ class Engine:
             program.order, _held = plain_order(program.slab)
         not_finite = self._memory.not_finite
         not_finite[0] = 0
-        self._run(step.predict, plan, members, work)
+        self._run(step.predict, plan, members, total)
         return not not_finite[0]
 
-    def _step_flops(self, features: Features, batch: int) -> int:
-        """Operations of a step with so many rows."""
-        if isinstance(features, SparseRows):
-            return features.step_flops(self.layout, batch)
-        return batch * self.layout.row_flops
-
-    def _members(self, batch: int, flops: int, work: int) -> int:
-        """Threads of a team for steps of so many rows and operations, and a call of `work`."""
-        pays = work // THREAD_START
-        if self.threads is None and pays < 2:
-            return 1
-        widest = max(batch, *self.layout.widths[:-1])
-        useful = -(-widest // GRAIN)
-        if self.threads is not None:
-            return min(self.threads, useful)
-        useful = min(useful, pays, flops // FLOPS_A_THREAD)
-        return min(useful, team.available_cores()) if useful > 1 else 1
-
-    def _run(self, kernel: Kernel, plan: Plan, members: int, work: int) -> None:
-        call = kernel.call(release=members > 1 or work > BRIEF)
-        interruptible = work > SLOWEST * BLINK
-        team.run_team(call, plan.address, members, self._memory.shared, interruptible)
+    def _run(self, kernel: Kernel, plan: Plan, members: int, flops: int) -> None:
+        call = kernel.call(release=members > 1 or flops > work.BRIEF)
+        interruptible = flops > work.SLOWEST * work.BLINK
+        shared = self._memory.shared
+        shared.fill(0)
+        if self.turns.asked:
+            shared[team.PAUSE] = 1
+        team.run_team(call, plan.address, members, shared, interruptible)
 
     def _kind(
         self, training: bool, features: Features, data: Rows | None, dropping: bool = False

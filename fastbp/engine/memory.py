@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from fastbp.configuration import Configuration
 from fastbp.engine.records import Kind, Plan
 from fastbp.kernels.machine import team
+from fastbp.kernels.machine.jit import address
 from fastbp.kernels.product import ahead
 from fastbp.kernels.step.clipping import BLOCK
 from fastbp.layout.aligned import aligned_zeros, row_stride
@@ -35,10 +36,12 @@ class Memory:
         Steps made so far; the kernel counts.
     dropout_seed : int
         What the random numbers of dropout begin with.
+    carried : int
+        The address of what a single step carries from call to call: nothing, zeros.
     gradients : (parts, parameters) ndarray or None
         One for each part of a long batch, the first of them the sum; made when first needed.
-    snapshot : ndarray or None
-        Like the state; made when first needed.
+    kept, kept_step : ndarray or None, and int
+        A copy of the state and its steps; made when first needed.
     workspace : Workspace or None
         Likewise.
     made : ndarray of int64
@@ -58,13 +61,16 @@ class Memory:
         self.state = aligned_zeros(slots * layout.parameters, layout.dtype)
         self.steps = np.zeros(1, WORD)
         self.gradients: NDArray[Any] | None = None
-        self.snapshot: NDArray[Any] | None = None
+        self.kept: NDArray[Any] | None = None
+        self.kept_step = 0
         self.workspace: Workspace | None = None
         self.scaling: NDArray[np.float64] | None = None
         self._unscaled: NDArray[np.float64] | None = None
         self.plans: dict[Kind, Plan] = {}
         self.shared = aligned_zeros(team.WORDS, WORD)
         self.zeros = aligned_zeros(2 * max(layout.strides), layout.dtype)
+        self._carried = np.zeros(3)
+        self.carried = address(self._carried)
         self.not_finite = np.zeros(1, WORD)  # whether the check of features found one
         groups = parts.loss.groups if isinstance(parts.loss, Tasks) else ()
         self.task_weights = np.array([task.weight for task in groups])
@@ -96,7 +102,7 @@ class Memory:
     @property
     def nbytes(self) -> int:
         """Bytes held at the moment."""
-        held = [self.state, self.gradients, self.snapshot, self.scratch, self.made]
+        held = [self.state, self.gradients, self.kept, self.scratch, self.made]
         arrays = sum(array.nbytes for array in held if array is not None)
         return arrays + (self.workspace.nbytes if self.workspace else 0)
 

@@ -62,7 +62,6 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
         program.add_parts = updates.add_parts.address(dtype)
         program.part_losses = address(memory.part_losses)
         program.part_bytes = layout.parameters * dtype.itemsize
-        program.stream_rows = movement.stream_rows.address()
         if not kind.tasks:
             program.target_bytes = 8 if labels else layout.widths[-1] * dtype.itemsize
         program.transpose = transpose.transpose.address(dtype)

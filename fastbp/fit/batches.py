@@ -6,10 +6,14 @@ from typing import Any
 import numpy as np
 
 from fastbp.callbacks.base import Callback
+from fastbp.engine.course import Course
 from fastbp.fit.evaluation import Evaluation
 from fastbp.fit.running import RunningFit, Trained
-from fastbp.rows.rows import Rows
+from fastbp.fit.soundness import Soundness
+from fastbp.rows.rows import Rows, expect_labels
 from fastbp.validation import shown
+
+KEEP = 64  # batches after which the network is looked at and kept, to go back to
 
 
 class Batches:
@@ -95,6 +99,9 @@ class BatchFit(RunningFit):
         super().__init__(network, core, epochs, 0, None, validation, callbacks)
         self._batches, self._read = batches, read
         self._steps_an_epoch, self._samples = batches.expected, 0
+        self._soundness = Soundness(core.configuration, core.engine)
+        self._rows: Rows | None = None  # of the last batch
+        self._kept = 0  # batches of the epoch, when the network was kept
 
     @property
     def steps_an_epoch(self) -> int:
@@ -112,13 +119,20 @@ class BatchFit(RunningFit):
 
     def some_epochs(self) -> None:
         """One epoch."""
+        try:
+            self._one_epoch()
+        except BaseException:
+            if not self._is_sound():
+                self.engine.go_back()
+            raise
+
+    def _one_epoch(self) -> None:
         limit = self._batches.limit
         done, total, weight = 0, 0.0, 0.0
-        with self.core.between_steps():
-            coming = self._batches.begin()
+        self._rows = None
+        coming = self._batches.begin()
         while limit is None or done < limit:
-            with self.core.between_steps():  # what makes the batches may ask the network
-                batch = next(coming, _END)
+            batch = next(coming, _END)  # what makes the batches may ask the network
             if batch is _END:
                 break
             rows, counts = self._checked(batch, done)
@@ -129,12 +143,14 @@ class BatchFit(RunningFit):
             if not self.after_steps:
                 self._step += 1
             elif not self.after_step(loss) and done != limit:
+                self._expect_sound(done)
                 return
         if done < (limit or 1):
             raise ValueError(
                 f"batches ended in epoch {self.epoch + 1} of {self.epochs} after {done} of "
                 f"{limit or 'its'} steps; the network is as it was after the last of them"
             )
+        self._expect_sound(done)
         self._steps_an_epoch = done
         self.record({"loss": total / weight})
 
@@ -151,16 +167,38 @@ class BatchFit(RunningFit):
     def _update(self, rows: Rows, done: int) -> float:
         """Make one step; returns the loss before it."""
         count = len(rows.features)
-        order = np.arange(count, dtype=np.int64)[None]
         rates = None if self.rates is None else self.rates.ahead(self.step, 1)
-        result = self.engine.train(rows, order, count, rates)
-        if result.failure is not None:
+        if done % KEEP == 0:
+            self._expect_sound(done)
+            self.engine.keep()
+            self._kept = done
+        course = Course(rows, np.arange(count, dtype=np.int64)[None], count, rates)
+        self.engine.train(course)
+        if course.failure is not None:
+            self._expect_sound(done)
+            expect_labels(rows, self.core.configuration.loss, self.engine.layout.widths[-1])
             raise FloatingPointError(
                 f"the loss is not finite in batch {done + 1} of epoch {self.epoch + 1}; the "
                 "network is as it was after the batch before (a smaller learning rate or scaled "
                 "inputs may help)"
             )
-        return float(result.losses[0])
+        self._rows = rows
+        return course.last_loss
+
+    def _is_sound(self) -> bool:
+        """Whether the network is, on the rows of the last batch."""
+        return self._rows is None or self._soundness.holds(self._rows)
+
+    def _expect_sound(self, done: int) -> None:
+        if self._is_sound():
+            return
+        self.engine.go_back()
+        self._rows = None
+        raise FloatingPointError(
+            f"the loss is not finite after batch {done} of epoch {self.epoch + 1}; the network is "
+            f"as it was after {self._kept} batches of it (a smaller learning rate or scaled inputs "
+            "may help)"
+        )
 
 
 _END = object()

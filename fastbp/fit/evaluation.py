@@ -76,7 +76,10 @@ class Evaluation:
 
     def measure(self) -> dict[str, float]:
         """The quantities as the network is now."""
-        outputs, losses = self._engine.evaluate(self.rows)
+        turns = self._engine.turns
+        with turns.reading, turns.lock:
+            turns.served()
+            outputs, losses = self._engine.evaluate(self.rows)
         if self._tasks is None:
             values = self._parts[0].measure(outputs, losses)
         else:

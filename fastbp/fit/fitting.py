@@ -10,15 +10,18 @@ from fastbp.history import History
 
 def run(fit: RunningFit, progress: bool | None) -> History:
     """Train; returns what was recorded."""
+    fit.core.history = fit.history
     bar = Bar(fit) if wanted(progress) else None
     try:
         if not fit.callbacks:
             _all_epochs(fit, bar)
         else:
             _with_callbacks(fit, bar)
-    except FloatingPointError:
-        if fit.failure is None or fit.history.stopped is None:
-            raise
+    except BaseException as error:
+        if isinstance(error, FloatingPointError) and fit.seen_to:
+            return fit.history
+        error.history = fit.history  # type: ignore[attr-defined]
+        raise
     finally:
         if bar is not None:
             bar.close()
@@ -32,17 +35,15 @@ def _with_callbacks(fit: RunningFit, bar: Bar | None) -> None:
 
     def end(callback: Callback) -> None:
         if callback in begun:
-            with fit.core.between_steps():
-                callback.on_fit_end(fit)
+            callback.on_fit_end(fit)
 
     with ExitStack() as ends:  # calls all of them, whatever one of them raises
         for callback in reversed(fit.callbacks):
             ends.callback(end, callback)
         try:
-            with fit.core.between_steps():
-                for callback in fit.callbacks:
-                    begun.append(callback)
-                    callback.on_fit_begin(fit)
+            for callback in fit.callbacks:
+                begun.append(callback)
+                callback.on_fit_begin(fit)
             _all_epochs(fit, bar)
         except BaseException as error:
             fit.fail(error)

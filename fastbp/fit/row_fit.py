@@ -1,14 +1,17 @@
 """RowFit: a fit on rows that are all there, epoch by epoch in a new order."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastbp.callbacks.base import Callback
+from fastbp.engine.course import Course
 from fastbp.fit.evaluation import Evaluation, task_losses
 from fastbp.fit.running import RunningFit, Trained
+from fastbp.fit.soundness import Soundness
 from fastbp.history.state import data_sample
-from fastbp.rows.rows import Rows, row_orders
+from fastbp.rows.rows import Rows, expect_labels, row_orders
 
 ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
 FLOPS_A_CALL = 30_000_000_000  # of several epochs: progress stays visible
@@ -38,6 +41,7 @@ class RowFit(RunningFit):
     ) -> None:
         super().__init__(network, core, epochs, batch, rng, validation, callbacks)
         self._rows = rows
+        self._soundness = Soundness(core.configuration, core.engine)
 
     @property
     def steps_an_epoch(self) -> int:
@@ -54,35 +58,86 @@ class RowFit(RunningFit):
         """The arguments that exactness depends on, by their names."""
         return super().told() | {"X, y and sample_weight": data_sample(self._rows)}
 
+    @property
+    def _plain(self) -> bool:
+        """Whether nobody looks on between epochs."""
+        watched = self.rates is not None and self.rates.schedule.monitor is not None
+        looked_at = self.validation or self.after_epochs or self.after_steps
+        return not (looked_at or watched or self.tasks)
+
     def some_epochs(self) -> None:
         """As many epochs in one call of the kernels as need nothing in between."""
         rows, batch = self._rows, self.batch_size
         count = len(rows.features)
         together = 1
-        tasks = self.tasks
-        plain = self.validation is None and not self.after_epochs and not self.after_steps
-        watched = self.rates is not None and self.rates.schedule.monitor is not None
-        if plain and not watched and tasks is None:
+        if self._plain:
             flops = count * self.engine.layout.row_flops
             together = max(1, min(ORDER_A_CALL // count, FLOPS_A_CALL // flops))
         together = min(together, self.epochs - self.epoch)
-        after_step = self.after_step if self.after_steps else None
         rates = None
         if self.rates is not None:
             rates = self.rates.ahead(self.step, together * self.steps_an_epoch)
+        self.engine.prepare(rows, batch)  # before anything is drawn: to compile can be interrupted
+        self.engine.keep()
         # A batch of all rows has one gradient in whatever order they come.
         drawing = self.rng if batch < count else None
-        order = row_orders(count, together, batch, drawing)  # last: no error may follow it
-        result = self.engine.train(rows, order, batch, rates, after_step)
-        for loss in result.losses.tolist():
+        drawn: Any = None if drawing is None else drawing.bit_generator.state
+        course = None
+        try:
+            course = Course(rows, row_orders(count, together, batch, drawing), batch, rates)
+            self.engine.train(course, self.after_step if self.after_steps else None)
+        except BaseException:
+            if drawing is not None and (course is None or course.done == 0):
+                drawing.bit_generator.state = drawn
+            if course is not None and self._settle() and self._plain:
+                self._take_down(course)
+            raise
+        if course.failure is None and self._soundness.holds(rows):
+            self._take_down(course)
+        elif together == 1:
+            self._give_up(course)
+        else:
+            self._one_by_one(course, rates)
+
+    def _settle(self) -> bool:
+        """Go back where the network is not sound; whether it is."""
+        sound = self._soundness.holds(self._rows)
+        if not sound:
+            self.engine.go_back()
+        return sound
+
+    def _take_down(self, course: Course) -> None:
+        """Record the whole epochs of a course."""
+        for loss in course.losses.tolist():
             if not self.after_steps:
                 self._step += self.steps_an_epoch
-            self.record({"loss": loss} if tasks is None else task_losses(rows, tasks))
-        if result.failure is not None:
-            self._step = self.epoch * self.steps_an_epoch
-            raise FloatingPointError(
-                f"the loss is not finite in epoch {self.epoch + 1} of {self.epochs}, "
-                f"step {result.failure[1] + 1} of {self.steps_an_epoch}; the network is as it was "
-                "at the end of the last good epoch (a smaller learning rate or scaled inputs "
-                "may help)"
-            )
+            tasks = self.tasks
+            self.record({"loss": loss} if tasks is None else task_losses(self._rows, tasks))
+
+    def _one_by_one(self, failed: Course, rates: NDArray[np.float64] | None) -> None:
+        """Go through the epochs of a course anew, up to the one that has to be given up."""
+        self.engine.go_back()
+        steps = self.steps_an_epoch
+        for epoch in range(len(failed.order)):
+            self.engine.keep()
+            of_epoch = None if rates is None else rates[epoch * steps : (epoch + 1) * steps]
+            course = Course(self._rows, failed.order[epoch : epoch + 1], self.batch_size, of_epoch)
+            self.engine.train(course)
+            if course.failure is not None or not self._soundness.holds(self._rows):
+                self._give_up(course)
+            self._take_down(course)
+
+    def _give_up(self, course: Course) -> NoReturn:
+        """Go back to the beginning of an epoch that failed, and say so."""
+        self.engine.go_back()
+        self._step = self.epoch * self.steps_an_epoch
+        expect_labels(self._rows, self.core.configuration.loss, self.engine.layout.widths[-1])
+        where = f"in epoch {self.epoch + 1} of {self.epochs}"
+        if course.failure is not None:
+            where += f", step {course.failure[1] + 1} of {self.steps_an_epoch}"
+        else:
+            where = f"after the last update {where}"
+        raise FloatingPointError(
+            f"the loss is not finite {where}; the network is as it was at the end of the last good "
+            "epoch (a smaller learning rate or scaled inputs may help)"
+        )

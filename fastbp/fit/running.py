@@ -4,7 +4,6 @@ import copy
 import os
 from abc import abstractmethod
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -30,9 +29,7 @@ class Trained(Protocol):
 
     configuration: Configuration
     engine: Engine
-
-    def between_steps(self) -> AbstractContextManager[None]:
-        """Within a fit, let the callbacks that run here use the network."""
+    history: History | None
 
     def write(self, path: str | os.PathLike[str], fit: FitState | None) -> None:
         """Write the network to a file, and the fit in whose midst it is."""
@@ -92,6 +89,7 @@ class RunningFit(Fit):
         self._epoch = self._step = 0
         self._loss = float("nan")
         self._failure: BaseException | None = None
+        self.seen_to = False
         self._arguments: dict[str, Any] | None = None  # of the state, made when first needed
 
     # What a callback sees; described in `Fit`.
@@ -173,12 +171,14 @@ class RunningFit(Fit):
         )
 
     def stop(self, reason: str) -> None:
+        self.seen_to = self._failure is not None
         if self._history.stopped is None:
             self._history.stopped = str(reason)
 
     def snapshot(self) -> Snapshot:
         rng = None if self.rng is None else self.rng.bit_generator.state
-        return Snapshot(self.engine.state.copy(), self.engine.step, copy.deepcopy(rng))
+        with self.engine.turns.lock:
+            return Snapshot(self.engine.state.copy(), self.engine.step, copy.deepcopy(rng))
 
     def expect_snapshot(self, snapshot: Snapshot) -> None:
         now = self.engine.state
@@ -194,8 +194,7 @@ class RunningFit(Fit):
             )
 
     def revert(self, snapshot: Snapshot, generator: bool = False) -> None:
-        self.engine.state[:] = snapshot.state
-        self.engine.step = snapshot.steps
+        self.engine.put_back(snapshot.state, snapshot.steps)
         if generator and self.rng is not None and snapshot.generator is not None:
             self.rng.bit_generator.state = snapshot.generator
 
@@ -235,10 +234,8 @@ class RunningFit(Fit):
             quantities[RATE] = self._learning_rate = self.rates.at(self.step - 1)
             self.rates.after_epoch(quantities)
         self._history.append(quantities)
-        if self.after_epochs:
-            with self.core.between_steps():
-                for callback in self.after_epochs:
-                    callback.on_epoch_end(self)
+        for callback in self.after_epochs:
+            callback.on_epoch_end(self)
 
     def after_step(self, loss: float) -> bool:
         """Whether to go on after this step."""
@@ -246,9 +243,8 @@ class RunningFit(Fit):
         self._loss = loss
         if self.rates is not None:
             self._learning_rate = self.rates.at(self.step - 1)
-        with self.core.between_steps():
-            for callback in self.after_steps:
-                callback.on_step_end(self)
+        for callback in self.after_steps:
+            callback.on_step_end(self)
         return self.history.stopped is None
 
     # How it is resumed.

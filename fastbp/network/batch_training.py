@@ -72,7 +72,8 @@ def fit_batches(
         ``scaling="standard"`` that has not learned it: see `learn_scaling`.
     """
     core = network._core
-    with core.whole_turn:
+    turns = core.engine.turns
+    with turns.changing(fit=True), turns.fitting(True):
         core.known_scaling()
         epochs = positive_int(epochs, "epochs")
         if steps_per_epoch is not None:

@@ -5,9 +5,7 @@ Its parts, memory, generator and locks; how rows come to it, and what of it goes
 
 import copy
 import os
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +16,7 @@ from fastbp.data import tables
 from fastbp.data.scaling import STANDARD, Scaling, standard
 from fastbp.data.sparse import SparseRows, is_sparse, reject_standard
 from fastbp.engine.engine import Engine
+from fastbp.history import History
 from fastbp.history.state import FitState
 from fastbp.losses import Loss
 from fastbp.network import model_files
@@ -54,14 +53,15 @@ class Core:
         The memory, and the calls of the kernels.
     interrupted : (int, FitState) or None
         The fit that can be resumed, and how many steps the network had then.
+    history : History or None
+        What was recorded of the last fit.
     """
 
     def __init__(self, parts: Configuration, threads: int | None, rng: np.random.Generator) -> None:
         self.configuration, self.rng = parts, rng
         self.engine = Engine(parts, threads)
         self.interrupted: tuple[int, FitState] | None = None
-        self._lock: Any = threading.RLock()
-        self._guests: Any = None  # while a callback of `fit` runs, the lock that its calls hold
+        self.history: History | None = None
 
     @property
     def loss(self) -> Loss:
@@ -72,36 +72,6 @@ class Core:
     def regularization(self) -> Regularization:
         """The settings of dropout, penalties and clipping."""
         return self.configuration.regularization
-
-    @property
-    def turn(self) -> Any:
-        """The lock that every call holds; for other threads to wait, not for its own to use."""
-        if self._lock._is_owned():
-            guests = self._guests
-            if guests is None or guests._is_owned():
-                raise RuntimeError(
-                    "the network is at work: a signal handler or an initializer cannot use it in "
-                    "the midst of a call of the same thread"
-                )
-            return guests
-        return self._lock
-
-    @property
-    def whole_turn(self) -> Any:
-        """The lock of a fit, which cannot be one within another."""
-        turn = self.turn
-        if turn is not self._lock:
-            raise RuntimeError("a callback cannot fit the network that is being fitted")
-        return turn
-
-    @contextmanager
-    def between_steps(self) -> Iterator[None]:
-        """Within a fit, let the callbacks that run here use the network."""
-        self._guests = threading.RLock()
-        try:
-            yield
-        finally:
-            self._guests = None
 
     def known_scaling(self) -> Scaling | None:
         """What inputs go through; RuntimeError where that is not known yet."""
@@ -119,7 +89,9 @@ class Core:
         if is_sparse(X):
             reject_standard(STANDARD, "X")
         features = tables.features(X, layout.widths[0], layout.dtype, "X", True)
-        self.engine.scaling = scaling = standard(features, "X")
+        scaling = standard(features, "X")
+        with self.engine.turns.lock:
+            self.engine.scaling = scaling
         return scaling
 
     def rows(
@@ -165,6 +137,12 @@ class Core:
             tuple(layout.biases(flat, number) for number in numbers),
         )
 
+    @property
+    def parameters(self) -> tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]:
+        """Views of the weights and the biases of all layers."""
+        self.engine.turns.expect_whole()
+        return self.views(self.engine.state)
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Views of all parameters and optimizer slots under the names of a model file."""
         named = {}
@@ -191,17 +169,23 @@ class Core:
 
     def write(self, path: str | os.PathLike[str], fit: FitState | None) -> None:
         """Write a model file, and into it the fit in whose midst the network is."""
-        with self.turn:
+        turns = self.engine.turns
+        with turns.reading, turns.lock:
+            turns.served()
             model_files.write(path, self.model(fit))
 
     def check_write(self, path: str | os.PathLike[str], fit: FitState | None) -> None:
         """Raise what `write` would raise now."""
-        with self.turn:
+        turns = self.engine.turns
+        with turns.reading, turns.lock:
+            turns.served()
             model_files.check(path, self.model(fit))
 
     def state(self) -> dict[str, Any]:
         """What a pickle holds."""
-        with self.turn:
+        turns = self.engine.turns
+        with turns.reading, turns.lock:
+            turns.served()
             return {
                 "configuration": self.configuration,
                 "threads": self.engine.threads,

@@ -41,15 +41,20 @@ def predict(network: HasCore, X: ArrayLike) -> Any:
         An `X` that cannot be used.
     """
     core = network._core
-    with core.turn:
-        core.known_scaling()
-        if is_sparse(X):
-            features = checked_features(core.configuration, core.engine.scaling, X, "X")
+    turns, parts = core.engine.turns, core.configuration
+    scaling = core.known_scaling()
+    outputs: NDArray[Any]
+    if is_sparse(X):
+        features = checked_features(parts, scaling, X, "X")
+        with turns.reading, turns.lock:
+            turns.served()
             outputs = prediction.predict_checked(core.engine, features)
-        else:
-            source = tables.table(X, core.configuration.layout.widths[0])
+    else:
+        source = tables.table(X, parts.layout.widths[0])
+        with turns.reading, turns.lock:
+            turns.served()
             outputs = prediction.predict(core.engine, source, "X", X)
-        return core.loss.split(outputs) if isinstance(core.loss, Tasks) else outputs
+    return core.loss.split(outputs) if isinstance(core.loss, Tasks) else outputs
 
 
 def evaluate(
@@ -85,9 +90,8 @@ def evaluate(
         An argument that cannot be used.
     """
     core = network._core
-    with core.turn:
-        rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
-        return Evaluation(core.engine, core.loss, rows, "", metrics).measure()
+    rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
+    return Evaluation(core.engine, core.loss, rows, "", metrics).measure()
 
 
 def loss_and_gradients(
@@ -123,8 +127,10 @@ def loss_and_gradients(
         The loss is NaN or infinite.
     """
     core = network._core
-    with core.turn:
-        rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
+    rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
+    turns = core.engine.turns
+    with turns.reading, turns.lock:
+        turns.served()
         loss, flat = core.engine.differentiate(rows)
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss is not finite ({loss}); it has no gradient")

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 from fastbp import configuration, initializers
 from fastbp.activations import Activation
 from fastbp.data.scaling import Scaling
+from fastbp.history import History
 from fastbp.losses import Loss
 from fastbp.network import batch_training, inference, model_files, summary, training
 from fastbp.network.core import Core
@@ -201,14 +202,22 @@ class Network:
         return self._core.engine.step
 
     @property
+    def history(self) -> History | None:
+        """What the last fit recorded, also one that an exception has ended; None before any.
+
+        It is kept neither in files nor in copies.
+        """
+        return self._core.history
+
+    @property
     def weights(self) -> tuple[NDArray[Any], ...]:
         """One (inputs, outputs) array a layer: writable views, edits count."""
-        return self._core.views(self._core.engine.state)[0]
+        return self._core.parameters[0]
 
     @property
     def biases(self) -> tuple[NDArray[Any], ...]:
         """One (outputs,) array a layer: writable views, edits count."""
-        return self._core.views(self._core.engine.state)[1]
+        return self._core.parameters[1]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write weights, optimizer state, settings, step count and random state to a file.

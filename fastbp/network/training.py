@@ -143,7 +143,12 @@ def fit(
         if parts is not None:
             (X, y, sample_weight), validation_data = parts
             held_out = True
-    with core.whole_turn, _scaling_of(core, X):
+    turns = core.engine.turns
+    with (
+        turns.changing(fit=True),
+        turns.fitting(not (callbacks == () and metrics is None and schedule is None)),
+        _scaling_of(core, X),
+    ):
         rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
         epochs = positive_int(epochs, "epochs")
         batch = tables.batch_size(batch_size, len(rows.features))
@@ -230,9 +235,11 @@ def train_step(
         The loss is NaN or infinite; nothing has changed.
     """
     core = network._core
-    with core.turn:
+    turns = core.engine.turns
+    with turns.changing():
         rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
-        loss = core.engine.train_step(rows)
+        with turns.lock:
+            loss = core.engine.train_step(rows)
     if not math.isfinite(loss):
         raise FloatingPointError("the loss is not finite; no update was made")
     return loss
@@ -259,7 +266,7 @@ def learn_scaling(network: HasCore, X: ArrayLike) -> Scaling:
         An `X` that cannot be used, or a network that was made with another `scaling`.
     """
     core = network._core
-    with core.turn:
+    with core.engine.turns.changing():
         parts = core.configuration
         if parts.scaling != STANDARD:
             raise ValueError(
@@ -305,7 +312,8 @@ def _learned_scaling(core: Core, X: ArrayLike) -> Iterator[None]:
         yield
     finally:
         if core.engine.step == before:
-            core.engine.scaling = None
+            with core.engine.turns.lock:
+                core.engine.scaling = None
 
 
 def validation_of(

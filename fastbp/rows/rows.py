@@ -12,6 +12,7 @@ from fastbp.data.sparse import SparseRows, is_sparse, reject_standard, sparse_ro
 from fastbp.kernels.machine.jit import address
 from fastbp.kernels.step.shuffle import shuffled
 from fastbp.losses import Loss
+from fastbp.tasks import Tasks
 
 Targets = Any  # array_like, or with tasks a dict of such by name
 
@@ -113,13 +114,13 @@ def row_orders(
         numbers[count:] -= count
         return np.broadcast_to(numbers[:count], (epochs, count))
     orders = np.empty((epochs, count), np.int64)
-    low, high = -(1 << 63), 1 << 63
+    low, high, shuffle = -(1 << 63), 1 << 63, shuffled.call()  # compiled before anything is drawn
     if epochs == 1:  # the same numbers, in a quarter of the time
         keys = [int(generator.integers(low, high))]
     else:
         keys = generator.integers(low, high, epochs).tolist()
     for order, key in zip(orders, keys, strict=True):
-        shuffled.call()(address(order), count, key)
+        shuffle(address(order), count, key)
     return orders
 
 
@@ -153,6 +154,19 @@ def whole_total(data: Rows) -> NDArray[np.float64] | None:
         return None
     rows = len(data.features)
     return batch_totals(data, np.arange(rows)[None], rows)
+
+
+def expect_labels(rows: Rows, loss: Loss, outputs: int) -> None:
+    """Raise ValueError where labels are no longer those that were checked."""
+    counts = [outputs]
+    if isinstance(loss, Tasks):
+        counts = [task.outputs for task in loss.groups]
+    for part, classes in zip(rows.tasks or (rows,), counts, strict=True):
+        if part.labels and (part.targets.view(np.uint64) >= classes).any():
+            raise ValueError(
+                "y was changed during the call: it holds labels of no class; the network is as it "
+                "was at the end of the last good epoch"
+            )
 
 
 def has_classes(rows: Rows, loss: Loss) -> bool:

@@ -14,11 +14,13 @@ from cases import data
 from contents import assert_same, learned
 
 import fastbp
+from fastbp.engine import turns
+from fastbp.fit import evaluation
 from fastbp.network import core, inference, training
 
 PACKAGE = str(Path(fastbp.__file__).parent)
 # Their `with` statements are safe from signals, which come after calls, but not from a tracer.
-LOCKING = {core.__file__, inference.__file__, training.__file__}
+LOCKING = {m.__file__ for m in (core, evaluation, inference, training, turns)}
 STRIDE = 3  # instructions, of which a statement has some ten
 X, Y = data(2000, 5, 4)
 X, Y = X.astype("f4"), Y.astype("f4")

@@ -55,20 +55,6 @@ from_bits = _bitcast({types.int32: types.float32, types.int64: types.float64})
 
 
 @intrinsic
-def stream_line(typingctx, source, to):
-    """Copy the cache line at address `source` to that at `to`, which is not read into the cache."""
-
-    def lower(context, builder, signature, arguments):
-        kind = ir.VectorType(I64, 8).as_pointer()
-        source, to = (builder.inttoptr(address, kind) for address in arguments)
-        store = builder.store(builder.load(source, align=64), to, align=64)
-        store.set_metadata("nontemporal", builder.module.add_metadata([I32(1)]))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), lower
-
-
-@intrinsic
 def copy_padded(typingctx, source, to, n):
     """to[:n] = source[:n], and zeros behind up to a whole cache line; the two do not overlap."""
 

@@ -25,7 +25,7 @@ from fastbp.kernels.machine.pointers import (
 )
 
 # int64 words of the team's shared block, a cache line of 8 apart.
-ARRIVED, GENERATION, STOP, STOP_EARLY, STOP_SEEN, WORDS = 0, 8, 16, 24, 32, 40
+ARRIVED, GENERATION, STOP, STOP_EARLY, STOP_SEEN, PAUSE, WORDS = 0, 8, 16, 24, 32, 40, 48
 LINE = 64
 SPINS = 50  # then the core is offered to whoever else wants it: a busy one would cost time slices
 
@@ -103,11 +103,11 @@ def run_team(
 ) -> None:
     """Run ``kernel(program, me)`` on `team` threads and return when all have.
 
+    shared: int64[WORDS], of zeros but for PAUSE: the kernel heeds that behind each whole step.
     With `interruptible` or a team of several, the calling thread only waits, so that a signal's
     Python handler runs at once; an exception that it raises sets the STOP word, which the kernel
     heeds between steps, and is raised again when the team has come to its end.
     """
-    shared.fill(0)
     if team == 1 and not interruptible:
         kernel(program, 0)
     else:

@@ -124,7 +124,8 @@ def _labels_by_row(z, delta, labels, index, losses, first, rows, n, ld, scale, s
         log_total, top = log(total), row_max(logits, n)
         _scale_row(row, scale / total, n, ld)
         slopes, z_row = carray(row, (n,)), carray(logits, (n,))
-        loss = np.float64(top - z_row[label]) + np.float64(log_total)
+        known = 0 <= label < n
+        loss = np.float64(top - z_row[label if known else 0]) + np.float64(log_total)
         if smoothing > 0:
             even = like(scale, smoothing / n)
             for j in range(n):
@@ -133,8 +134,9 @@ def _labels_by_row(z, delta, labels, index, losses, first, rows, n, ld, scale, s
             for j in range(n):
                 below += z_row[j] - top
             loss = (1 - smoothing) * loss + smoothing * (float(log_total) - below / n)
-        slopes[label] -= scale * like(scale, 1 - smoothing)
-        losses[r] = loss
+        if known:
+            slopes[label] -= scale * like(scale, 1 - smoothing)
+        losses[r] = loss if known else np.nan
 
 
 @inline
@@ -160,7 +162,8 @@ def _labels_by_group(z, delta, labels, index, losses, first, lanes, n, ld, scale
             top[r] = t[j, r] if not t[j, r] <= top[r] else top[r]  # NaN goes on
     for r in range(lanes):
         label = carray(advance(labels, index[first + r]), (1,))[0]
-        losses[first + r] = top[r] - t[label, r]
+        known = 0 <= label < n
+        losses[first + r] = top[r] - t[label if known else 0, r] if known else np.nan
     for j in range(n):
         for r in range(lanes):
             t[j, r] = _odds(t[j, r] - top[r])
@@ -177,7 +180,8 @@ def _labels_by_group(z, delta, labels, index, losses, first, lanes, n, ld, scale
     _transpose_group(turned, GROUP, advance(delta, first * ld), ld, ld, GROUP)
     for r in range(lanes):
         label = carray(advance(labels, index[first + r]), (1,))[0]
-        carray(advance(delta, (first + r) * ld), (n,))[label] -= scale
+        if 0 <= label < n:
+            carray(advance(delta, (first + r) * ld), (n,))[label] -= scale
         losses[first + r] += top[r]
 
 
@@ -185,7 +189,8 @@ def _labels_by_group(z, delta, labels, index, losses, first, lanes, n, ld, scale
 def cross_entropy_labels(z, delta, targets, order, values, parameters, rows, n, ld, batch, totals):
     """Loss of logits z against class labels, int64 at `targets`; parameters[0]: smoothing s.
 
-    The target of class j is t = s / n, plus 1 - s for the label; the loss is sum(-t * log p).
+    The target of class j is t = s / n, plus 1 - s for the label; the loss is sum(-t * log p), and
+    NaN where the label is none: labels were checked, but are their owner's, who may change them.
     """
     index, losses = carray(order, (rows,)), carray(values, (rows,))
     labels = pointer_to(targets, order)

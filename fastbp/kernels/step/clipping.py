@@ -19,7 +19,7 @@ from fastbp.kernels.panels.panels import run
 from fastbp.kernels.panels.penalties import CLIP_NORM, MAX_NORM, SETTINGS
 from fastbp.kernels.product.sums import column_square_sums
 from fastbp.kernels.step.program import GRAIN, opened, wait
-from fastbp.kernels.step.weight_rows import mirror, penalize_run, refresh_mirrors, save_run
+from fastbp.kernels.step.weight_rows import mirror, penalize_run, refresh_mirrors
 
 BLOCK = 4096  # elements of the flat gradient whose squares are added up by one thread
 COLUMNS = 1024  # of W whose norms are found together, at the most
@@ -51,7 +51,7 @@ def _norm(p, gradient, count, me):
 
 
 @inline
-def _clip_and_update(p, layers, me, saving, coefficients, state, bound):
+def _clip_and_update(p, layers, me, coefficients, state, bound):
     """Scale the whole gradient so that its norm is at most `bound`, and update by shares.
 
     The factor is that of ``torch.nn.utils.clip_grad_norm_``, its 1e-6 included.
@@ -67,8 +67,6 @@ def _clip_and_update(p, layers, me, saving, coefficients, state, bound):
         for i in range(mine.size):
             mine[i] *= like(mine[i], factor)
     at = first * size
-    if saving:
-        save_run(p, p.state + at, 0, 1, (last - first) * size // LINE)
     call(
         p.update,
         (p.state + at, layers[0].gradient + at, p.slot_bytes, last - first, coefficients),
@@ -130,19 +128,19 @@ def _limit_norms(p, layers, me, scratch, bound):
                 mirror(p, layer, 0, layer.inputs, column, width)
 
 
-@kernel(INT, INT, INT, INT, REAL)
-def finish(program, me, saving, coefficients, state):
+@kernel(INT, INT, INT, REAL)
+def finish(program, me, coefficients, state):
     """What is left of a step behind phase 2, for every thread of the team.
 
     With `updating` 0 phase 2 has left the gradient in the flat buffer: it is clipped by its norm,
     then the parameters are updated. After that the columns of W, the weights of each unit's
-    inputs, are scaled down to the maximum norm, if there is one. saving: the snapshot is taken
-    before the update. state: the program's, which tells the element type.
+    inputs, are scaled down to the maximum norm, if there is one. state: the program's, which tells
+    the element type.
     """
     p, layers = opened(program)
     settings = carray(float64s_at(p.settings), (SETTINGS,))
     if not p.updating:
-        _clip_and_update(p, layers, me, saving, coefficients, state, settings[CLIP_NORM])
+        _clip_and_update(p, layers, me, coefficients, state, settings[CLIP_NORM])
         wait(p)
     if settings[MAX_NORM] > 0:
         scratch = pointer_to(p.scratch + me * p.scratch_bytes, state)

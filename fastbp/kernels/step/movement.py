@@ -1,10 +1,10 @@
-"""Kernels that only move rows: gather by index, copy between strides, copy past the cache."""
+"""Kernels that only move rows: gather by index, and copy between strides."""
 
 from numba import carray, types
 
 from fastbp.kernels.machine.jit import INT, REAL, kernel
 from fastbp.kernels.machine.pointers import advance, restrict
-from fastbp.kernels.machine.simd import ask_for, copy_padded, stream_line
+from fastbp.kernels.machine.simd import ask_for, copy_padded
 
 ROWS_AHEAD = 16  # a row that comes from memory is asked for so many rows before it is copied
 INDICES = types.CPointer(types.int64)
@@ -29,15 +29,3 @@ def copy_rows(x, x_row, to, to_row, rows, width):
         target = carray(restrict(advance(to, r * to_row)), (width,))
         for j in range(width):
             target[j] = source[j]
-
-
-@kernel(INT, INT, INT, INT, INT)
-def stream_rows(source, to, row_bytes, rows, lines):
-    """Copy `rows` times so many cache lines, `row_bytes` apart in both, to where nobody reads soon.
-
-    source, to: addresses of cache lines; overwrites the lines of `to`.
-    """
-    for r in range(rows):
-        for line in range(lines):
-            offset = r * row_bytes + 64 * line
-            stream_line(source + offset, to + offset)

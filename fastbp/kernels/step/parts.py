@@ -11,15 +11,14 @@ from fastbp.kernels.machine.fields import float64s_at
 from fastbp.kernels.machine.jit import INT, inline, inline_early, kernel
 from fastbp.kernels.machine.pointers import call, load_acquire, store_release
 from fastbp.kernels.machine.simd import row_sum
-from fastbp.kernels.machine.team import STOP, STOP_EARLY, STOP_SEEN, share
+from fastbp.kernels.machine.team import STOP_EARLY, share
 from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.step.batch_rows import rows_phase
-from fastbp.kernels.step.program import GRAIN, opened, queue_of, stopped, wait
+from fastbp.kernels.step.program import GRAIN, opened, queue_of, stopped, tell_stop, wait
 from fastbp.kernels.step.weight_rows import (
     FEW_STRIP,
     few_outputs,
     mirror,
-    save_run,
     strip_of_few,
     update_run,
 )
@@ -70,7 +69,7 @@ def _part(p, layers, me, number, parts, order, batch, totals, step):
 
 
 @inline
-def _join_run(p, parameters, gradient, weights, count, parts, saving, coefficients):
+def _join_run(p, parameters, gradient, weights, count, parts, coefficients):
     """A run of parameters: the sum of the parts' gradients, in order, and the update.
 
     weights: how many of the `count` parameters are weights; those behind are biases.
@@ -78,37 +77,33 @@ def _join_run(p, parameters, gradient, weights, count, parts, saving, coefficien
     if parts > 1:
         call(p.add_parts, (gradient, p.part_bytes, parts, count))
     if p.updating:
-        if saving:
-            save_run(p, parameters, 0, 1, count * p.itemsize // LINE)
         update_run(p, parameters, gradient, weights, count, coefficients)
 
 
 @inline
-def _join(p, layer, me, parts, saving, coefficients):
+def _join(p, layer, me, parts, coefficients):
     """Thread `me`'s rows of one layer; its last thread has the biases too."""
     first, last = share(layer.inputs, GRAIN, me, p.team)
     at = first * layer.ld_out * p.itemsize
     weights = (last - first) * layer.ld_out
     count = weights + (layer.ld_out if me == p.team - 1 else 0)
-    _join_run(
-        p, layer.weights + at, layer.gradient + at, weights, count, parts, saving, coefficients
-    )
+    _join_run(p, layer.weights + at, layer.gradient + at, weights, count, parts, coefficients)
     if p.updating:
         mirror(p, layer, first, last - first, 0, layer.outputs)
 
 
 @inline
-def _join_all(p, layers, parts, saving, coefficients):
+def _join_all(p, layers, parts, coefficients):
     """All parameters as one run, for a thread that is alone and need not tell biases apart."""
     count = p.part_bytes // p.itemsize
-    _join_run(p, p.state, layers[0].gradient, count, count, parts, saving, coefficients)
+    _join_run(p, p.state, layers[0].gradient, count, count, parts, coefficients)
     if p.updating:
         for n in range(p.layer_count):
             mirror(p, layers[n], 0, layers[n].inputs, 0, layers[n].outputs)
 
 
 @inline_early
-def _parts(p, layers, me, order, batch, totals, saving, coefficients, step):
+def _parts(p, layers, me, order, batch, totals, coefficients, step):
     """See `batch_in_parts`; returns (mean loss, whether the step was made)."""
     part_losses = carray(float64s_at(p.part_losses), (p.parts,))
     parts = min(p.parts, (batch + GRAIN - 1) // GRAIN)  # none is empty
@@ -126,21 +121,19 @@ def _parts(p, layers, me, order, batch, totals, saving, coefficients, step):
     if not math.isfinite(total):
         return total / batch, False
     if p.team == 1 and p.penalize == 0:
-        _join_all(p, layers, parts, saving, coefficients)
+        _join_all(p, layers, parts, coefficients)
     else:
         for n in range(p.layer_count):
-            _join(p, layers[n], me, parts, saving, coefficients)
+            _join(p, layers[n], me, parts, coefficients)
     if me == 0:
-        store_release(p.shared + 8 * STOP_SEEN, load_acquire(p.shared + 8 * STOP))
+        tell_stop(p, True)
     wait(p)
     return total / batch, True
 
 
-@kernel(INT, INT, INT, INT, INT, INT, INT, INT, INT, INT)
-def batch_in_parts(
-    program, me, order, batch, totals, following, saving, coefficients, step, outcome
-):
+@kernel(INT, INT, INT, INT, INT, INT, INT, INT, INT)
+def batch_in_parts(program, me, order, batch, totals, following, coefficients, step, outcome):
     """`slabs.batch_in_slabs` of a small network: a thread has whole parts of the batch."""
     p, layers = opened(program)
     to = carray(float64s_at(outcome), (2,))
-    to[0], to[1] = _parts(p, layers, me, order, batch, totals, saving != 0, coefficients, step)
+    to[0], to[1] = _parts(p, layers, me, order, batch, totals, coefficients, step)

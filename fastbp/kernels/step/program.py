@@ -5,8 +5,8 @@ from numba import carray
 
 from fastbp.kernels.machine.fields import record
 from fastbp.kernels.machine.jit import inline_early
-from fastbp.kernels.machine.pointers import load_acquire, pointer_maker
-from fastbp.kernels.machine.team import STOP, barrier
+from fastbp.kernels.machine.pointers import load_acquire, pointer_maker, store_release
+from fastbp.kernels.machine.team import PAUSE, STOP, STOP_SEEN, barrier
 from fastbp.kernels.product import ahead
 
 GRAIN = 8  # rows that a thread takes at the least
@@ -38,6 +38,10 @@ PROGRAM = record(
     "batch_kernel",   # parts.batch_in_parts or slabs.batch_in_slabs
     "part_bytes", "part_losses",  # from a part's gradient to the next one's; float64 (parts,)
     "batch", "rows", "epochs",
+    "first_row", "most_steps",  # where the first epoch goes on; how many steps are made at most
+    # float64 (3): losses and weight of the epoch that goes on, then of the one left unfinished; the
+    # loss of the last step
+    "carried",
     "features", "features_ld", "feature_bytes",  # elements of a row, and its bytes
     "scaling",        # float64 (2, inputs): shifts and factors of the features, or 0
     "sparse",         # 1: the features are sparse rows, and the first layer is sparse.py's; else 0
@@ -47,7 +51,7 @@ PROGRAM = record(
     "order_rows",     # from an epoch's numbers to the next one's; 0: all epochs have the same, and
                       # behind them stand those of the first batch once more
     "updating",       # 1: phase 2 updates; 0: it leaves the gradient in the flat buffer
-    "gemm", "gather", "copy_rows", "stream_rows", "transpose", "loss", "update",
+    "gemm", "gather", "copy_rows", "transpose", "loss", "update",
     "column_sums", "add_parts",
     "drop", "drop_delta", "dropout_seed",
     "penalize",       # of the gradient before an update, or 0
@@ -61,7 +65,7 @@ PROGRAM = record(
     "slot_bytes", "slots", "scratch", "scratch_bytes", "zeros",
     "queues",         # int64 (team, ahead.WORDS)
     "streaming",      # bytes of W from which on it is prefetched
-    "state", "snapshot", "state_bytes",  # snapshot 0: none is taken
+    "state", "state_bytes",
     "predictions",    # (rows, outputs) without padding
     "step_counter",   # int64: thread 0 adds 1 for every step made
     "failed_epoch", "failed_step",  # written by thread 0; -1 where no batch failed
@@ -93,6 +97,15 @@ def opened(program):
 def stopped(p):
     """Whether the team was asked to stop."""
     return load_acquire(p.shared + 8 * STOP) != 0
+
+
+@inline_early
+def tell_stop(p, whole):
+    """Thread 0 tells the team, before a barrier, whether to stop behind it; whole: after a step."""
+    stop = load_acquire(p.shared + 8 * STOP)
+    if whole:
+        stop |= load_acquire(p.shared + 8 * PAUSE)
+    store_release(p.shared + 8 * STOP_SEEN, stop)
 
 
 @inline_early

@@ -16,15 +16,15 @@ from fastbp.kernels.machine.fields import float64s_at
 from fastbp.kernels.machine.jit import INT, inline_early, kernel
 from fastbp.kernels.machine.pointers import call, load_acquire, store_release
 from fastbp.kernels.machine.simd import row_sum
-from fastbp.kernels.machine.team import STOP, STOP_EARLY, STOP_SEEN, share
+from fastbp.kernels.machine.team import STOP_EARLY, STOP_SEEN, share
 from fastbp.kernels.product import ahead
 from fastbp.kernels.step.batch_rows import rows_phase
-from fastbp.kernels.step.program import GRAIN, opened, queue_of, stopped, wait
+from fastbp.kernels.step.program import GRAIN, opened, queue_of, stopped, tell_stop, wait
 from fastbp.kernels.step.weight_rows import gradient_and_update, idle_turns
 
 
 @inline_early
-def _slabs(p, layers, me, order, batch, totals, following, saving, coefficients, step):
+def _slabs(p, layers, me, order, batch, totals, following, coefficients, step):
     """See `batch_in_slabs`; returns (mean loss, whether the step was made)."""
     total, done, queue = 0.0, 0, queue_of(p, me)
     ahead.clear(queue)
@@ -52,15 +52,15 @@ def _slabs(p, layers, me, order, batch, totals, following, saving, coefficients,
             return total / batch, False
         for back in range(p.layer_count - p.sparse):
             layer = layers[p.layer_count - 1 - back]
-            gradient_and_update(p, layer, me, slab, opening, closing, saving, coefficients)
+            gradient_and_update(p, layer, me, slab, opening, closing, coefficients)
         if p.sparse:
             call(
                 p.sparse_step,
-                (p.features, layers[0].delta, me, order + 8 * done, slab, opening, closing, saving,
+                (p.features, layers[0].delta, me, order + 8 * done, slab, opening, closing,
                  coefficients, order + 8 * batch, min(p.batch, following)),
             )  # fmt: skip
         if me == 0:
-            store_release(p.shared + 8 * STOP_SEEN, load_acquire(p.shared + 8 * STOP))
+            tell_stop(p, closing)
         wait(p)
         done += slab
         if not closing and load_acquire(p.shared + 8 * STOP_SEEN) != 0:
@@ -68,19 +68,15 @@ def _slabs(p, layers, me, order, batch, totals, following, saving, coefficients,
     return total / batch, True
 
 
-@kernel(INT, INT, INT, INT, INT, INT, INT, INT, INT, INT)
-def batch_in_slabs(
-    program, me, order, batch, totals, following, saving, coefficients, step, outcome
-):
+@kernel(INT, INT, INT, INT, INT, INT, INT, INT, INT)
+def batch_in_slabs(program, me, order, batch, totals, following, coefficients, step, outcome):
     """One step of thread `me`: overwrites parameters, slots, and float64[2] at `outcome`.
 
     outcome: the mean loss; 1 if the step was made. It is not when the loss is not finite, or when
     the team was asked to stop. order, totals, coefficients: addresses of the batch's row numbers,
     total weights (or 0) and numbers of the update; following: how many rows come after this
-    batch; saving: 1 to take the snapshot; step: the step's number.
+    batch; step: the step's number.
     """
     p, layers = opened(program)
     to = carray(float64s_at(outcome), (2,))
-    to[0], to[1] = _slabs(
-        p, layers, me, order, batch, totals, following, saving != 0, coefficients, step
-    )
+    to[0], to[1] = _slabs(p, layers, me, order, batch, totals, following, coefficients, step)

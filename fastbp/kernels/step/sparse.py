@@ -9,7 +9,7 @@ the step's coefficients. So it is put off until a batch needs the row, and all s
 at once, while the row is in the cache; so is the update by a gradient that is not zero, which
 waits in the flat buffer. The numbers are those of the dense network, of which every step has to
 read and write all parameters and slots. What the next batch needs is brought up to date in phase
-2; all of W at the end of the call, and before the snapshot is taken.
+2; all of W at the end of the call.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ from fastbp.kernels.machine.team import share
 from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.step.movement import GATHER, INDICES
 from fastbp.kernels.step.program import GRAIN, layers_at, program_at, sparse_at, wait
-from fastbp.kernels.step.weight_rows import save_run, update_run
+from fastbp.kernels.step.weight_rows import update_run
 
 int32s_at = pointer_maker(types.int32)
 
@@ -154,20 +154,18 @@ def _settle(s, p, layer, made, first, last, steps):
 
 
 @inline
-def _update_biases(p, layer, delta, rows, opening, updating, saving, coefficients):
+def _update_biases(p, layer, delta, rows, opening, updating, coefficients):
     at, width = layer.inputs * layer.ld_out * p.itemsize, layer.ld_out
     to = layer.gradient + at
     start = p.zeros if opening else to
     call(p.column_sums, (address_of(delta), width, rows, width, start, to, p.itemsize))
     if updating:
-        if saving:
-            save_run(p, layer.weights + at, 0, 1, width * p.itemsize // LINE)
         update_run(p, layer.weights + at, to, 0, width, coefficients)
 
 
-@kernel(INT, REAL, INT, INDICES, INT, INT, INT, INT, INT, INDICES, INT)
+@kernel(INT, REAL, INT, INDICES, INT, INT, INT, INT, INDICES, INT)
 def sparse_step(
-    sparse, delta, me, order, rows, opening, closing, saving, coefficients, next_order, next_rows
+    sparse, delta, me, order, rows, opening, closing, coefficients, next_order, next_rows
 ):
     """Phase 2 of a sparse layer: thread `me`'s rows of W, as `gradient_and_update` of a dense one.
 
@@ -189,16 +187,12 @@ def sparse_step(
     _add_gradient(s, p, layer, delta, made, first, last, order, rows, steps)
     updating = closing and p.updating
     if updating:
-        if saving:
-            _settle(s, p, layer, made, first, last, steps)
-            at = layer.weights + first * row_bytes
-            save_run(p, at, row_bytes, last - first, row_bytes // LINE)
         if p.finish != 0:  # which goes through all of W
             _settle(s, p, layer, made, first, last, steps + 1)
         else:
             _prepare(s, p, layer, made, first, last, next_order, next_rows, steps + 1)
     if me == p.team - 1:
-        _update_biases(p, layer, delta, rows, opening, updating, saving, coefficients)
+        _update_biases(p, layer, delta, rows, opening, updating, coefficients)
 
 
 @kernel(INT, INT)

@@ -21,16 +21,23 @@ _outcome = stack_array(2)
 
 
 @inline_early
-def _batch(p, program, me, order, batch, totals, following, saving, coefficients, step):
+def _batch(p, program, me, order, batch, totals, following, coefficients, step):
     """See `slabs.batch_in_slabs`; returns (mean loss, whether the step was made)."""
     place = _outcome(float64s_at(0))
     outcome = carray(place, (2,))
     call(
         p.batch_kernel,
-        (program, me, order, batch, totals, following, saving, coefficients, step,
+        (program, me, order, batch, totals, following, coefficients, step,
          address_of(place)),
     )  # fmt: skip
     return outcome[0], outcome[1] != 0
+
+
+@inline_early
+def _carry(carried, total, mass, loss):
+    """Leave behind what has come together of an epoch, and the loss of the last step."""
+    to = carray(carried, (3,))
+    to[0], to[1], to[2] = total, mass, loss
 
 
 @inline
@@ -45,44 +52,54 @@ def _begin(p, layers, me):
 def train(program, me):
     """Epochs of batches; overwrites parameters, slots, epoch_losses and the record's last fields.
 
-    Ends early, after whole steps, when STOP is set, or when a batch's loss is not finite: then
-    failed_epoch and failed_step say where, and the snapshot, which an epoch's first update takes,
-    holds the state at the beginning of that epoch.
+    Begins in the first epoch at `first_row`. Ends early, after whole steps, when `most_steps` are
+    made, when STOP or PAUSE is set, or when a batch's loss is not finite: then failed_epoch and
+    failed_step say where.
     """
     p, layers = opened(program)
-    # The word itself moves on while others may still be in the step before.
-    before = carray(words_at(p.step_counter), (1,))[0]
+    # These move on while others may still be in the step before.
+    before, carried = carray(words_at(p.step_counter), (1,))[0], float64s_at(p.carried)
+    total, mass = carray(carried, (2,))[0], carray(carried, (2,))[1]
     _begin(p, layers, me)
     epoch_losses = carray(float64s_at(p.epoch_losses), (p.epochs,))
-    done = 0
+    done, loss = 0, 0.0
     for epoch in range(p.epochs):
-        total, mass = 0.0, 0.0
-        for row in range(0, p.rows, p.batch):
+        ending = False
+        for row in range(p.first_row if epoch == 0 else 0, p.rows, p.batch):
             batch = min(p.batch, p.rows - row)
             order = p.order + 8 * (epoch * p.order_rows + row)
             coefficients = p.coefficients + 8 * p.coefficient_count * done
             totals = p.totals + 8 * p.total_count * done
             following = p.epochs * p.rows - epoch * p.rows - row - batch
-            saving = p.snapshot != 0 and row == 0
             loss, made = _batch(
-                p, program, me, order, batch, totals, following, int(saving), coefficients,
-                before + done,
-            )  # fmt: skip
+                p, program, me, order, batch, totals, following, coefficients, before + done
+            )
             if not made:
-                if me == 0 and not math.isfinite(loss):
-                    p.failed_epoch, p.failed_step = epoch, row // p.batch
+                if me == 0:
+                    if not math.isfinite(loss):
+                        p.failed_epoch, p.failed_step = epoch, row // p.batch
+                    _carry(carried, total, mass, loss)
                 return
             if p.finish != 0:
-                call(p.finish, (program, me, int(saving), coefficients, p.state))
+                call(p.finish, (program, me, coefficients, p.state))
             done += 1
             weight = carray(float64s_at(totals), (1,))[0] if totals != 0 else float(batch)
             total, mass = total + loss * weight, mass + weight
             if me == 0:
                 carray(words_at(p.step_counter), (1,))[0] += 1
-            if load_acquire(p.shared + 8 * STOP_SEEN) != 0:
-                return
+            ending = done == p.most_steps or load_acquire(p.shared + 8 * STOP_SEEN) != 0
+            if ending:
+                if row + batch < p.rows:
+                    if me == 0:
+                        _carry(carried, total, mass, loss)
+                    return
+                break
         if me == 0:
             epoch_losses[epoch] = total / mass if mass > 0 else 0.0
+            _carry(carried, 0.0, 0.0, loss)
+        if ending:
+            return
+        total, mass = 0.0, 0.0
 
 
 @kernel(INT, INT)
@@ -90,7 +107,7 @@ def differentiate(program, me):
     """The split step: mean loss and whole gradient of one batch of `rows`; parameters stay."""
     p, layers = opened(program)
     _begin(p, layers, me)
-    loss, _ = _batch(p, program, me, p.order, p.rows, p.totals, 0, 0, p.coefficients, 0)
+    loss, _ = _batch(p, program, me, p.order, p.rows, p.totals, 0, p.coefficients, 0)
     if me == 0:
         carray(float64s_at(p.epoch_losses), (1,))[0] = loss
 

@@ -37,15 +37,6 @@ def update_run(p, parameters, gradient, weights, count, coefficients):
 
 
 @inline_early
-def save_run(p, start, row_bytes, rows, row_lines):
-    """Copy the parameters from address `start` on, and their slots, into the snapshot."""
-    for part in range(1 + p.slots):
-        source = start + part * p.slot_bytes
-        to = source - p.state + p.snapshot
-        call(p.stream_rows, (source, to, row_bytes, rows, row_lines))
-
-
-@inline_early
 def mirror(p, layer, row, rows, column, columns):
     """Refresh the mirror of W[row : row + rows, column : column + columns]."""
     if layer.mirror != 0:
@@ -125,11 +116,10 @@ def strip_of_few(p, layer, base, row, rows, depth, scratch, gradient, queue):
 
 
 @inline
-def gradient_and_update(p, layer, me, slab_rows, opening, closing, saving, coefficients):
+def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients):
     """Thread `me`'s rows of one layer: gradient of a slab, and after the last slab the update.
 
     With one slab the gradient of a strip stays in the thread's scratch and never reaches memory.
-    saving: what is updated goes into the snapshot first.
     """
     size, ld = p.itemsize, layer.ld_out
     keep = not (opening and closing and p.updating)  # in the flat buffer
@@ -165,8 +155,6 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, saving, coeff
                      to, to_ld, rows, columns, slab_rows, size, queue, 0),
                 )  # fmt: skip
             if updating:
-                if saving:
-                    save_run(p, layer.weights + at, ld * size, rows, width * size // LINE)
                 if width == ld:
                     count = rows * ld
                     update_run(p, layer.weights + at, to, count, count, coefficients)
@@ -183,8 +171,6 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, saving, coeff
             start = p.zeros if opening else to
             call(p.column_sums, (delta, ld, slab_rows, width, start, to, size))
             if updating:
-                if saving:
-                    save_run(p, layer.weights + at, 0, 1, width * size // LINE)
                 update_run(p, layer.weights + at, to, 0, width, coefficients)
 
 

@@ -6,7 +6,7 @@ from cases import both_dtypes
 from guarded import Guarded, bits, canaries
 
 from fastbp.kernels.machine.vectors import LINE
-from fastbp.kernels.step.movement import copy_rows, gather, stream_rows
+from fastbp.kernels.step.movement import copy_rows, gather
 
 WIDTHS = [0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100]
 
@@ -63,16 +63,3 @@ def test_copy_rows(rows, gap, dtype):
                 x, width + 2, to, width + gap, rows, width
             ),
         )  # fmt: skip
-
-
-@pytest.mark.parametrize("rows", [0, 1, 3])
-@pytest.mark.parametrize("lines", [0, 1, 5])
-def test_stream_rows(rows, lines):
-    """Whole cache lines of each row, 7 lines apart; nothing between them."""
-    source = Guarded(np.random.default_rng(0).standard_normal((max(rows, 1), 7 * 16)).astype("f4"))
-    to = Guarded(canaries(source.array.shape, "f4"))
-    want = to.array.copy()
-    want[:rows, : 16 * lines] = source.array[:rows, : 16 * lines]
-    stream_rows.call()(source.at, to.at, 7 * 64, rows, lines)
-    assert (bits(to.array) == bits(want)).all()
-    assert to.intact()

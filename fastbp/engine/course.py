@@ -1,0 +1,109 @@
+"""Course: the batches that training goes through, and how far it has come."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.kernels.machine.jit import address
+from fastbp.rows.rows import Rows, batch_totals
+
+Totals = NDArray[np.float64] | None
+
+
+class Stretch(NamedTuple):
+    """What one call of the training kernel goes through; numbers as of `kernels.step.program`.
+
+    order, losses and carried are addresses; steps: how many it makes at the most.
+    """
+
+    order: int
+    order_rows: int
+    epochs: int
+    rows: int
+    batch: int
+    losses: int
+    carried: int
+    steps: int
+    first_row: int = 0
+    totals: Totals = None
+    rates: Totals = None
+
+
+class Course:
+    """Some epochs of batches.
+
+    Parameters
+    ----------
+    data : Rows
+        Features and targets.
+    order : (epochs, rows) int64
+        The rows of `data` that each epoch visits, in order, as `row_orders` makes them.
+    batch : int
+        Rows of a batch; the last one of an epoch may be shorter.
+    rates : (steps,) float64, optional
+        The learning rate of each step; None for the optimizer's own.
+
+    Attributes
+    ----------
+    data, order, batch
+        Those of the parameters.
+    done : int
+        Steps made.
+    failure : (int, int) or None
+        Epoch and batch of a loss that was not finite.
+    """
+
+    def __init__(
+        self,
+        data: Rows,
+        order: NDArray[np.int64],
+        batch: int,
+        rates: NDArray[np.float64] | None = None,
+    ) -> None:
+        self.data, self.order, self.batch, self._rates = data, order, batch, rates
+        self._epochs, self._rows = order.shape
+        self._steps = -(-self._rows // batch)  # an epoch
+        self._totals = batch_totals(data, order, batch)
+        self._losses, self._carried = np.empty(self._epochs), np.zeros(3)
+        self.done = 0
+        self.failure: tuple[int, int] | None = None
+
+    @property
+    def steps(self) -> int:
+        """How many steps there are."""
+        return int(self._epochs * self._steps)
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs that were gone through."""
+        return int(self.done // self._steps)
+
+    @property
+    def losses(self) -> NDArray[np.float64]:
+        """The mean loss of each whole epoch that was gone through."""
+        return self._losses[: self.epoch]
+
+    @property
+    def last_loss(self) -> float:
+        """The loss of the last step before its update."""
+        return float(self._carried[2])
+
+    def ahead(self, most: int) -> Stretch:
+        """What comes next, `most` steps of it."""
+        epoch, step = divmod(self.done, self._steps)
+        steps = min(most, self.steps - self.done)
+        stride = self.order.strides[0]
+        return Stretch(
+            address(self.order) + epoch * stride,
+            stride // self.order.itemsize,
+            self._epochs - epoch,
+            self._rows,
+            self.batch,
+            address(self._losses) + 8 * epoch,
+            address(self._carried),
+            steps,
+            step * self.batch,
+            None if self._totals is None else self._totals[self.done :],
+            None if self._rates is None else self._rates[self.done : self.done + steps],
+        )

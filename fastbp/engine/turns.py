@@ -1,0 +1,164 @@
+"""Turns: who may use a network when. One thread changes it; all may read, between two steps.
+
+Three locks. `lock` is held while the network's memory is worked on: for a call of the kernels, a
+copy, a prediction. `changing` is held by who trains, for the whole of a fit: in it the lock is free
+while code of the user runs (callbacks, batches, metrics), and between the calls of the kernels.
+Readers that come meanwhile stand at the `gate`, and the kernel pauses behind its step for them.
+
+`with` enters these locks in one instruction: no signal comes between a lock and its release.
+"""
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.kernels.machine import team
+
+POLL = 1e-4  # seconds, of a thread that waits until another one has changed the network
+HESITATION = 1e-4  # seconds that a reader may take from asking to standing at the gate
+PATIENCE = 8  # times that a fit waits so long
+
+_all: "weakref.WeakSet[Turns]" = weakref.WeakSet()
+
+
+class Turns:
+    """The locks of one network.
+
+    Parameters
+    ----------
+    shared : (team.WORDS,) ndarray of int64
+        What the kernels share, with the word that makes them pause.
+
+    Attributes
+    ----------
+    lock : RLock
+        Of the memory.
+    writing : bool
+        Whether a kernel is changing parameters.
+    """
+
+    def __init__(self, shared: NDArray[np.int64]) -> None:
+        self._shared = shared
+        self.lock: Any = threading.RLock()
+        self._gate: Any = threading.RLock()
+        self._changing: Any = threading.RLock()
+        self._asking: set[int] = set()  # threads that wait for the kernel to pause
+        self._fit: int | None = None  # the thread whose fit is under way
+        self._calls_out = False  # whether that fit runs code of its user
+        self.writing = self._torn = False
+        _all.add(self)
+
+    def expect_whole(self) -> None:
+        """Raise RuntimeError where a fork may have torn the weights."""
+        if self._torn:
+            raise RuntimeError(
+                "this process was forked while another thread trained the network: its weights "
+                "may be torn here. Fork before or after, or load the network from a file"
+            )
+
+    @property
+    def reading(self) -> Any:
+        """What a reader enters first, and then `lock`; inside, it calls `served`."""
+        self.expect_whole()
+        if self.lock._is_owned():
+            raise RuntimeError(
+                "the network is at work: a signal handler or an initializer cannot use it in "
+                "the midst of a call of the same thread"
+            )
+        me = threading.get_ident()
+        if self._fit is None or self._fit == me:
+            return self.lock
+        self._asking.add(me)  # before the word, which a call clears before it looks here
+        self._shared[team.PAUSE] = 1
+        return self._gate
+
+    def served(self) -> None:
+        """A reader has its turn."""
+        self._asking.discard(threading.get_ident())
+
+    @property
+    def asked(self) -> bool:
+        """Whether readers wait for their turn."""
+        return bool(self._asking)
+
+    def give_way(self) -> None:
+        """Between two calls of a fit, let those read who have asked."""
+        for _ in range(PATIENCE):
+            if not self._asking:
+                return
+            with self._gate:  # who has it reads first
+                pass
+            if self._asking:
+                time.sleep(HESITATION)
+        self._asking.clear()  # who has asked and not come, by an exception
+
+    def changing(self, fit: bool = False) -> Any:
+        """The lock of who changes the network; `fit`: by a fit, of which there is one at a time.
+
+        Raises
+        ------
+        RuntimeError
+            A fit within a fit, or another thread's fit calls code of its user, which could wait
+            for this thread: it does not come to an end while this one waits for it.
+        """
+        self.expect_whole()
+        if self.lock._is_owned():
+            return self.reading  # which says that it is at work
+        if self._changing._is_owned():
+            if fit and self._fit is not None:
+                raise RuntimeError("a callback cannot fit the network that is being fitted")
+            return self._changing
+        while not self._is_free():
+            if self._calls_out:
+                raise RuntimeError(
+                    "another thread is fitting the network, with callbacks, batches or metrics of "
+                    "its own: until it has ended, other threads can predict, evaluate, copy and "
+                    "save the network, but not train it"
+                )
+            time.sleep(POLL)
+        return self._changing
+
+    def _is_free(self) -> bool:
+        """Whether nobody changes the network."""
+        free: bool = False
+        try:
+            free = bool(self._changing.acquire(blocking=False))
+        finally:
+            if self._changing._is_owned():
+                self._changing.release()
+        return free
+
+    @contextmanager
+    def fitting(self, calls_out: bool) -> Iterator[None]:
+        """Within `changing`: a fit is under way; calls_out: it runs code of its user."""
+        self._calls_out, self._fit = calls_out, threading.get_ident()
+        try:
+            yield
+        finally:
+            self._fit, self._calls_out = None, False
+
+    def _after_fork(self) -> None:
+        """In the child, where only the thread that has forked goes on."""
+        for name in ("lock", "_gate", "_changing"):
+            if not getattr(self, name)._is_owned():
+                setattr(self, name, threading.RLock())
+        self._torn, self.writing = self._torn or self.writing, False
+        self._asking = set()
+        if self._fit != threading.get_ident():
+            self._fit, self._calls_out = None, False
+
+
+def _renew() -> None:
+    for turns in tuple(_all):
+        turns._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)

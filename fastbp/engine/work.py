@@ -1,0 +1,46 @@
+"""How much work a call is, and how many threads pay for it."""
+
+from fastbp.data.sparse import SparseRows
+from fastbp.kernels.machine import team
+from fastbp.kernels.step.program import GRAIN
+from fastbp.layout.layout import Layout
+from fastbp.rows.rows import Features
+
+FLOPS_A_THREAD = 600_000  # of one step: less does not pay for another thread at the barriers
+SLOWEST = 1e10  # operations a second that even a slow machine does, to bound a call's duration
+ALONE = 1 << 13  # parameters whose update a single thread does as a whole
+BLINK = 0.05  # seconds: a call that may take longer must not keep a signal waiting
+BRIEF = 1_000_000  # operations during which other threads can wait for the GIL
+STEP_FLOPS = 20_000  # operations that the slowest machine does in what a step takes around them
+THREAD_START = 40_000_000  # operations that a core does while a thread is started
+
+
+def step_flops(layout: Layout, features: Features, batch: int) -> int:
+    """Operations of a step with so many rows."""
+    if isinstance(features, SparseRows):
+        return features.step_flops(layout, batch)
+    return batch * layout.row_flops
+
+
+def training_members(layout: Layout, threads: int | None, batch: int, flops: int, work: int) -> int:
+    """Threads of a team for steps of so many rows and operations, and a call of `work`.
+
+    threads: as the network was told; None for as many as help.
+    """
+    pays = work // THREAD_START
+    if threads is None and pays < 2:
+        return 1
+    widest = max(batch, *layout.widths[:-1])
+    useful = -(-widest // GRAIN)
+    if threads is not None:
+        return min(threads, useful)
+    useful = min(useful, pays, flops // FLOPS_A_THREAD)
+    return min(useful, team.available_cores()) if useful > 1 else 1
+
+
+def prediction_members(threads: int | None, rows: int, work: int) -> int:
+    """Threads that predict so many rows."""
+    members = min(work // THREAD_START, -(-rows // GRAIN))
+    if members > 1:
+        members = min(members, threads or team.available_cores())
+    return max(1, members)
