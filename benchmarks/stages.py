@@ -9,13 +9,12 @@ with ``--threads`` of each thread, and how fast a thread is while it is in the s
   features, from X and to the activations. activation, loss: outputs read, outputs or deltas
   written. derivative: outputs and deltas read, deltas written. bias sums: deltas read. parts: the
   gradients of a long batch's parts read, their sum written. update: parameters, slots and gradient
-  read, parameters and slots written. mirror: W read and written. snapshot: parameters and slots
-  read and written, once an epoch.
+  read, parameters and slots written. mirror: W read and written.
 - barrier: from the last kernel of a phase to the first of the next one. It holds the waiting for
   other threads, and the sum of the row losses.
 - between kernels: the rest of the steps, their own code and the reading of the counter.
 - around steps: the rest of a fit of one epoch, or of 16 where an epoch is one step, a step's share
-  of it: checks, the order of the rows, the first mirrors, starting threads.
+  of it: checks, the order of the rows, a copy of the state, the first mirrors, starting threads.
 
 All are of the one fit whose steps were fastest. A stage without a layer is of all layers together.
 """
@@ -46,10 +45,9 @@ OTHERS = {
     "loss": "loss",
     "training_forward": "activation",
     "backward": "derivative",
-    "stream_rows": "snapshot",
 }
 PRODUCTS = ("forward", "delta", "gradient")
-JOINING = ("parts", "update", "mirror", "snapshot")  # phase 2 of a batch in parts
+JOINING = ("parts", "update", "mirror")  # phase 2 of a batch in parts
 UPDATING = ("gradient", "bias sums", *JOINING)  # of any other batch
 ORDER = ["gather", "forward", "activation", "loss", "derivative", "delta", *UPDATING]
 BARRIER, BETWEEN, AROUND = ((name, None) for name in ("barrier", "between kernels", "around steps"))
@@ -176,7 +174,6 @@ def work(workload, stage, layer, parts):
         "parts": (parts + 1) * parameters,
         "update": (2 * held + 1) * parameters,
         "mirror": 2 * inputs * outputs,
-        "snapshot": 2 * held * parameters / workload.steps,  # none where an epoch is one step
     }
     return None, size * elements[stage]
 

@@ -34,7 +34,6 @@ SHARED = {
     "transpose": (len(transpose.transpose.signature), 0),
     "column_sums": (len(sums.column_sums.signature), 0),
     "add_parts": (len(updates.add_parts.signature), 0),
-    "stream_rows": (len(movement.stream_rows.signature), 0),
 }
 # Kernels of each layer's record.
 OF_LAYERS = {

@@ -72,7 +72,9 @@ class EarlyStopping(Callback):
         if fit.epoch == 0:
             self._reset()
         elif self._kept is not None:
-            fit.expect_snapshot(self._kept)
+            kept, self._kept = self._kept, None  # which nothing may go back to before it is checked
+            fit.expect_snapshot(kept)
+            self._kept = kept
 
     def on_epoch_end(self, fit: Fit) -> None:
         """See whether the quantity has improved."""

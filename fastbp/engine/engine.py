@@ -113,8 +113,7 @@ class Engine:
         most = STEPS_A_CALL if after_step is None else 1
         while course.done < course.steps and course.failure is None:
             self.turns.give_way()
-            with self.turns.lock:
-                self._go_on(course, most)
+            self.turns.hold(self._go_on, course, most)
             if course.failure is None and after_step and not after_step(course.last_loss):
                 break
 
@@ -130,9 +129,8 @@ class Engine:
 
     def prepare(self, data: Rows, batch: int) -> None:
         """Compile and make all that training with such batches needs."""
-        with self.turns.lock:
-            plan, _, _ = self._training_plan(data, batch, 1)
-            self._training_kernel(plan).call()
+        plan, _, _ = self.turns.hold(self._training_plan, data, batch, 1)
+        self._training_kernel(plan).call()
 
     def train_step(self, data: Rows) -> float:
         """One update on all rows; returns the loss before it, NaN where no update was made."""
@@ -199,11 +197,10 @@ class Engine:
     def keep(self) -> None:
         """Copy parameters and slots, for `go_back`."""
         memory = self._memory
-        with self.turns.lock:
-            if memory.kept is None:
-                memory.kept = aligned_zeros(self.state.size, self.layout.dtype)
-            np.copyto(memory.kept, self.state)
-            memory.kept_step = self.step
+        if memory.kept is None:
+            memory.kept = aligned_zeros(self.state.size, self.layout.dtype)
+        np.copyto(memory.kept, self.state)
+        memory.kept_step = self.step
 
     def go_back(self) -> None:
         """Put the network back where it was when `keep` was called last."""
@@ -213,9 +210,12 @@ class Engine:
 
     def put_back(self, state: NDArray[Any], step: int) -> None:
         """Replace parameters, slots and the step count."""
-        with self.turns.lock:
+
+        def replace() -> None:
             self.state[:] = state
             self.step = step
+
+        self.turns.hold(replace)
 
     def slot(self, number: int) -> NDArray[Any]:
         """The flat view of the parameters (0) or of an optimizer slot (from 1)."""

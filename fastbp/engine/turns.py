@@ -12,15 +12,16 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.kernels.machine import team
 
+T = TypeVar("T")
 POLL = 1e-4  # seconds, of a thread that waits until another one has changed the network
 HESITATION = 1e-4  # seconds that a reader may take from asking to standing at the gate
 PATIENCE = 8  # times that a fit waits so long
@@ -62,6 +63,11 @@ class Turns:
                 "this process was forked while another thread trained the network: its weights "
                 "may be torn here. Fork before or after, or load the network from a file"
             )
+
+    def hold(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Work on the memory."""
+        with self.lock:
+            return work(*arguments)
 
     @property
     def reading(self) -> Any:

@@ -87,10 +87,11 @@ class RowFit(RunningFit):
             course = Course(rows, row_orders(count, together, batch, drawing), batch, rates)
             self.engine.train(course, self.after_step if self.after_steps else None)
         except BaseException:
-            if drawing is not None and (course is None or course.done == 0):
+            if course is not None and course.done > 0:
+                if self._settle() and self._plain:
+                    self._take_down(course)
+            elif drawing is not None:
                 drawing.bit_generator.state = drawn
-            if course is not None and self._settle() and self._plain:
-                self._take_down(course)
             raise
         if course.failure is None and self._soundness.holds(rows):
             self._take_down(course)

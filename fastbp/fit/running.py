@@ -177,8 +177,7 @@ class RunningFit(Fit):
 
     def snapshot(self) -> Snapshot:
         rng = None if self.rng is None else self.rng.bit_generator.state
-        with self.engine.turns.lock:
-            return Snapshot(self.engine.state.copy(), self.engine.step, copy.deepcopy(rng))
+        return Snapshot(self.engine.state.copy(), self.engine.step, copy.deepcopy(rng))
 
     def expect_snapshot(self, snapshot: Snapshot) -> None:
         now = self.engine.state

@@ -62,8 +62,7 @@ class Soundness:
         if known is not rows:
             inputs, targets = self._reach_of_features(rows), _reach_of_targets(rows)
             self._reaches = rows, inputs, targets
-        with self._engine.turns.lock:
-            output, hidden = self._engine.bounds(inputs)
+        output, hidden = self._engine.turns.hold(self._engine.bounds, inputs)
         return hidden < HIDDEN and output < self._limit and targets < OUTPUT
 
     def _reach_of_features(self, rows: Rows) -> float:

@@ -12,6 +12,12 @@ STRETCH, SHIFT = 1.06, 2.0  # of activations: abs(f(z)) <= STRETCH * abs(z) + SH
 
 
 @inline
+def _greater(value, top):
+    """The greater of the two; NaN where either is."""
+    return value if value > top or value != value else top
+
+
+@inline
 def _largest(weights, rows, ld, columns, sums, bound):
     """The greatest bound of one output of some columns of W, whose last row holds the biases."""
     total = run(sums, columns)
@@ -24,7 +30,7 @@ def _largest(weights, rows, ld, columns, sums, bound):
     top = 0.0
     for j in range(columns):
         value = bound * total[j] + abs(biases[j])
-        top = value if not value <= top else top  # NaN goes on
+        top = _greater(value, top)
     return top
 
 
@@ -46,7 +52,8 @@ def bounds(program, scratch, result):
             value = _largest(
                 advance(weights, column), layer.inputs, layer.ld_out, columns, scratch, bound
             )
-            top = value if not value <= top else top
-        hidden = bound if n > 0 and not bound <= hidden else hidden
+            top = _greater(value, top)
+        if n > 0:
+            hidden = _greater(bound, hidden)
         bound = top if n == p.layer_count - 1 else STRETCH * top + SHIFT
     found[0], found[1] = bound, hidden

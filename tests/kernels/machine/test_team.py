@@ -92,7 +92,7 @@ class Members:
 
     def __init__(self, body):
         self.body, self.seen, self.running = body, [], set()
-        self.shared = np.full(team.WORDS, -1)
+        self.shared = np.zeros(team.WORDS, np.int64)
 
     def __call__(self, program, me):
         self.running.add(me)

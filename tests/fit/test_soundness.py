@@ -1,0 +1,288 @@
+"""After any fit, however it ends, parameters and the loss on the training rows are finite."""
+
+import contextlib
+import math
+import signal
+import threading
+
+import numpy as np
+import pytest
+from cases import data
+from contents import assert_same, contents, learned
+from expect import raises
+
+import fastbp
+from fastbp import losses
+from fastbp.activations import ACTIVATIONS
+from fastbp.callbacks import Callback, Checkpoint, EarlyStopping
+from fastbp.fit.soundness import Soundness
+
+X, Y = data(64, 5, 4)
+
+
+def wild(lr=3e4, **options):
+    """A network that comes apart within some steps."""
+    settings = {"optimizer": fastbp.SGD(lr), "rng": 0, **options}
+    return fastbp.Network([5, 9, 4], **settings)
+
+
+def assert_sound(net, x=X, y=Y):
+    assert all(np.isfinite(array).all() for array in (*net.weights, *net.biases))
+    assert math.isfinite(net.evaluate(x, y)["loss"])
+
+
+@pytest.mark.parametrize("batch", [64, 16, 7])
+@pytest.mark.parametrize("epochs", [1, 2, 3, 50])
+@pytest.mark.parametrize("callback", [False, True])
+def test_a_fit_that_comes_apart_ends_at_a_sound_epoch(batch, epochs, callback):
+    """Also where the very last update breaks the network, of which no later loss can tell."""
+    callbacks = [Breaking(-1, fail)] if callback else []  # which sees every step
+    ends = set()
+    for lr in (1e-3, 30.0, 1e3, 1e10, 1e25, 1e38):
+        net, twin = wild(lr), wild(lr)
+        with contextlib.suppress(FloatingPointError):
+            net.fit(X, Y, epochs, batch, callbacks=callbacks)
+        assert_sound(net)
+        done = net.history.epochs
+        assert done == net.steps // -(-64 // batch)
+        if done:
+            twin.fit(X, Y, done, batch)
+        assert_same(learned(net), learned(twin))
+        ends.add(done == epochs)
+    assert ends == {True, False}
+
+
+def test_the_last_update_of_a_fit_is_looked_at():
+    net = wild(1e38)
+    with raises(FloatingPointError, "after the last update in epoch 1 of 1", "last good epoch"):
+        net.fit(X, Y, 1, 64)
+    assert net.steps == 0
+    assert_sound(net)
+
+
+def test_a_checkpoint_is_never_a_broken_network(tmp_path):
+    net, path = wild(1e3), tmp_path / "m"
+    with pytest.raises(FloatingPointError):
+        net.fit(X, Y, 50, 64, callbacks=[Checkpoint(path)])
+    kept = fastbp.load(path)
+    assert_sound(kept)
+    assert_same(learned(kept), learned(net))
+    with pytest.raises(FloatingPointError):  # goes on and meets the same end
+        kept.fit(X, Y, 50, 64, callbacks=[Checkpoint(path)], resume=True)
+    assert kept.history == net.history
+
+
+class Breaking(Callback):
+    """Ends a fit in some way after so many steps."""
+
+    def __init__(self, steps, way):
+        self.steps, self.way = steps, way
+
+    def on_step_end(self, fit):
+        if fit.step == self.steps:
+            self.way(fit)
+
+
+def interrupt(fit):
+    raise KeyboardInterrupt
+
+
+def fail(fit):
+    raise OSError("no more")
+
+
+def explode(fit):
+    fit.network.weights[0][:] = 1e30
+
+
+@pytest.mark.parametrize("way", [interrupt, fail, explode])
+def test_the_best_epoch_comes_back_however_the_fit_ends(way):
+    stopping = EarlyStopping("val_loss", patience=50)
+    net = fastbp.Network([5, 9, 4], rng=0, optimizer=fastbp.SGD(0.1))
+    far = X, Y + 100 * (X[:, :1] > 0)  # on which it gets better and worse
+    with pytest.raises((KeyboardInterrupt, OSError, FloatingPointError)) as caught:
+        net.fit(X, Y, 20, 16, validation_data=far, callbacks=[stopping, Breaking(31, way)])
+    history = caught.value.history
+    assert net.history is history
+    assert history.epochs == 7
+    assert net.evaluate(*far)["loss"] == min(history["val_loss"]) == stopping.best
+    assert_sound(net)
+
+
+def test_a_fit_that_is_stopped_in_the_midst_of_an_epoch_is_sound():
+    net = wild(1e38)
+    with raises(FloatingPointError, "after the last update in epoch 1 of 3"):
+        net.fit(X, Y, 3, 16, callbacks=[Breaking(1, lambda fit: fit.stop("enough"))])
+    assert net.steps == 0
+    assert_sound(net)
+
+
+@pytest.mark.parametrize("way", [interrupt, fail])
+def test_an_exception_after_the_step_that_breaks_it(way):
+    net = wild(1e38)
+    with pytest.raises((KeyboardInterrupt, OSError)):
+        net.fit(X, Y, 3, 16, callbacks=[Breaking(1, way)])
+    assert net.steps == 0
+    assert_sound(net)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_batches_end_at_a_sound_network(steps):
+    net = wild(1e38)
+    with raises(FloatingPointError, "after 0 batches of it"):
+        net.fit_batches([(X, Y)] * steps)
+    assert net.steps == 0
+    assert_sound(net)
+
+
+def test_a_bad_batch_undoes_no_good_one():
+    net, twin = (fastbp.Network([5, 9, 4], rng=0) for _ in range(2))
+    with raises(FloatingPointError, "in batch 3", "after the batch before"):
+        net.fit_batches([(X, Y), (X, Y), (X, Y * 1e30)])
+    twin.fit_batches([(X, Y), (X, Y)])
+    assert_same(learned(net), learned(twin))
+
+
+def test_batches_go_back_to_the_last_network_that_was_kept():
+    net, twin = (fastbp.Network([5, 9, 4], rng=0, optimizer="sgd") for _ in range(2))
+    good = [(X, Y)] * 70
+
+    def batches():
+        yield from good
+        net.weights[0][:] = 1e38
+        yield X, Y
+
+    with raises(FloatingPointError, "after 64 batches"):
+        net.fit_batches(batches)
+    twin.fit_batches(good[:64])
+    assert_same(learned(net), learned(twin))
+
+
+# ---- the history --------------------------------------------------------------------------------
+
+
+def test_the_history_of_a_fit_that_is_interrupted():
+    net = fastbp.Network([5, 9, 4], rng=0)
+    assert net.history is None
+    whole = net.fit(X, Y, 3)
+    assert net.history is whole
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        net.fit(X, Y, 3, 16, callbacks=[Breaking(9, interrupt)])
+    assert caught.value.history is net.history
+    assert net.history.epochs == 2
+
+
+@pytest.mark.skipif(
+    threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"),
+    reason="signals of POSIX",
+)
+def test_ctrl_c_keeps_the_epochs_of_the_call_that_it_ends():
+    """Without callbacks many epochs go in one call of the kernels."""
+    x, y = data(4000, 5, 4)
+    net, twin = (fastbp.Network([5, 64, 64, 4], rng=0, threads=1) for _ in range(2))
+    net.fit(x, y, 1, 32), twin.fit(x, y, 1, 32)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(x, y, 100_000, 32, shuffle=False)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    whole, rest = divmod(net.steps - 125, 125)
+    assert net.history.epochs == whole > 0
+    want = twin.fit(x, y, whole, 32, shuffle=False)
+    assert net.history == want
+    for step in range(rest):
+        twin.train_step(x[32 * step : 32 * step + 32], y[32 * step : 32 * step + 32])
+    assert_same(learned(net), learned(twin))
+
+
+def test_an_interrupt_before_the_first_step_leaves_the_generator():
+    """What is drawn for an epoch of which no step is made is not drawn."""
+    net, twin = (fastbp.Network([5, 9, 4], rng=0) for _ in range(2))
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    engine = net._core.engine
+    for name in ("prepare", "train"):
+        setattr(engine, name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            net.fit(X, Y, 3, 16)
+        delattr(engine, name)
+        assert_same(contents(net), contents(twin))
+
+
+# ---- the proof ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layers", [(5, 4), (1, 1), (3, 17, 33, 2), (4, 1500, 3), (6, 8, 8, 8, 1)])
+def test_the_bound_is_one(layers, dtype):
+    """And of a network without hidden layers what the sums of absolute weights say."""
+    rng = np.random.default_rng(0)
+    for name, entry in ACTIVATIONS.items():
+        if entry.output_only:
+            continue
+        net = fastbp.Network(layers, activation=name, loss="mse", dtype=dtype, rng=1)
+        for array in (*net.weights, *net.biases):
+            array[:] = rng.normal(scale=3, size=array.shape)
+        x, y = data(50, layers[0], layers[-1])
+        x *= 100
+        state = net._core.engine.state.copy()
+        net.train_step(x, y)  # makes a plan
+        net._core.engine.state[:] = state
+        output, hidden = net._core.engine.bounds(np.abs(x).max())
+        assert np.abs(net.predict(x)).max() <= output * (1 + 1e-6)
+        if len(layers) == 2:
+            want = np.abs(x).max() * np.abs(net.weights[0]).sum(axis=0) + np.abs(net.biases[0])
+            np.testing.assert_allclose(output, want.max(), rtol=1e-5)
+            assert hidden == 0
+        else:
+            assert hidden > 0
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_the_bound_of_what_is_not_finite(value):
+    for layer, place in ((0, "weights"), (1, "weights"), (0, "biases"), (1, "biases")):
+        net = fastbp.Network([3, 20, 2], rng=0)
+        net.train_step(X[:, :3], Y[:, :2])
+        getattr(net, place)[layer].flat[-1] = value
+        assert not net._core.engine.bounds(1.0)[0] < 1e30
+        judge = Soundness(net._core.configuration, net._core.engine)
+        assert not judge.holds(net._core.rows(X[:, :3], Y[:, :2]))
+
+
+CASES = {
+    "mse": {},
+    "large targets": {"y": Y * 1e15},
+    "huge outputs": {"scale": 1e8},
+    "huge hidden": {"scale": 1e20, "output": 1e-30},
+    "labels": {"loss": "cross_entropy", "y": np.arange(64) % 4},
+    "poisson": {"loss": "poisson", "y": np.abs(Y)},
+    "exponential": {"loss": "mse", "output_activation": "exponential"},
+    "huber": {"loss": losses.Huber(1e7)},
+    "weights of outputs": {"loss_weights": [1, 1e9, 1, 1]},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_sound_is_what_predicting_all_rows_says(case):
+    """Whether by a bound or not: at every scale of the weights."""
+    options = dict(CASES[case])
+    y, first, last = options.pop("y", Y), options.pop("scale", 1.0), options.pop("output", 1.0)
+    net = fastbp.Network([5, 9, 4], rng=0, **options)
+    net.train_step(X, y)
+    judge = Soundness(net._core.configuration, net._core.engine)
+    rows = net._core.rows(X, y)
+    start = [w.copy() for w in net.weights]
+    seen = set()
+    for power in np.linspace(0, 36, 37):
+        with np.errstate(all="ignore"):
+            net.weights[0][:], net.weights[1][:] = start[0] * first * 10**power, start[1] * last
+            want = math.isfinite(net.evaluate(X, y)["loss"]) and np.isfinite(net.weights[0]).all()
+        assert judge.holds(rows) == want
+        seen.add(bool(want))
+    assert True in seen
