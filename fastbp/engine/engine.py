@@ -345,4 +345,5 @@ class Engine:
         held = plan.sparse
         held.values, held.indices = address(rows.values), address(rows.indices)
         held.starts, held.wide = address(rows.starts), rows.indices.itemsize == 8
+        held.entries = len(rows.values)
         self._memory.made.fill(0)

@@ -1,5 +1,7 @@
 """A loss that is not finite: what is raised, what stays as it was, and that training goes on."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from cases import data
@@ -7,6 +9,8 @@ from contents import assert_same, learned
 from expect import raises
 
 import fastbp
+from fastbp import losses
+from fastbp.callbacks import Callback
 from fastbp.engine import engine
 
 ROWS, BATCH = 37, 8
@@ -145,3 +149,69 @@ def test_the_network_trains_on_as_if_nothing_had_happened(steps_a_call, monkeypa
         n.fit(X, y, epochs=2, batch_size=BATCH, shuffle=False)
         n.train_step(X, y)
     assert_same(learned(net), learned(twin))
+
+
+# ---- data that are changed while they are read --------------------------------------------------
+
+
+class Spoiling(Callback):
+    """Changes the data of the fit after its first epoch."""
+
+    def __init__(self, change):
+        self.change = change
+
+    def on_epoch_end(self, fit):
+        self.change()
+
+
+@pytest.mark.parametrize("label", [-1, 4, 10**12, -(10**15)])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("rows", [7, 40])
+@pytest.mark.parametrize("outputs", [4, 300])
+def test_a_label_that_is_none_any_more_is_an_error(label, smoothing, rows, outputs):
+    """And no write to where it points: 10**12 rows of logits away nothing is mapped."""
+    X, _ = data(rows, 5, 4)
+    y = np.arange(rows) % 4
+    loss = losses.CrossEntropy(smoothing)
+    net, twin = (fastbp.Network([5, 9, outputs], loss=loss, rng=0) for _ in range(2))
+    if label == 4:
+        label = outputs
+    spoiling = Spoiling(lambda: y.__setitem__(rows // 2, label))
+    with raises(ValueError, "y was changed", "labels of no class", "last good epoch"):
+        net.fit(X, y, 3, 16, callbacks=[spoiling])
+    twin.fit(X, np.arange(rows) % 4, 1, 16)
+    assert_same(learned(net), learned(twin))
+
+
+def test_labels_of_batches_and_of_tasks_that_are_none_any_more():
+    X, _ = data(40, 5, 4)
+    y = np.arange(40) % 4
+    net = fastbp.Network([5, 9, 4], loss="cross_entropy", rng=0)
+
+    class OneStep(Spoiling):
+        def on_step_end(self, fit):
+            self.change()
+
+    with raises(ValueError, "y was changed"):
+        net.fit(X, y, 1, 16, callbacks=[OneStep(lambda: y.fill(9))])
+    y = np.arange(40) % 2
+    both = fastbp.Network(
+        [5, 9, 3], loss={"a": "cross_entropy", "b": "mse"}, outputs={"a": 2, "b": 1}, rng=0
+    )
+    with raises(ValueError, "y was changed"):
+        both.fit(X, {"a": y, "b": X[:, 0]}, 3, 16, callbacks=[Spoiling(lambda: y.fill(2))])
+
+
+@pytest.mark.parametrize("index", ["int32", "int64"])
+@pytest.mark.parametrize("part", ["indices", "indptr"])
+def test_sparse_rows_whose_structure_is_damaged_meanwhile(part, index):
+    scipy_sparse = pytest.importorskip("scipy.sparse")
+    dense, y = data(40, 50, 4)
+    X = scipy_sparse.csr_array(np.where(dense > 1, dense, 0))
+    X.indices, X.indptr = X.indices.astype(index), X.indptr.astype("int64")
+    net = fastbp.Network([50, 9, 4], rng=0)
+    array = getattr(X, part)
+    with contextlib.suppress(FloatingPointError):
+        net.fit(X, y, 3, 16, callbacks=[Spoiling(lambda: array.fill(2**30))])
+    assert net.steps in (3, 9)
+    assert all(np.isfinite(weights).all() for weights in net.weights)

@@ -76,6 +76,7 @@ SPARSE = record(
     "program",
     "values", "indices", "starts",  # of the network's dtype; int32 or int64; int64 (rows + 1)
     "wide",           # 1: indices are int64
+    "entries",        # how many values and indices there are
     "rests",          # 1: an update by a gradient of zero changes nothing
     "made",           # int64 (inputs): how many steps of this call each row of W has had, or the
                       # complement ~steps where the gradient of the next one is waiting for it

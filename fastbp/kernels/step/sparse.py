@@ -20,6 +20,7 @@ from fastbp.kernels.machine.jit import INT, REAL, inline, inline_early, kernel
 from fastbp.kernels.machine.pointers import address_of, advance, call, pointer_maker, pointer_to
 from fastbp.kernels.machine.simd import add_scaled, ask_for, copy_padded
 from fastbp.kernels.machine.team import share
+from fastbp.kernels.machine.vecmath import like
 from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.step.movement import GATHER, INDICES
 from fastbp.kernels.step.program import GRAIN, layers_at, program_at, sparse_at, wait
@@ -30,9 +31,12 @@ int32s_at = pointer_maker(types.int32)
 
 @inline_early
 def _bounds(s, row):
-    """The numbers of a row's first entry and of the next row's."""
+    """The numbers of a row's first entry and of the next row's, of entries that there are.
+
+    They were checked, as columns were, but are their owner's, who may change them.
+    """
     starts = carray(words_at(s.starts), (row + 2,))
-    return starts[row], starts[row + 1]
+    return max(starts[row], 0), min(starts[row + 1], s.entries)
 
 
 @inline_early
@@ -47,7 +51,8 @@ def _column(s, k):
 def product(sparse, _x_row, base, order, rows, to, to_row, width, _scaling):
     """to[r] = bias + the sum of x[j] W[j] over the entries of row base + order[r], in their order.
 
-    A gather by its arguments, of which it needs no row stride and no scaling.
+    NaN where a column is none. A gather by its arguments, of which it needs no row stride and no
+    scaling.
     """
     s = carray(sparse_at(sparse), (1,))[0]
     index = carray(order, (rows,))
@@ -59,8 +64,10 @@ def product(sparse, _x_row, base, order, rows, to, to_row, width, _scaling):
         copy_padded(advance(weights, width * to_row), out, to_row)
         first, last = _bounds(s, base + index[r])
         for k in range(first, last):
-            value = carray(values, (k + 1,))[k]
-            add_scaled(out, advance(weights, _column(s, k) * to_row), value, to_row)
+            value, column = carray(values, (k + 1,))[k], _column(s, k)
+            if not 0 <= column < width:
+                column, value = 0, like(value, np.nan)
+            add_scaled(out, advance(weights, column * to_row), value, to_row)
 
 
 @inline_early
