@@ -159,7 +159,7 @@ class Engine:
                 weight = part.size if data.totals is None else float(data.totals[part].sum())
                 total, mass = total + result.losses[0] * weight, mass + weight
                 if start + most >= rows:
-                    losses.append(total / mass)
+                    losses.append(total / mass if mass else 0.0)
                 if after_step is not None and not after_step(float(result.losses[0])):
                     return TrainingResult(np.array(losses), None)
         return TrainingResult(np.array(losses), None)

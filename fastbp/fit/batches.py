@@ -136,7 +136,7 @@ class BatchFit(RunningFit):
                 f"{limit or 'its'} steps; the network is as it was after the last of them"
             )
         self._steps_an_epoch = done
-        self.record({"loss": total / weight})
+        self.record({"loss": total / weight if weight else 0.0})
 
     def _checked(self, batch: Any, done: int) -> tuple[Rows, float]:
         try:

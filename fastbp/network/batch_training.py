@@ -57,7 +57,7 @@ def fit_batches(
     -------
     History
         As of `fit`. In the mean loss of an epoch a batch counts by its rows, or by their total
-        weight.
+        weight; where that is 0 in all batches, the loss is 0.
 
     Raises
     ------

@@ -148,8 +148,8 @@ class Core:
             )
         state, features = self.engine.state, rows.features
         values = features.values if isinstance(features, SparseRows) else features
-        own = np.may_share_memory(values, state) or np.may_share_memory(rows.targets, state)
-        if own or any(np.may_share_memory(task.targets, state) for task in rows.tasks):
+        own = np.may_share_memory(values, state) or np.may_share_memory(rows.judged.targets, state)
+        if own or any(np.may_share_memory(task.judged.targets, state) for task in rows.tasks):
             # The network's own weights as data: training must not change what it reads.
             return copy.deepcopy(rows)
         return rows

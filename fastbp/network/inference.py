@@ -77,7 +77,8 @@ def evaluate(
     -------
     dict
         "loss"; "accuracy" in [0, 1] for integer labels, and for binary cross-entropy with
-        targets of 0 and 1 alone (over rows and outputs, cut at 0.5); the metrics.
+        targets of 0 and 1 alone (over rows and outputs, cut at 0.5); the metrics. The loss
+        alone is weighted by class. Where no row counts it is 0, and all others are NaN.
 
     Raises
     ------

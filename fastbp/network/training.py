@@ -19,6 +19,7 @@ from fastbp.fit.running import RunningFit
 from fastbp.history import History
 from fastbp.network.core import Core, HasCore
 from fastbp.rows.rows import Targets
+from fastbp.rows.weighting import expect_weight
 from fastbp.validation import flag, positive_int, real, shown
 
 if TYPE_CHECKING:
@@ -75,18 +76,22 @@ def fit(
         In [0, 1): instead, hold out the last rows, so many of them, before any shuffling.
     sample_weight : (rows,) array_like, optional
         What each row counts, at least 0. A loss is then the weighted mean over a batch,
-        ``sum(w_i l_i) / sum(w_i)``, as PyTorch's; a batch of total weight 0 has loss 0 and
-        gradient 0, and an epoch's loss is the mean of its batches' by their total weights.
+        ``sum(w_i l_i) / sum(w_i)``, as PyTorch's, and an epoch's loss the mean of its batches'
+        by their total weights. A batch of total weight 0, in any method, has loss 0 and
+        gradient 0 and is an update like others: momentum, penalties and weight decay act.
+        Only data of which no row counts at all are an error of `fit`.
     class_weight : dict or "balanced", optional
         What the rows of each class count, ``{class: weight}`` for all classes, besides their
         `sample_weight`; "balanced" for n / (k * count), with n rows in k classes. For
         cross-entropy, and for binary cross-entropy with one output of targets 0 and 1. Class
-        probabilities weigh by ``-sum_c w_c y_c log p_c`` and ``sum_c w_c y_c``. The validation
+        probabilities weigh by ``-sum_c w_c y_c log p_c`` and ``sum_c w_c y_c``. For the loss
+        alone: accuracy and metrics count rows by `sample_weight`, as in Keras, and validation
         data keep their own weights.
     mask_nan : bool
         Let NaN in `y` (of the validation data too) count for nothing: the mean is over the
         targets that are there, by the weights of their rows. A label that is NaN, or a row of
-        class probabilities with one, leaves out the row.
+        class probabilities with one, leaves out the row. Where none is left, in a batch or of
+        one of several losses, that counts as rows of weight 0 do.
     schedule : Schedule or callable, optional
         What the optimizer's `lr` is multiplied by in each step; see `fastbp.schedules`. A
         function takes the number of the step, from 0, and returns the factor.
@@ -145,6 +150,7 @@ def fit(
             held_out = True
     with core.whole_turn, _scaling_of(core, X):
         rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
+        expect_weight(rows, "", sample_weight, class_weight, mask_nan)
         epochs = positive_int(epochs, "epochs")
         batch = tables.batch_size(batch_size, len(rows.features))
         flag(shuffle, "shuffle")
@@ -176,7 +182,7 @@ def partial_fit(
     Parameters
     ----------
     X, y, batch_size, sample_weight
-        As in `fit`.
+        As in `fit`; the weights may all be 0.
 
     Returns
     -------
@@ -188,15 +194,11 @@ def partial_fit(
     TypeError, ValueError, FloatingPointError
         As `fit`.
     """
-    return fit(
-        network,
-        X,
-        y,
-        batch_size=batch_size,
-        shuffle=False,
-        sample_weight=sample_weight,
-        progress=False,
-    )
+    core = network._core
+    with core.whole_turn, _scaling_of(core, X):
+        rows = core.rows(X, y, "", sample_weight)
+        batch = tables.batch_size(batch_size, len(rows.features))
+        return run(core, RowFit(network, core, rows, 1, batch, None), None, False, False)
 
 
 def train_step(
@@ -323,5 +325,7 @@ def validation_of(
             f"validation_data must be (X, y) or (X, y, sample_weight), got {shown(given)}"
         )
     X, y, *weight = given
-    rows = core.rows(X, y, prefix, weight[0] if weight else None, None, mask_nan)
+    sample_weight = weight[0] if weight else None
+    rows = core.rows(X, y, prefix, sample_weight, None, mask_nan)
+    expect_weight(rows, prefix, sample_weight, None, mask_nan)
     return Evaluation(core.engine, core.loss, rows, "val_", metrics)
