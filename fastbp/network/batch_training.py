@@ -10,6 +10,7 @@ from fastbp.fit.batches import Batches, BatchFit, parts_of
 from fastbp.fit.evaluation import Metrics
 from fastbp.history import History
 from fastbp.network.core import Core, HasCore
+from fastbp.network.learned import learning
 from fastbp.network.training import run, validation_of
 from fastbp.rows import weighting
 from fastbp.rows.rows import Rows
@@ -72,7 +73,7 @@ def fit_batches(
         ``scaling="standard"`` that has not learned it: see `learn_scaling`.
     """
     core = network._core
-    with core.whole_turn:
+    with core.whole_turn, learning(core, None):
         core.known_scaling()
         epochs = positive_int(epochs, "epochs")
         if steps_per_epoch is not None:
@@ -93,4 +94,5 @@ def _read_batch(core: Core, batch: Any, mask_nan: bool) -> tuple[Rows, float]:
     """Check a batch: its rows, and what it counts in the mean of an epoch."""
     X, y, weights = parts_of(batch)
     rows = core.rows(X, y, "", weights, mask_nan=mask_nan)
+    core.learn_names(X, "X")
     return rows, weighting.total_weight(rows, weights)

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastbp.configuration import SCALING_ARRAYS, Configuration
 from fastbp.data import tables
+from fastbp.data.names import Names, agreed
 from fastbp.data.scaling import STANDARD, Scaling, standard
 from fastbp.data.sparse import SparseRows, is_sparse, reject_standard
 from fastbp.engine.engine import Engine
@@ -52,6 +53,8 @@ class Core:
         Those of the parameters.
     engine : Engine
         The memory, and the calls of the kernels.
+    names : tuple of str or None
+        Of the features.
     interrupted : (int, FitState) or None
         The fit that can be resumed, and how many steps the network had then.
     """
@@ -59,6 +62,7 @@ class Core:
     def __init__(self, parts: Configuration, threads: int | None, rng: np.random.Generator) -> None:
         self.configuration, self.rng = parts, rng
         self.engine = Engine(parts, threads)
+        self.names: Names = None
         self.interrupted: tuple[int, FitState] | None = None
         self._lock: Any = threading.RLock()
         self._guests: Any = None  # while a callback of `fit` runs, the lock that its calls hold
@@ -113,6 +117,16 @@ class Core:
             )
         return scaling
 
+    def expect_names(self, X: Any, name: str) -> None:
+        """Raise ValueError where the columns of X are not called as the features are."""
+        if type(X) is not np.ndarray:
+            agreed(self.names, X, name)
+
+    def learn_names(self, X: Any, name: str) -> None:
+        """Keep the names of the columns of X where there are none yet, and expect them else."""
+        if type(X) is not np.ndarray:
+            self.names = agreed(self.names, X, name)
+
     def learn_scaling(self, X: ArrayLike) -> Scaling:
         """Learn the means and deviations of ``scaling="standard"``."""
         layout = self.configuration.layout
@@ -132,6 +146,7 @@ class Core:
         mask_nan: bool = False,
     ) -> Rows:
         """Check data as a user passed them; errors call them by `prefix` and their names."""
+        self.expect_names(X, f"{prefix}X")
         plain = sample_weight is None and class_weight is None and mask_nan is False
         if plain and not isinstance(self.loss, Tasks):
             rows = with_targets(self.configuration, self.known_scaling(), X, y, prefix)
@@ -187,7 +202,8 @@ class Core:
     def model(self, fit: FitState | None) -> Model:
         """What a file is to hold, uncopied."""
         seed = self.engine.dropout_seed if self.regularization.drops else None
-        return Model(self.configuration, self.arrays(), self.engine.step, self.rng, fit, seed)
+        parts, step = self.configuration, self.engine.step
+        return Model(parts, self.arrays(), step, self.rng, fit, seed, names=self.names)
 
     def write(self, path: str | os.PathLike[str], fit: FitState | None) -> None:
         """Write a model file, and into it the fit in whose midst the network is."""
@@ -210,6 +226,7 @@ class Core:
                 "steps": self.engine.step,
                 "dropout_seed": self.engine.dropout_seed,
                 "scaling": self.engine.scaling,
+                "names": self.names,
                 "fit": copy.deepcopy(self.pending),
             }
 
@@ -221,6 +238,7 @@ class Core:
         core.engine.step = state["steps"]
         core.engine.dropout_seed = state["dropout_seed"]
         core.engine.scaling = state["scaling"]
+        core.names = state["names"]
         if state["fit"] is not None:
             core.interrupted = state["steps"], state["fit"]
         return core

@@ -43,6 +43,7 @@ def predict(network: HasCore, X: ArrayLike) -> Any:
     core = network._core
     with core.turn:
         core.known_scaling()
+        core.expect_names(X, "X")
         if is_sparse(X):
             features = checked_features(core.configuration, core.engine.scaling, X, "X")
             outputs = prediction.predict_checked(core.engine, features)

@@ -1,8 +1,7 @@
 """The methods by which a network learns from rows, checked at their boundary."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
@@ -18,14 +17,13 @@ from fastbp.fit.row_fit import RowFit
 from fastbp.fit.running import RunningFit
 from fastbp.history import History
 from fastbp.network.core import Core, HasCore
+from fastbp.network.learned import learn, learning
 from fastbp.rows.rows import Targets
 from fastbp.rows.weighting import expect_weight
 from fastbp.validation import flag, positive_int, real, shown
 
 if TYPE_CHECKING:
     from fastbp.schedules import Schedule
-
-NOTHING_TO_LEARN = nullcontext()
 
 
 def fit(
@@ -59,7 +57,8 @@ def fit(
         changes, which are converted batch by batch. A sparse matrix or array of SciPy is
         read as CSR (other formats are converted by their ``tocsr()``) and never made dense:
         the numbers are those of dense rows, and a step costs what its entries cost. No
-        `scaling` but a number goes with it.
+        `scaling` but a number goes with it. Columns that have names must have the same ones
+        in every call, in one order: see `Network.feature_names`.
     y : (rows,) or (rows, outputs) array_like
         Targets. Cross-entropy: integer labels (rows,) or class probabilities. Other losses:
         values; (rows,) where there is one output. Of several losses a dict by name.
@@ -139,8 +138,7 @@ def fit(
     RuntimeError
         A callback tried to fit the network that is being fitted.
     """
-    core = network._core
-    held_out = False
+    core, given, held_out = network._core, X, False
     if validation_split != 0.0:
         if validation_data is not None:
             raise ValueError("validation_data and validation_split were both given")
@@ -148,7 +146,8 @@ def fit(
         if parts is not None:
             (X, y, sample_weight), validation_data = parts
             held_out = True
-    with core.whole_turn, _scaling_of(core, X):
+    with core.whole_turn, learning(core, given, validation_data):
+        learn(core, given, X)
         rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
         expect_weight(rows, "", sample_weight, class_weight, mask_nan)
         epochs = positive_int(epochs, "epochs")
@@ -195,7 +194,8 @@ def partial_fit(
         As `fit`.
     """
     core = network._core
-    with core.whole_turn, _scaling_of(core, X):
+    with core.whole_turn, learning(core, X):
+        learn(core, X, X)
         rows = core.rows(X, y, "", sample_weight)
         batch = tables.batch_size(batch_size, len(rows.features))
         return run(core, RowFit(network, core, rows, 1, batch, None), None, False, False)
@@ -235,6 +235,8 @@ def train_step(
     with core.turn:
         rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
         loss = core.engine.train_step(rows)
+        if math.isfinite(loss):
+            core.learn_names(X, "X")
     if not math.isfinite(loss):
         raise FloatingPointError("the loss is not finite; no update was made")
     return loss
@@ -268,7 +270,10 @@ def learn_scaling(network: HasCore, X: ArrayLike) -> Scaling:
                 'learn_scaling is for networks with scaling="standard", this one has '
                 f"scaling={parts.scaling!r}"
             )
-        return core.learn_scaling(X)
+        core.expect_names(X, "X")
+        scaling = core.learn_scaling(X)
+        core.learn_names(X, "X")
+        return scaling
 
 
 def run(
@@ -292,24 +297,6 @@ def run(
     return fitting.run(fit, progress)
 
 
-def _scaling_of(core: Core, X: ArrayLike) -> AbstractContextManager[None]:
-    """Learn the scaling where there is none yet; forget it if no step is made with it."""
-    if core.engine.scaling is not None or core.configuration.scaling != STANDARD:
-        return NOTHING_TO_LEARN
-    return _learned_scaling(core, X)
-
-
-@contextmanager
-def _learned_scaling(core: Core, X: ArrayLike) -> Iterator[None]:
-    before = core.engine.step
-    try:
-        core.learn_scaling(X)
-        yield
-    finally:
-        if core.engine.step == before:
-            core.engine.scaling = None
-
-
 def validation_of(
     core: Core,
     given: Sequence[Any] | None,
@@ -325,6 +312,7 @@ def validation_of(
             f"validation_data must be (X, y) or (X, y, sample_weight), got {shown(given)}"
         )
     X, y, *weight = given
+    core.learn_names(X, f"{prefix}X")
     sample_weight = weight[0] if weight else None
     rows = core.rows(X, y, prefix, sample_weight, None, mask_nan)
     expect_weight(rows, prefix, sample_weight, None, mask_nan)
