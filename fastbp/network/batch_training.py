@@ -10,7 +10,7 @@ from fastbp.fit.batches import Batches, BatchFit, parts_of
 from fastbp.fit.evaluation import Metrics
 from fastbp.history import History
 from fastbp.network.core import Core, HasCore
-from fastbp.network.learned import learning
+from fastbp.network.learned import learned
 from fastbp.network.training import run, validation_of
 from fastbp.rows import weighting
 from fastbp.rows.rows import Rows
@@ -73,7 +73,7 @@ def fit_batches(
         ``scaling="standard"`` that has not learned it: see `learn_scaling`.
     """
     core = network._core
-    with core.whole_turn, learning(core, None):
+    with core.whole_turn, learned(core):
         core.known_scaling()
         epochs = positive_int(epochs, "epochs")
         if steps_per_epoch is not None:

@@ -146,7 +146,8 @@ class Core:
         mask_nan: bool = False,
     ) -> Rows:
         """Check data as a user passed them; errors call them by `prefix` and their names."""
-        self.expect_names(X, f"{prefix}X")
+        if type(X) is not np.ndarray:
+            self.expect_names(X, f"{prefix}X")
         plain = sample_weight is None and class_weight is None and mask_nan is False
         if plain and not isinstance(self.loss, Tasks):
             rows = with_targets(self.configuration, self.known_scaling(), X, y, prefix)

@@ -12,31 +12,48 @@ from fastbp.network.core import Core
 NOTHING_TO_LEARN = nullcontext()
 
 
-def learning(core: Core, X: Any, validation_data: Any = None) -> AbstractContextManager[None]:
-    """A call that may learn from these; what it learned is forgotten if it makes no step.
+def learning(
+    core: Core, X: Any, trained_on: Any, validation_data: Any = None
+) -> AbstractContextManager[None]:
+    """Learn what is not known yet, and forget it if no step is made with it.
 
-    X: as the user passed it; None for what is not known yet.
+    Parameters
+    ----------
+    core : Core
+        The network's; it is its turn.
+    X : object
+        As the user passed it.
+    trained_on : object
+        The part of `X` that is not held out.
+    validation_data : object
+        As the user passed it; whoever checks it learns of it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `X` has other names than the network, or cannot be used.
     """
-    named = core.names is not None or (type(X) is np.ndarray and validation_data is None)
-    return NOTHING_TO_LEARN if named and _scaled(core) else _forgetting(core)
-
-
-def learn(core: Core, X: Any, trained_on: Any) -> None:
-    """Learn what is not known yet; `trained_on`: the part of `X` that is not held out."""
-    core.learn_names(X, "X")
-    if not _scaled(core):
-        core.learn_scaling(trained_on)
-
-
-def _scaled(core: Core) -> bool:
-    """Whether there is no scaling to be learned."""
-    return core.engine.scaling is not None or core.configuration.scaling != STANDARD
+    scaled = core.engine.scaling is not None or core.configuration.scaling != STANDARD
+    plain = type(X) is np.ndarray and validation_data is None
+    if not scaled or (core.names is None and not plain):
+        return learned(core, X, trained_on, scaled)
+    core.expect_names(X, "X")
+    return NOTHING_TO_LEARN
 
 
 @contextmanager
-def _forgetting(core: Core) -> Iterator[None]:
-    before, names, scaled = core.engine.step, core.names, _scaled(core)
+def learned(
+    core: Core, X: Any = None, trained_on: Any = None, scaled: bool = True
+) -> Iterator[None]:
+    """`learning` where there is something to learn; without `X`, by whoever checks batches.
+
+    scaled: there is no scaling to be learned.
+    """
+    before, names = core.engine.step, core.names
     try:
+        core.learn_names(X, "X")
+        if not scaled:
+            core.learn_scaling(trained_on)
         yield
     finally:
         if core.engine.step == before:

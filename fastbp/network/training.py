@@ -17,7 +17,7 @@ from fastbp.fit.row_fit import RowFit
 from fastbp.fit.running import RunningFit
 from fastbp.history import History
 from fastbp.network.core import Core, HasCore
-from fastbp.network.learned import learn, learning
+from fastbp.network.learned import learning
 from fastbp.rows.rows import Targets
 from fastbp.rows.weighting import expect_weight
 from fastbp.validation import flag, positive_int, real, shown
@@ -146,10 +146,10 @@ def fit(
         if parts is not None:
             (X, y, sample_weight), validation_data = parts
             held_out = True
-    with core.whole_turn, learning(core, given, validation_data):
-        learn(core, given, X)
+    with core.whole_turn, learning(core, given, X, validation_data):
         rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
-        expect_weight(rows, "", sample_weight, class_weight, mask_nan)
+        if rows.weights is not None:
+            expect_weight(rows, "", sample_weight, class_weight, mask_nan)
         epochs = positive_int(epochs, "epochs")
         batch = tables.batch_size(batch_size, len(rows.features))
         flag(shuffle, "shuffle")
@@ -194,8 +194,7 @@ def partial_fit(
         As `fit`.
     """
     core = network._core
-    with core.whole_turn, learning(core, X):
-        learn(core, X, X)
+    with core.whole_turn, learning(core, X, X):
         rows = core.rows(X, y, "", sample_weight)
         batch = tables.batch_size(batch_size, len(rows.features))
         return run(core, RowFit(network, core, rows, 1, batch, None), None, False, False)
@@ -235,7 +234,7 @@ def train_step(
     with core.turn:
         rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
         loss = core.engine.train_step(rows)
-        if math.isfinite(loss):
+        if core.names is None and math.isfinite(loss):
             core.learn_names(X, "X")
     if not math.isfinite(loss):
         raise FloatingPointError("the loss is not finite; no update was made")
