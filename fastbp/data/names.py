@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from fastbp.data.sources import column_labels
+from fastbp.files.strict_json import encode
 from fastbp.validation import shown
 
 Names = tuple[str, ...] | None
 SOME = 5  # names that a message shows
+MOST_BYTES = 1 << 21  # of names in a model file, whose header is bounded
 
 
 def agreed(known: Names, X: Any, argument: str) -> Names:
@@ -22,7 +24,7 @@ def agreed(known: Names, X: Any, argument: str) -> Names:
         Those that the network has.
     X : object
         Features as a user passed them. Only a frame or table of which all columns are called by
-        strings, of valid Unicode, has names.
+        strings, of valid Unicode, has names; such that a file cannot hold are not kept.
     argument : str
         What the caller calls `X`, for the message.
 
@@ -37,7 +39,7 @@ def agreed(known: Names, X: Any, argument: str) -> Names:
     if found is None or found == known:
         return known
     if known is None:
-        return found
+        return found if _fit(found) else None
     missing, unexpected = Counter(known) - Counter(found), Counter(found) - Counter(known)
     faults = []
     if missing:
@@ -64,6 +66,11 @@ def from_file(names: Any, width: int) -> Names:
 def _names_of(X: Any) -> Names:
     labels = column_labels(X)
     return tuple(map(str, labels)) if labels and _are_text(labels) else None
+
+
+def _fit(names: tuple[str, ...]) -> bool:
+    """Whether a model file has room for them: as JSON, in a string of JSON."""
+    return len(encode(encode(names)).encode()) <= MOST_BYTES
 
 
 def _are_text(labels: Sequence[Any]) -> bool:

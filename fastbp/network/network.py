@@ -199,9 +199,10 @@ class Network:
     def feature_names(self) -> tuple[str, ...] | None:
         """What the inputs are called; None where they have no names.
 
-        The names of the columns, if all are strings, of the first frame or table that the network
-        was trained on. Every frame with such names must have these since, in this order: another
-        is a ValueError. Arrays have no names and are taken as they are.
+        The names of the columns of the first frame or table that the network was trained on, if
+        all are strings and take no more than 2 MiB of a file. Every frame with such names must
+        have these since, in this order: another is a ValueError. Arrays have no names and are
+        taken as they are.
         """
         return self._core.names
 

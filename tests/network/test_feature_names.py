@@ -232,6 +232,19 @@ def test_many_and_long_names_make_a_short_message():
     assert len(str(caught.value)) < 1000
 
 
+@pytest.mark.parametrize("letter", ["x", '"', "\0", "é"])
+def test_names_for_which_a_file_has_no_room_are_not_kept(letter, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    wide = np.ones((4, 40), "f4")
+    for length, kept in ((7_000, True), (60_000, False)):
+        net = fastbp.Network([40, 2], rng=0)
+        names = [f"{i}{letter * length}" for i in range(40)]
+        net.train_step(pandas.DataFrame(wide, columns=names), Y[:4])
+        assert (net.feature_names is not None) == kept
+        net.save(tmp_path / "m")
+        assert fastbp.load(tmp_path / "m").feature_names == net.feature_names
+
+
 # ---- how they are kept --------------------------------------------------------------------------
 
 
