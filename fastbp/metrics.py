@@ -3,7 +3,10 @@
 ``fit(metrics=[...])`` and ``evaluate(..., metrics=[...])`` take names from the table, and functions
 ``f(y_true, y_pred)`` of your own, which are called by their ``__name__``: `y_true` are the targets
 as the network's loss takes them, (rows,) labels or (rows, outputs) values, `y_pred` what `predict`
-returns. Rows of weight 0 are left out.
+returns; both are read-only, for `y_true` may be your own memory. Rows of weight 0 are left out, and
+where none is left, a metric is NaN. So are those of the tables where an output is not finite.
+
+Rows count by their `sample_weight`: `class_weight` is for the loss alone, as in Keras.
 
 =====================  ==========================================================================
 for classes            integer labels, or zeros and ones for the binary cross-entropy
@@ -34,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.losses import Loss
-from fastbp.rows.rows import Rows, accuracy, has_classes
+from fastbp.rows.rows import Rows, accuracy, counting, has_classes
 from fastbp.validation import choice, shown
 
 Array = NDArray[Any]
@@ -138,13 +141,19 @@ def measure(metric: Metric, rows: Rows, outputs: Array) -> float:
     """The metric of outputs, as `Network.predict` returns them."""
     if metric.name == "accuracy":
         return accuracy(rows, outputs)
-    targets, weights = rows.targets, rows.weights
-    if rows.totals is not None and weights is not None:
-        counts = rows.totals > 0
-        if not counts.all():
-            targets, outputs, weights = targets[counts], outputs[counts], weights[counts]
+    targets, outputs, weights = counting(rows, outputs)
+    if not len(targets):
+        return float("nan")
     if metric.own and metric.function is not None:
-        return _number(metric.function(targets, outputs), metric.name)
+        return _number(metric.function(_read_only(targets), _read_only(outputs)), metric.name)
+    if not (np.isfinite(targets).all() and np.isfinite(outputs).all()):
+        return float("nan")
+    with np.errstate(all="ignore"):
+        return _built_in(metric, targets, outputs, weights)
+
+
+def _built_in(metric: Metric, targets: Array, outputs: Array, weights: Array | None) -> float:
+    """The metrics by name, of what is finite."""
     if metric.function is None:
         return _plain(metric.name, targets, outputs, weights)
     if metric.name in VALUES:
@@ -192,6 +201,13 @@ def _of_classes(metric: Metric, targets: Array, outputs: Array, weights: Array |
         each = [function(true == c, scores[:, c], **options) for c in np.unique(true)]
         return float(np.mean(each))
     return float(function(true, found, **options))
+
+
+def _read_only(array: Array) -> Array:
+    """A view that cannot be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _number(value: Any, name: str) -> float:

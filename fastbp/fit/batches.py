@@ -152,7 +152,7 @@ class BatchFit(RunningFit):
             )
         self._expect_sound(done)
         self._steps_an_epoch = done
-        self.record({"loss": total / weight})
+        self.record({"loss": total / weight if weight else 0.0})
 
     def _checked(self, batch: Any, done: int) -> tuple[Rows, float]:
         try:

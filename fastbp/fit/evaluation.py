@@ -101,15 +101,15 @@ class _Part:
     def __init__(
         self, rows: Rows, loss: Loss, outputs: int, metrics: Any, usual: bool, prefix: str = ""
     ) -> None:
-        self.rows, self._usual = rows, usual
+        self.rows, self._judged, self._usual = rows, rows.judged, usual
         self._metrics: tuple[Metric, ...] = ()
-        self._classes = usual and has_classes(rows, loss)
+        self._classes = usual and has_classes(self._judged, loss)
         names = ["loss"] * usual + ["accuracy"] * self._classes
         if metrics is not None:
             from fastbp.metrics import checked_metrics, expect_suitable
 
             made = checked_metrics(metrics)
-            expect_suitable(made, rows, loss, outputs)
+            expect_suitable(made, self._judged, loss, outputs)
             self._metrics = tuple(metric for metric in made if metric.name not in names)
             names += [metric.name for metric in self._metrics]
         self.names = [f"{prefix}{name}" for name in names]
@@ -120,28 +120,30 @@ class _Part:
             if self._usual and losses is not None:
                 values.append(mean_loss(self.rows, losses))
             if self._classes:
-                values.append(accuracy(self.rows, outputs))
+                values.append(accuracy(self._judged, outputs))
         if self._metrics:
             from fastbp.metrics import measure
 
-            values += [measure(metric, self.rows, outputs) for metric in self._metrics]
+            values += [measure(metric, self._judged, outputs) for metric in self._metrics]
         return values
 
 
 def task_losses(rows: Rows, tasks: Tasks) -> dict[str, float]:
-    """The losses of an epoch that training has left with the rows."""
+    """The losses of an epoch that training has left with the rows; 0 where nothing counts."""
     losses = []
     for part in rows.tasks:
         assert part.losses is not None
         mass = part.losses.size if part.totals is None else part.totals.sum()
-        losses.append(float(part.losses.sum() / mass))
+        losses.append(float(part.losses.sum() / mass) if mass else 0.0)
     names = [f"{task.name}_loss" for task in tasks.groups]
     return {"loss": tasks.total(losses), **dict(zip(names, losses, strict=True))}
 
 
 def mean_loss(rows: Rows, losses: NDArray[np.float64]) -> float:
-    """The mean of the losses of rows, weighted where the rows have weights."""
+    """The mean of the losses of rows, weighted where they have weights; 0 where nothing counts."""
     if rows.weights is None or rows.totals is None:
         return float(losses.mean())
+    if not rows.totals.any():
+        return 0.0
     counts = rows.weights > 0  # what weighs nothing may have a loss that is not finite
     return float((rows.weights[counts] * losses[counts]).sum() / rows.totals.sum())

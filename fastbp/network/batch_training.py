@@ -10,6 +10,7 @@ from fastbp.fit.batches import Batches, BatchFit, parts_of
 from fastbp.fit.evaluation import Metrics
 from fastbp.history import History
 from fastbp.network.core import Core, HasCore
+from fastbp.network.learned import learned
 from fastbp.network.training import run, validation_of
 from fastbp.rows import weighting
 from fastbp.rows.rows import Rows
@@ -57,7 +58,7 @@ def fit_batches(
     -------
     History
         As of `fit`. In the mean loss of an epoch a batch counts by its rows, or by their total
-        weight.
+        weight; where that is 0 in all batches, the loss is 0.
 
     Raises
     ------
@@ -73,7 +74,7 @@ def fit_batches(
     """
     core = network._core
     turns = core.engine.turns
-    with turns.changing(fit=True), turns.fitting(True):
+    with turns.changing(fit=True), turns.fitting(True), learned(core):
         core.known_scaling()
         epochs = positive_int(epochs, "epochs")
         if steps_per_epoch is not None:
@@ -94,4 +95,5 @@ def _read_batch(core: Core, batch: Any, mask_nan: bool) -> tuple[Rows, float]:
     """Check a batch: its rows, and what it counts in the mean of an epoch."""
     X, y, weights = parts_of(batch)
     rows = core.rows(X, y, "", weights, mask_nan=mask_nan)
+    core.learn_names(X, "X")
     return rows, weighting.total_weight(rows, weights)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastbp.configuration import SCALING_ARRAYS, Configuration
 from fastbp.data import tables
+from fastbp.data.names import Names, agreed
 from fastbp.data.scaling import STANDARD, Scaling, standard
 from fastbp.data.sparse import SparseRows, is_sparse, reject_standard
 from fastbp.engine.engine import Engine
@@ -51,6 +52,8 @@ class Core:
         Those of the parameters.
     engine : Engine
         The memory, and the calls of the kernels.
+    names : tuple of str or None
+        Of the features.
     interrupted : (int, FitState) or None
         The fit that can be resumed, and how many steps the network had then.
     history : History or None
@@ -60,6 +63,7 @@ class Core:
     def __init__(self, parts: Configuration, threads: int | None, rng: np.random.Generator) -> None:
         self.configuration, self.rng = parts, rng
         self.engine = Engine(parts, threads)
+        self.names: Names = None
         self.interrupted: tuple[int, FitState] | None = None
         self.history: History | None = None
 
@@ -83,6 +87,16 @@ class Core:
             )
         return scaling
 
+    def expect_names(self, X: Any, name: str) -> None:
+        """Raise ValueError where the columns of X are not called as the features are."""
+        if type(X) is not np.ndarray:
+            agreed(self.names, X, name)
+
+    def learn_names(self, X: Any, name: str) -> None:
+        """Keep the names of the columns of X where there are none yet, and expect them else."""
+        if type(X) is not np.ndarray:
+            self.names = agreed(self.names, X, name)
+
     def learn_scaling(self, X: ArrayLike) -> Scaling:
         """Learn the means and deviations of ``scaling="standard"``."""
         layout = self.configuration.layout
@@ -104,6 +118,8 @@ class Core:
         mask_nan: bool = False,
     ) -> Rows:
         """Check data as a user passed them; errors call them by `prefix` and their names."""
+        if type(X) is not np.ndarray:
+            self.expect_names(X, f"{prefix}X")
         plain = sample_weight is None and class_weight is None and mask_nan is False
         if plain and not isinstance(self.loss, Tasks):
             rows = with_targets(self.configuration, self.known_scaling(), X, y, prefix)
@@ -120,8 +136,8 @@ class Core:
             )
         state, features = self.engine.state, rows.features
         values = features.values if isinstance(features, SparseRows) else features
-        own = np.may_share_memory(values, state) or np.may_share_memory(rows.targets, state)
-        if own or any(np.may_share_memory(task.targets, state) for task in rows.tasks):
+        own = np.may_share_memory(values, state) or np.may_share_memory(rows.judged.targets, state)
+        if own or any(np.may_share_memory(task.judged.targets, state) for task in rows.tasks):
             # The network's own weights as data: training must not change what it reads.
             return copy.deepcopy(rows)
         return rows
@@ -165,7 +181,8 @@ class Core:
     def model(self, fit: FitState | None) -> Model:
         """What a file is to hold, uncopied."""
         seed = self.engine.dropout_seed if self.regularization.drops else None
-        return Model(self.configuration, self.arrays(), self.engine.step, self.rng, fit, seed)
+        parts, step = self.configuration, self.engine.step
+        return Model(parts, self.arrays(), step, self.rng, fit, seed, names=self.names)
 
     def write(self, path: str | os.PathLike[str], fit: FitState | None) -> None:
         """Write a model file, and into it the fit in whose midst the network is."""
@@ -194,6 +211,7 @@ class Core:
                 "steps": self.engine.step,
                 "dropout_seed": self.engine.dropout_seed,
                 "scaling": self.engine.scaling,
+                "names": self.names,
                 "fit": copy.deepcopy(self.pending),
             }
 
@@ -205,6 +223,7 @@ class Core:
         core.engine.step = state["steps"]
         core.engine.dropout_seed = state["dropout_seed"]
         core.engine.scaling = state["scaling"]
+        core.names = state["names"]
         if state["fit"] is not None:
             core.interrupted = state["steps"], state["fit"]
         return core

@@ -43,6 +43,7 @@ def predict(network: HasCore, X: ArrayLike) -> Any:
     core = network._core
     turns, parts = core.engine.turns, core.configuration
     scaling = core.known_scaling()
+    core.expect_names(X, "X")
     outputs: NDArray[Any]
     if is_sparse(X):
         features = checked_features(parts, scaling, X, "X")
@@ -82,7 +83,8 @@ def evaluate(
     -------
     dict
         "loss"; "accuracy" in [0, 1] for integer labels, and for binary cross-entropy with
-        targets of 0 and 1 alone (over rows and outputs, cut at 0.5); the metrics.
+        targets of 0 and 1 alone (over rows and outputs, cut at 0.5); the metrics. The loss
+        alone is weighted by class. Where no row counts it is 0, and all others are NaN.
 
     Raises
     ------

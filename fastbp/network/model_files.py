@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastbp import configuration
 from fastbp.configuration import SCALING_ARRAYS, Configuration
+from fastbp.data.names import Names, from_file
 from fastbp.data.scaling import Scaling, restored
 from fastbp.files import container, generators, plain_state
 from fastbp.history import state
@@ -39,6 +40,8 @@ class Model(NamedTuple):
         What the random numbers of dropout begin with, where there is dropout.
     scaling : Scaling or None
         Of a file that was read: what its arrays say.
+    names : tuple of str or None
+        Of the features.
     """
 
     parts: Configuration
@@ -48,6 +51,7 @@ class Model(NamedTuple):
     fit: FitState | None
     dropout_seed: int | None
     scaling: Scaling | None = None
+    names: Names = None
 
 
 def write(path: str | os.PathLike[str], model: Model) -> None:
@@ -74,6 +78,8 @@ def _content(model: Model) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     described = configuration.describe(model.parts) | {"steps": model.steps}
     if model.dropout_seed is not None:
         described["dropout_seed"] = model.dropout_seed
+    if model.names is not None:
+        described["feature_names"] = list(model.names)
     arrays = dict(model.arrays)
     rng = None if model.rng is None else generators.describe(model.rng)
     if rng is not None:
@@ -104,14 +110,16 @@ def _checked(arrays: dict[str, NDArray[Any]], described: dict[str, Any]) -> Mode
         names = [name for name in arrays if name.startswith(plain_state.PREFIX)]
         of_fit = {name: arrays.pop(name) for name in names}
         fit = state.parse(plain_state.unpack(described.pop("fit"), of_fit))
+    listed = [described.pop("feature_names")] if "feature_names" in described else []
     parts = configuration.parse(described)
+    called = from_file(listed[0], parts.layout.widths[0]) if listed else None
     if parts.regularization.drops != (seed is not None):
         raise ValueError("a dropout_seed must be there where there is dropout, and only there")
     configuration.expect_count(parts, len(arrays))
     scaled = configuration.has_scaling(parts, len(arrays))
     container.expect(arrays, configuration.arrays(parts, scaled))
     scaling = restored(*(arrays[name] for name in SCALING_ARRAYS)) if scaled else None
-    return Model(parts, arrays, steps, rng, fit, seed, scaling)
+    return Model(parts, arrays, steps, rng, fit, seed, scaling, called)
 
 
 def _count(value: Any, name: str) -> int:

@@ -197,6 +197,17 @@ class Network:
         return self._core.engine.scaling
 
     @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """What the inputs are called; None where they have no names.
+
+        The names of the columns of the first frame or table that the network was trained on, if
+        all are strings and take no more than 2 MiB of a file. Every frame with such names must
+        have these since, in this order: another is a ValueError. Arrays have no names and are
+        taken as they are.
+        """
+        return self._core.names
+
+    @property
     def steps(self) -> int:
         """How many updates the parameters have had."""
         return self._core.engine.step
@@ -288,7 +299,7 @@ def load(
     model = model_files.read(path)
     network = Network.__new__(Network)
     network._core = core = Core(model.parts, threads, given or model.rng or generator(None))
-    core.engine.step = model.steps
+    core.engine.step, core.names = model.steps, model.names
     core.engine.dropout_seed = model.dropout_seed or 0
     if rng is None and model.fit is not None:
         core.interrupted = model.steps, model.fit

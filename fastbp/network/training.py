@@ -1,8 +1,7 @@
 """The methods by which a network learns from rows, checked at their boundary."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
@@ -18,13 +17,13 @@ from fastbp.fit.row_fit import RowFit
 from fastbp.fit.running import RunningFit
 from fastbp.history import History
 from fastbp.network.core import Core, HasCore
+from fastbp.network.learned import learning
 from fastbp.rows.rows import Targets
+from fastbp.rows.weighting import expect_weight
 from fastbp.validation import flag, positive_int, real, shown
 
 if TYPE_CHECKING:
     from fastbp.schedules import Schedule
-
-NOTHING_TO_LEARN = nullcontext()
 
 
 def fit(
@@ -58,7 +57,8 @@ def fit(
         changes, which are converted batch by batch. A sparse matrix or array of SciPy is
         read as CSR (other formats are converted by their ``tocsr()``) and never made dense:
         the numbers are those of dense rows, and a step costs what its entries cost. No
-        `scaling` but a number goes with it.
+        `scaling` but a number goes with it. Columns that have names must have the same ones
+        in every call, in one order: see `Network.feature_names`.
     y : (rows,) or (rows, outputs) array_like
         Targets. Cross-entropy: integer labels (rows,) or class probabilities. Other losses:
         values; (rows,) where there is one output. Of several losses a dict by name.
@@ -75,18 +75,22 @@ def fit(
         In [0, 1): instead, hold out the last rows, so many of them, before any shuffling.
     sample_weight : (rows,) array_like, optional
         What each row counts, at least 0. A loss is then the weighted mean over a batch,
-        ``sum(w_i l_i) / sum(w_i)``, as PyTorch's; a batch of total weight 0 has loss 0 and
-        gradient 0, and an epoch's loss is the mean of its batches' by their total weights.
+        ``sum(w_i l_i) / sum(w_i)``, as PyTorch's, and an epoch's loss the mean of its batches'
+        by their total weights. A batch of total weight 0, in any method, has loss 0 and
+        gradient 0 and is an update like others: momentum, penalties and weight decay act.
+        Only data of which no row counts at all are an error of `fit`.
     class_weight : dict or "balanced", optional
         What the rows of each class count, ``{class: weight}`` for all classes, besides their
         `sample_weight`; "balanced" for n / (k * count), with n rows in k classes. For
         cross-entropy, and for binary cross-entropy with one output of targets 0 and 1. Class
-        probabilities weigh by ``-sum_c w_c y_c log p_c`` and ``sum_c w_c y_c``. The validation
+        probabilities weigh by ``-sum_c w_c y_c log p_c`` and ``sum_c w_c y_c``. For the loss
+        alone: accuracy and metrics count rows by `sample_weight`, as in Keras, and validation
         data keep their own weights.
     mask_nan : bool
         Let NaN in `y` (of the validation data too) count for nothing: the mean is over the
         targets that are there, by the weights of their rows. A label that is NaN, or a row of
-        class probabilities with one, leaves out the row.
+        class probabilities with one, leaves out the row. Where none is left, in a batch or of
+        one of several losses, that counts as rows of weight 0 do.
     schedule : Schedule or callable, optional
         What the optimizer's `lr` is multiplied by in each step; see `fastbp.schedules`. A
         function takes the number of the step, from 0, and returns the factor.
@@ -134,8 +138,7 @@ def fit(
     RuntimeError
         A callback tried to fit the network that is being fitted.
     """
-    core = network._core
-    held_out = False
+    core, given, held_out = network._core, X, False
     if validation_split != 0.0:
         if validation_data is not None:
             raise ValueError("validation_data and validation_split were both given")
@@ -147,9 +150,11 @@ def fit(
     with (
         turns.changing(fit=True),
         turns.fitting(not (callbacks == () and metrics is None and schedule is None)),
-        _scaling_of(core, X),
+        learning(core, given, X, validation_data),
     ):
         rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
+        if rows.weights is not None:
+            expect_weight(rows, "", sample_weight, class_weight, mask_nan)
         epochs = positive_int(epochs, "epochs")
         batch = tables.batch_size(batch_size, len(rows.features))
         flag(shuffle, "shuffle")
@@ -181,7 +186,7 @@ def partial_fit(
     Parameters
     ----------
     X, y, batch_size, sample_weight
-        As in `fit`.
+        As in `fit`; the weights may all be 0.
 
     Returns
     -------
@@ -193,15 +198,12 @@ def partial_fit(
     TypeError, ValueError, FloatingPointError
         As `fit`.
     """
-    return fit(
-        network,
-        X,
-        y,
-        batch_size=batch_size,
-        shuffle=False,
-        sample_weight=sample_weight,
-        progress=False,
-    )
+    core = network._core
+    turns = core.engine.turns
+    with turns.changing(fit=True), turns.fitting(False), learning(core, X, X):
+        rows = core.rows(X, y, "", sample_weight)
+        batch = tables.batch_size(batch_size, len(rows.features))
+        return run(core, RowFit(network, core, rows, 1, batch, None), None, False, False)
 
 
 def train_step(
@@ -240,6 +242,8 @@ def train_step(
         rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
         with turns.lock:
             loss = core.engine.train_step(rows)
+        if core.names is None and math.isfinite(loss):
+            core.learn_names(X, "X")
     if not math.isfinite(loss):
         raise FloatingPointError("the loss is not finite; no update was made")
     return loss
@@ -273,7 +277,10 @@ def learn_scaling(network: HasCore, X: ArrayLike) -> Scaling:
                 'learn_scaling is for networks with scaling="standard", this one has '
                 f"scaling={parts.scaling!r}"
             )
-        return core.learn_scaling(X)
+        core.expect_names(X, "X")
+        scaling = core.learn_scaling(X)
+        core.learn_names(X, "X")
+        return scaling
 
 
 def run(
@@ -297,25 +304,6 @@ def run(
     return fitting.run(fit, progress)
 
 
-def _scaling_of(core: Core, X: ArrayLike) -> AbstractContextManager[None]:
-    """Learn the scaling where there is none yet; forget it if no step is made with it."""
-    if core.engine.scaling is not None or core.configuration.scaling != STANDARD:
-        return NOTHING_TO_LEARN
-    return _learned_scaling(core, X)
-
-
-@contextmanager
-def _learned_scaling(core: Core, X: ArrayLike) -> Iterator[None]:
-    before = core.engine.step
-    try:
-        core.learn_scaling(X)
-        yield
-    finally:
-        if core.engine.step == before:
-            with core.engine.turns.lock:
-                core.engine.scaling = None
-
-
 def validation_of(
     core: Core,
     given: Sequence[Any] | None,
@@ -331,5 +319,8 @@ def validation_of(
             f"validation_data must be (X, y) or (X, y, sample_weight), got {shown(given)}"
         )
     X, y, *weight = given
-    rows = core.rows(X, y, prefix, weight[0] if weight else None, None, mask_nan)
+    core.learn_names(X, f"{prefix}X")
+    sample_weight = weight[0] if weight else None
+    rows = core.rows(X, y, prefix, sample_weight, None, mask_nan)
+    expect_weight(rows, prefix, sample_weight, None, mask_nan)
     return Evaluation(core.engine, core.loss, rows, "val_", metrics)

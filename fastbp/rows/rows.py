@@ -31,6 +31,7 @@ class Rows(NamedTuple):
     Where there are weights, both (rows,): `weights` multiply the losses of rows, and `totals` are
     what the rows add to the total weight by which the losses' sum is divided. They differ where
     targets are NaN (`masked`): a total is the weight times the share of targets that are not.
+    `plain` are the rows as they are without weights of classes, where there are such.
 
     Of a network with tasks, `tasks` are the rows as each task has them, and `targets` those of the
     first; all have weights or none. `losses` (rows,) is where training and evaluation leave the
@@ -42,6 +43,7 @@ class Rows(NamedTuple):
     weights: NDArray[np.float64] | None = None
     totals: NDArray[np.float64] | None = None
     masked: bool = False
+    plain: "Rows | None" = None
     tasks: "tuple[Rows, ...]" = ()
     losses: NDArray[np.float64] | None = None
 
@@ -51,9 +53,15 @@ class Rows(NamedTuple):
         return self.targets.ndim == 1
 
     @property
+    def judged(self) -> "Rows":
+        """The rows as metrics count them: weights of classes are for the loss alone."""
+        return self if self.plain is None else self.plain
+
+    @property
     def given(self) -> "Rows":
-        """The data alone, without where losses are left."""
-        return self._replace(losses=None, tasks=tuple(task.given for task in self.tasks))
+        """The data alone, without where losses are left, and each array once."""
+        tasks = tuple(task.given for task in self.tasks)
+        return self._replace(losses=None, plain=None, tasks=tasks)
 
 
 def checked_features(
@@ -180,13 +188,30 @@ def has_classes(rows: Rows, loss: Loss) -> bool:
     return bool(np.isin(targets[~np.isnan(targets)] if rows.masked else targets, (0, 1)).all())
 
 
+def counting(
+    rows: Rows, outputs: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64] | None]:
+    """The targets, outputs and weights of the rows that count for something."""
+    if rows.totals is None or rows.weights is None:
+        return rows.targets, outputs, None
+    counts = rows.totals > 0
+    if counts.all():
+        return rows.targets, outputs, rows.weights
+    return rows.targets[counts], outputs[counts], rows.weights[counts]
+
+
 def accuracy(rows: Rows, outputs: NDArray[Any]) -> float:
-    """The share of right classes by weight, where the targets are classes."""
-    targets = rows.targets
+    """The share of right classes by weight, where the targets are classes.
+
+    NaN where no row counts, or an output is not finite.
+    """
+    targets, outputs, of_rows = counting(rows, outputs)
+    if not len(targets) or not np.isfinite(outputs).all():
+        return float("nan")
     right = outputs.argmax(axis=1) == targets if rows.labels else (outputs > 0.5) == (targets == 1)
-    if rows.weights is None:
+    if of_rows is None:
         return float(right.mean())
-    weights = rows.weights.reshape(-1, *[1] * (right.ndim - 1)) * np.ones(right.shape)
+    weights = of_rows.reshape(-1, *[1] * (right.ndim - 1)) * np.ones(right.shape)
     if rows.masked:
         weights[np.isnan(targets)] = 0
     return float((weights * right).sum() / weights.sum())

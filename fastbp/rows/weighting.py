@@ -2,7 +2,7 @@
 
 A weighted loss is the weighted mean ``sum(w_i l_i) / sum(w_i)`` over the rows of a batch, as
 PyTorch's ``reduction="mean"`` with ``weight``; a mean over targets that may be missing is one over
-those that are there.
+those that are there. Where nothing counts, loss and gradient are 0.
 """
 
 import math
@@ -52,12 +52,13 @@ def weighted_rows(
     Returns
     -------
     Rows
-        Without weights where there are none and no target is NaN.
+        Without weights where there are none and no target is NaN. All of them may be 0: see
+        `expect_weight`.
 
     Raises
     ------
     TypeError, ValueError
-        An argument that cannot be used, or nothing is left that weighs.
+        An argument that cannot be used.
     """
     flag(mask_nan, "mask_nan")
     layout, loss = parts.layout, parts.loss
@@ -69,6 +70,20 @@ def weighted_rows(
     if isinstance(loss, Tasks):
         return _rows_of_tasks(loss, features, y, class_weight, options)
     return _rows_of_loss(loss, layout.widths[-1], features, y, class_weight, options)
+
+
+def expect_weight(
+    rows: Rows, prefix: str, sample_weight: Any, class_weight: Any, mask_nan: bool
+) -> None:
+    """Raise ValueError where nothing of the rows that `weighted_rows` returned counts."""
+    parts = rows.tasks or (rows,)
+    if any(part.totals is None or part.totals.any() for part in parts):
+        return
+    names = [] if sample_weight is None else [f"{prefix}sample_weight"]
+    names += [] if class_weight is None else ["class_weight"]
+    if mask_nan:
+        names.append("mask_nan" if names else f"{prefix}y (every target of it is NaN)")
+    raise ValueError(f"no row weighs anything by {' and '.join(names)}: all weights are zero")
 
 
 class Options(NamedTuple):
@@ -103,19 +118,19 @@ def _rows_of_loss(
     elif unknown is not None:
         targets[unknown.reshape(targets.shape)] = np.nan
         rows = rows._replace(masked=True)
-    if class_weight is not None:
-        known = np.ones(weights.size, bool) if unknown is None else ~unknown.reshape(-1)
-        of_classes = f"class_weight{key}"
-        rows, own = _with_class_weights(loss, outputs, rows, class_weight, known, name, of_classes)
-        weights = weights * own
-    totals = weights
-    if rows.masked:
-        totals = weights * (1 - np.isnan(targets).mean(axis=1))
-    if not totals.any():
-        names = [] if options.sample_weight is None else [f"{options.prefix}sample_weight"]
-        names += [] if class_weight is None else [f"class_weight{key}"]
-        names += [] if unknown is None else [f"{name} (every target of it is NaN)"]
-        raise ValueError(f"no row weighs anything by {' and '.join(names)}: all weights are zero")
+    if options.sample_weight is not None or unknown is not None:
+        rows = _weighing(rows, weights)
+    if class_weight is None:
+        return rows
+    known = np.ones(weights.size, bool) if unknown is None else ~unknown.reshape(-1)
+    of_classes = f"class_weight{key}"
+    classed, own = _with_class_weights(loss, outputs, rows, class_weight, known, name, of_classes)
+    return _weighing(classed, weights * own)._replace(plain=rows)
+
+
+def _weighing(rows: Rows, weights: Weights) -> Rows:
+    """The rows with these weights."""
+    totals = weights * (1 - np.isnan(rows.targets).mean(axis=1)) if rows.masked else weights
     return rows._replace(weights=weights, totals=totals)
 
 
@@ -158,6 +173,8 @@ def _by_task(y: Any, tasks: Tasks, name: str) -> Mapping[str, Any]:
 
 def total_weight(rows: Rows, sample_weight: ArrayLike | None) -> float:
     """What rows with these weights count beside other rows: all of them, or their total weight."""
+    if rows.tasks and not any(part.totals is None or part.totals.any() for part in rows.tasks):
+        return 0.0
     if rows.tasks and sample_weight is not None:
         return float(numeric(sample_weight, "sample_weight").sum(dtype=float))
     if rows.totals is None or rows.tasks:
@@ -261,7 +278,7 @@ def _class_weights(given: Any, counts: NDArray[Any], argument: str) -> Weights:
     """One weight for each class, of which the data have so many rows."""
     if isinstance(given, str) and given == "balanced":
         classes = np.count_nonzero(counts)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             return _scaled(np.where(counts > 0, counts.sum() / (classes * counts), 0.0))
     accepted = (
         f"{argument} must be 'balanced' or a dict with a weight for each of the "

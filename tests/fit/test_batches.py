@@ -93,14 +93,6 @@ def test_schedules(unit):
         network().fit_batches(iter(cut(X, Y)), schedule=schedule)
 
 
-def test_a_batch_that_is_masked_as_a_whole():
-    net = network()
-    wrong = [(X[:5], Y[:5]), (X[:5], np.full((5, 3), np.nan))]
-    with raises(ValueError, "batch 2 of epoch 1: no row weighs anything by y"):
-        net.fit_batches(wrong, mask_nan=True)
-    assert net.steps == 1
-
-
 def test_a_batch_without_weights_counts_by_its_rows():
     first, second = (X[:10], Y[:10]), (X[10:], Y[10:], np.full(40, 0.5))
     net = network(optimizer=fastbp.SGD(1e-300))
@@ -279,7 +271,6 @@ NAN[2, 1] = np.nan
         ((X[:0], Y[:0]), ValueError, "X must have shape (rows, 4) with at least one row"),
         ((X[:5], Y[:5].astype(str)), TypeError, "y must hold real numbers"),
         ((X[:5], Y[:5], -WEIGHTS[:5]), ValueError, "sample_weight holds -"),
-        ((X[:5], Y[:5], np.zeros(5)), ValueError, "no row weighs anything"),
         ((X[:5],), TypeError, "a batch must be (X, y) or (X, y, sample_weight), got "),
         (X[:2], TypeError, "a batch must be (X, y) or (X, y, sample_weight), got "),
         ({"X": X, "y": Y}, TypeError, "a batch must be (X, y) or (X, y, sample_weight), got "),

@@ -83,7 +83,9 @@ def train(program, me):
             if p.finish != 0:
                 call(p.finish, (program, me, coefficients, p.state))
             done += 1
-            weight = carray(float64s_at(totals), (1,))[0] if totals != 0 else float(batch)
+            # Of several tasks each has a total; what their losses make together counts by rows.
+            own = p.total_count == 1
+            weight = carray(float64s_at(totals), (1,))[0] if own else float(batch)
             total, mass = total + loss * weight, mass + weight
             if me == 0:
                 carray(words_at(p.step_counter), (1,))[0] += 1
