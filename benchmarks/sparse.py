@@ -21,10 +21,9 @@ import scipy.sparse
 def problem(options):
     """A CSR matrix of float32 and labels that some of its columns decide."""
     rng = np.random.default_rng(0)
-    X = scipy.sparse.random_array(
-        (options.rows, options.columns), density=options.density, format="csr", rng=rng,
-        dtype=np.float32,
-    )  # fmt: skip
+    X = scipy.sparse.random(
+        options.rows, options.columns, options.density, "csr", np.float32, random_state=rng
+    )
     scores = X @ rng.standard_normal((options.columns, options.classes)).astype(np.float32)
     return X, scores.argmax(axis=1)
 

@@ -123,6 +123,12 @@ def data(rows, columns, outputs, targets="real", seed=0):
     return X, rng.poisson(2.0, size=shape).astype(float)
 
 
+def sparse_rows(count, columns, density, dtype="float64"):
+    """A CSR array of random entries. SciPy has random_array from 1.12 on only."""
+    sparse, rng = pytest.importorskip("scipy.sparse"), np.random.default_rng(0)
+    return sparse.csr_array(sparse.random(count, columns, density, "csr", dtype, random_state=rng))
+
+
 def parameters(layers, seed=0):
     """Weights and biases that keep activations near one; biases are not zero."""
     rng = np.random.default_rng([seed, 1])

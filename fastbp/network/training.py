@@ -124,7 +124,9 @@ def fit(
     Notes
     -----
     What was given as X and y is read where it lies, if it has the form that the kernels take:
-    nobody, a callback or another thread, may change it before the fit has ended.
+    nobody, a callback or another thread, may change it before the fit has ended. Where it is a
+    file mapped into memory, cutting that file short meanwhile ends the process: the system sends
+    a signal (SIGBUS on Linux and macOS) that Python cannot catch.
 
     Raises
     ------

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from cases import data
 from contents import assert_same, contents, learned
-from expect import raises
+from expect import raises, stable
 
 import fastbp
 from fastbp import schedules
@@ -274,7 +274,7 @@ def test_a_callback_cannot_fit_the_network():
         ([Diary], ("callbacks[0] must be an object: write Diary()",)),
         ([print], ("callbacks[0] must be",)),
     ],
-    ids=str,
+    ids=stable,
 )
 def test_what_is_no_callback(bad, parts):
     net = network()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from cases import SOLVERS, data, every_optimizer
+from cases import SOLVERS, data, every_optimizer, sparse_rows
 from contents import assert_same, contents
 from expect import raises
 
@@ -116,8 +116,7 @@ def test_early_stopping_has_the_same_settings(tmp_path):
 
 
 def test_sparse_rows(tmp_path):
-    sparse = pytest.importorskip("scipy.sparse")
-    X = sparse.random(60, 40, 0.05, "csr", random_state=np.random.default_rng(0))
+    X = sparse_rows(60, 40, 0.05)
     y = np.random.default_rng(1).normal(size=(60, 4))
     whole, net = (fastbp.Network([40, 9, 4], dropout=0.2, rng=0) for _ in range(2))
     want = whole.fit(X, y, 5, 8)

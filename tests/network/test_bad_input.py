@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cases import data
 from contents import assert_same, contents
-from expect import raises
+from expect import raises, stable
 
 import fastbp
 from fastbp import losses
@@ -210,7 +210,7 @@ def test_arguments_of_fit(arguments, error, parts):
         ({"rng": 1.5}, TypeError, ("rng", "1.5")),
         ({"threads": 0}, ValueError, ("threads", "at least 1", "got 0")),
     ],
-    ids=str,
+    ids=stable,
 )
 def test_arguments_of_the_constructor(arguments, error, parts):
     with raises(error, *parts):

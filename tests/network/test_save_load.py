@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cases import LOSSES, SOLVERS, Case, data, every_loss, every_optimizer
 from contents import assert_different, assert_same, contents, learned
-from expect import raises
+from expect import raises, stable
 
 import fastbp
 from fastbp import initializers, losses
@@ -81,7 +81,7 @@ def test_every_loss_and_dtype(loss, dtype, restore):
         {"initializer": lambda rng, fan_in, fan_out: rng.random((fan_in, fan_out))},
         {"threads": 2},
     ],
-    ids=str,
+    ids=stable,
 )
 def test_other_settings_come_back(arguments, tmp_path):
     net = fastbp.Network([5, 17, 9, 4], rng=0, **arguments)
