@@ -88,13 +88,15 @@ class RowFit(RunningFit):
             self.engine.train(course, self.after_step if self.after_steps else None)
         except BaseException:
             if course is not None and course.done > 0:
+                losses = self._losses(course)
                 if self._settle() and self._plain:
-                    self._take_down(course)
+                    self._take_down(losses)
             elif drawing is not None:
                 drawing.bit_generator.state = drawn
             raise
+        losses = self._losses(course)
         if course.failure is None and self._soundness.holds(rows):
-            self._take_down(course)
+            self._take_down(losses)
         elif together == 1:
             self._give_up(course)
         else:
@@ -107,13 +109,19 @@ class RowFit(RunningFit):
             self.engine.go_back()
         return sound
 
-    def _take_down(self, course: Course) -> None:
-        """Record the whole epochs of a course."""
-        for loss in course.losses.tolist():
+    def _losses(self, course: Course) -> list[dict[str, float]]:
+        """The losses of the whole epochs of a course; those of tasks stand with the rows."""
+        tasks = self.tasks
+        if tasks is None:
+            return [{"loss": loss} for loss in course.losses.tolist()]
+        return [task_losses(self._rows, tasks)] if course.epoch else []
+
+    def _take_down(self, losses: list[dict[str, float]]) -> None:
+        """Record epochs."""
+        for of_epoch in losses:
             if not self.after_steps:
                 self._step += self.steps_an_epoch
-            tasks = self.tasks
-            self.record({"loss": loss} if tasks is None else task_losses(self._rows, tasks))
+            self.record(of_epoch)
 
     def _one_by_one(self, failed: Course, rates: NDArray[np.float64] | None) -> None:
         """Go through the epochs of a course anew, up to the one that has to be given up."""
@@ -124,9 +132,10 @@ class RowFit(RunningFit):
             of_epoch = None if rates is None else rates[epoch * steps : (epoch + 1) * steps]
             course = Course(self._rows, failed.order[epoch : epoch + 1], self.batch_size, of_epoch)
             self.engine.train(course)
+            losses = self._losses(course)
             if course.failure is not None or not self._soundness.holds(self._rows):
                 self._give_up(course)
-            self._take_down(course)
+            self._take_down(losses)
 
     def _give_up(self, course: Course) -> NoReturn:
         """Go back to the beginning of an epoch that failed, and say so."""

@@ -107,4 +107,5 @@ def _reach(values: NDArray[Any]) -> float:
         return float(np.iinfo(values.dtype).max) if values.dtype.kind != "b" else 1.0
     if not values.size:
         return 0.0
-    return max(-float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None)))
+    least, greatest = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
+    return 0.0 if np.isnan(least) else max(-float(least), float(greatest))
