@@ -127,11 +127,6 @@ class Engine:
         if program.failed_epoch >= 0:
             course.failure = epoch + program.failed_epoch, program.failed_step
 
-    def prepare(self, data: Rows, batch: int) -> None:
-        """Compile and make all that training with such batches needs."""
-        plan, _, _ = self.turns.hold(self._training_plan, data, batch, 1)
-        self._training_kernel(plan).call()
-
     def train_step(self, data: Rows) -> float:
         """One update on all rows; returns the loss before it, NaN where no update was made."""
         rows = len(data.features)

@@ -12,8 +12,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,6 +24,11 @@ T = TypeVar("T")
 POLL = 1e-4  # seconds, of a thread that waits until another one has changed the network
 HESITATION = 1e-4  # seconds that a reader may take from asking to standing at the gate
 PATIENCE = 8  # times that a fit waits so long
+
+AT_WORK = (
+    "the network is at work: a signal handler or an initializer cannot use it in the midst of a "
+    "call of the same thread"
+)
 
 _all: "weakref.WeakSet[Turns]" = weakref.WeakSet()
 
@@ -74,10 +78,7 @@ class Turns:
         """What a reader enters first, and then `lock`; inside, it calls `served`."""
         self.expect_whole()
         if self.lock._is_owned():
-            raise RuntimeError(
-                "the network is at work: a signal handler or an initializer cannot use it in "
-                "the midst of a call of the same thread"
-            )
+            raise RuntimeError(AT_WORK)
         me = threading.get_ident()
         if self._fit is None or self._fit == me:
             return self.lock
@@ -105,22 +106,45 @@ class Turns:
                 time.sleep(HESITATION)
         self._asking.clear()  # who has asked and not come, by an exception
 
-    def changing(self, fit: bool = False) -> Any:
-        """The lock of who changes the network; `fit`: by a fit, of which there is one at a time.
+    @property
+    def changing(self) -> Any:
+        """The lock of who changes the network by a step.
 
         Raises
         ------
         RuntimeError
-            A fit within a fit, or another thread's fit calls code of its user, which could wait
-            for this thread: it does not come to an end while this one waits for it.
+            Another thread's fit calls code of its user, which could wait for this thread: it does
+            not come to an end while this one waits for it.
         """
+        self._expect_idle()
+        if self._fit is not None and not self._changing._is_owned():
+            self._wait()
+        return self._changing
+
+    def fitting(self, calls_out: bool) -> "tuple[Any, _Fitting]":
+        """The lock of a fit, and what it enters then; calls_out: it runs code of its user.
+
+        Raises
+        ------
+        RuntimeError
+            As `changing`, and for a fit within a fit.
+        """
+        self._expect_idle()
+        if self._changing._is_owned() and self._fit is not None:
+            raise RuntimeError("a callback cannot fit the network that is being fitted")
+        self._wait()
+        fitting = _Fitting(self, calls_out)
+        fitting.__enter__()  # so that nobody waits for the lock who would wait for the whole fit
+        return self._changing, fitting
+
+    def _expect_idle(self) -> None:
+        """Raise RuntimeError in the midst of a call of this thread."""
         self.expect_whole()
         if self.lock._is_owned():
-            return self.reading  # which says that it is at work
-        if self._changing._is_owned():
-            if fit and self._fit is not None:
-                raise RuntimeError("a callback cannot fit the network that is being fitted")
-            return self._changing
+            raise RuntimeError(AT_WORK)
+
+    def _wait(self) -> None:
+        """Until no other thread fits the network."""
         while not self._is_free():
             if self._calls_out:
                 raise RuntimeError(
@@ -129,7 +153,6 @@ class Turns:
                     "save the network, but not train it"
                 )
             time.sleep(POLL)
-        return self._changing
 
     def _is_free(self) -> bool:
         """Whether nobody changes the network."""
@@ -141,15 +164,6 @@ class Turns:
                 self._changing.release()
         return free
 
-    @contextmanager
-    def fitting(self, calls_out: bool) -> Iterator[None]:
-        """Within `changing`: a fit is under way; calls_out: it runs code of its user."""
-        self._calls_out, self._fit = calls_out, threading.get_ident()
-        try:
-            yield
-        finally:
-            self._fit, self._calls_out = None, False
-
     def _after_fork(self) -> None:
         """In the child, where only the thread that has forked goes on."""
         for name in ("lock", "_gate", "_changing"):
@@ -159,6 +173,19 @@ class Turns:
         self._asking = set()
         if self._fit != threading.get_ident():
             self._fit, self._calls_out = None, False
+
+
+class _Fitting:
+    """Says that a fit is under way."""
+
+    def __init__(self, turns: Turns, calls_out: bool) -> None:
+        self._turns, self._calls_out = turns, calls_out
+
+    def __enter__(self) -> None:
+        self._turns._calls_out, self._turns._fit = self._calls_out, threading.get_ident()
+
+    def __exit__(self, *error: object) -> None:
+        self._turns._fit, self._turns._calls_out = None, False
 
 
 def _renew() -> None:

@@ -9,7 +9,6 @@ from fastbp.callbacks.base import Callback
 from fastbp.engine.course import Course
 from fastbp.fit.evaluation import Evaluation
 from fastbp.fit.running import RunningFit, Trained
-from fastbp.fit.soundness import Soundness
 from fastbp.rows.rows import Rows, expect_labels
 from fastbp.validation import shown
 
@@ -99,7 +98,6 @@ class BatchFit(RunningFit):
         super().__init__(network, core, epochs, 0, None, validation, callbacks)
         self._batches, self._read = batches, read
         self._steps_an_epoch, self._samples = batches.expected, 0
-        self._soundness = Soundness(core.configuration, core.engine)
         self._rows: Rows | None = None  # of the last batch
         self._kept = 0  # batches of the epoch, when the network was kept
 
@@ -187,7 +185,7 @@ class BatchFit(RunningFit):
 
     def _is_sound(self) -> bool:
         """Whether the network is, on the rows of the last batch."""
-        return self._rows is None or self._soundness.holds(self._rows)
+        return self._rows is None or self.core.soundness.holds(self._rows)
 
     def _expect_sound(self, done: int) -> None:
         if self._is_sound():

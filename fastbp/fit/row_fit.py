@@ -9,7 +9,7 @@ from fastbp.callbacks.base import Callback
 from fastbp.engine.course import Course
 from fastbp.fit.evaluation import Evaluation, task_losses
 from fastbp.fit.running import RunningFit, Trained
-from fastbp.fit.soundness import Soundness
+from fastbp.fit.soundness import Reach
 from fastbp.history.state import data_sample
 from fastbp.rows.rows import Rows, expect_labels, row_orders
 
@@ -41,7 +41,7 @@ class RowFit(RunningFit):
     ) -> None:
         super().__init__(network, core, epochs, batch, rng, validation, callbacks)
         self._rows = rows
-        self._soundness = Soundness(core.configuration, core.engine)
+        self._reach: Reach | None = None
 
     @property
     def steps_an_epoch(self) -> int:
@@ -77,9 +77,9 @@ class RowFit(RunningFit):
         rates = None
         if self.rates is not None:
             rates = self.rates.ahead(self.step, together * self.steps_an_epoch)
-        self.engine.prepare(rows, batch)  # before anything is drawn: to compile can be interrupted
         self.engine.keep()
-        # A batch of all rows has one gradient in whatever order they come.
+        # A batch of all rows has one gradient in whatever order they come. What is drawn for epochs
+        # of which no step is made, since to compile was interrupted, is not drawn.
         drawing = self.rng if batch < count else None
         drawn: Any = None if drawing is None else drawing.bit_generator.state
         course = None
@@ -95,16 +95,22 @@ class RowFit(RunningFit):
                 drawing.bit_generator.state = drawn
             raise
         losses = self._losses(course)
-        if course.failure is None and self._soundness.holds(rows):
+        if course.failure is None and self._is_sound():
             self._take_down(losses)
         elif together == 1:
             self._give_up(course)
         else:
             self._one_by_one(course, rates)
 
+    def _is_sound(self) -> bool:
+        judge = self.core.soundness
+        if self._reach is None:
+            self._reach = judge.reach(self._rows)
+        return judge.holds(self._rows, self._reach)
+
     def _settle(self) -> bool:
         """Go back where the network is not sound; whether it is."""
-        sound = self._soundness.holds(self._rows)
+        sound = self._is_sound()
         if not sound:
             self.engine.go_back()
         return sound
@@ -133,7 +139,7 @@ class RowFit(RunningFit):
             course = Course(self._rows, failed.order[epoch : epoch + 1], self.batch_size, of_epoch)
             self.engine.train(course)
             losses = self._losses(course)
-            if course.failure is not None or not self._soundness.holds(self._rows):
+            if course.failure is not None or not self._is_sound():
                 self._give_up(course)
             self._take_down(losses)
 

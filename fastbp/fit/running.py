@@ -13,6 +13,7 @@ from fastbp.callbacks.fit import Fit
 from fastbp.configuration import Configuration
 from fastbp.engine.engine import Engine
 from fastbp.fit.evaluation import Evaluation
+from fastbp.fit.soundness import Soundness
 from fastbp.history import RATE, History
 from fastbp.history.snapshot import Snapshot
 from fastbp.history.state import FitState, data_sample
@@ -30,6 +31,7 @@ class Trained(Protocol):
     configuration: Configuration
     engine: Engine
     history: History | None
+    soundness: Soundness
 
     def write(self, path: str | os.PathLike[str], fit: FitState | None) -> None:
         """Write the network to a file, and the fit in whose midst it is."""

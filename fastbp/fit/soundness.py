@@ -6,7 +6,7 @@ of a batch costs. Only where it is too large to tell, all rows are predicted.
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,15 @@ from fastbp.tasks import Tasks
 # What is below these bounds stays finite in float32: sums of products, and the squares of errors
 # times weights, summed over a block of outputs.
 HIDDEN, OUTPUT, FACTOR = 1e30, 1e12, 1e6
+FEW = 1 << 14  # values, of which a copy is soon made
 LOG_RATE = 60.0  # exp of it is far from infinite, also summed over outputs and rows
+
+
+class Reach(NamedTuple):
+    """The greatest absolute values of what enters the first layer, and of targets."""
+
+    inputs: float
+    targets: float
 
 
 class Soundness:
@@ -39,14 +47,20 @@ class Soundness:
 
     def __init__(self, parts: Configuration, engine: Engine) -> None:
         self._parts, self._engine = parts, engine
-        self._reaches: tuple[Rows | None, float, float] = None, 0.0, 0.0
         self._can_tell = _can_tell(parts)
         grows = any(name == "exponential" for _, name in _heads(parts))
         self._limit = LOG_RATE if grows else OUTPUT
 
-    def holds(self, rows: Rows) -> bool:
-        """Whether the network is sound on these rows; to be asked after training."""
-        if self._can_tell and self._is_certain(rows):
+    def reach(self, rows: Rows) -> Reach:
+        """The greatest absolute values of these rows."""
+        return Reach(self._reach_of_features(rows), _reach_of_targets(rows))
+
+    def holds(self, rows: Rows, reach: Reach | None = None) -> bool:
+        """Whether the network is sound on these rows; to be asked after training.
+
+        reach: what `reach` returns, where that is known.
+        """
+        if self._can_tell and self._is_certain(reach or self.reach(rows)):
             return True
         weights = [self._engine.layout.weights, self._engine.layout.biases]
         for layer in range(self._engine.layout.layers):
@@ -56,14 +70,10 @@ class Soundness:
         measured = Evaluation(self._engine, self._parts.loss, rows).measure()
         return math.isfinite(measured["loss"])
 
-    def _is_certain(self, rows: Rows) -> bool:
+    def _is_certain(self, reach: Reach) -> bool:
         """Whether a bound proves it."""
-        known, inputs, targets = self._reaches
-        if known is not rows:
-            inputs, targets = self._reach_of_features(rows), _reach_of_targets(rows)
-            self._reaches = rows, inputs, targets
-        output, hidden = self._engine.turns.hold(self._engine.bounds, inputs)
-        return hidden < HIDDEN and output < self._limit and targets < OUTPUT
+        output, hidden = self._engine.turns.hold(self._engine.bounds, reach.inputs)
+        return hidden < HIDDEN and output < self._limit and reach.targets < OUTPUT
 
     def _reach_of_features(self, rows: Rows) -> float:
         """The greatest absolute value that enters the first layer."""
@@ -105,7 +115,9 @@ def _reach(values: NDArray[Any]) -> float:
     """The greatest absolute value, but for NaN; of integers that of their dtype."""
     if values.dtype.kind in "iub":
         return float(np.iinfo(values.dtype).max) if values.dtype.kind != "b" else 1.0
-    if not values.size:
-        return 0.0
-    least, greatest = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
-    return 0.0 if np.isnan(least) else max(-float(least), float(greatest))
+    if values.size <= FEW:
+        greatest = float(np.abs(values).max(initial=0))
+        if not math.isnan(greatest):
+            return greatest
+    least, most = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
+    return 0.0 if np.isnan(least) else max(-float(least), float(most))

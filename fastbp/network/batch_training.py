@@ -73,8 +73,8 @@ def fit_batches(
         ``scaling="standard"`` that has not learned it: see `learn_scaling`.
     """
     core = network._core
-    turns = core.engine.turns
-    with turns.changing(fit=True), turns.fitting(True), learned(core):
+    lock, fitting_it = core.engine.turns.fitting(True)
+    with lock, fitting_it, learned(core):
         core.known_scaling()
         epochs = positive_int(epochs, "epochs")
         if steps_per_epoch is not None:

@@ -17,6 +17,7 @@ from fastbp.data.names import Names, agreed
 from fastbp.data.scaling import STANDARD, Scaling, standard
 from fastbp.data.sparse import SparseRows, is_sparse, reject_standard
 from fastbp.engine.engine import Engine
+from fastbp.fit.soundness import Soundness
 from fastbp.history import History
 from fastbp.history.state import FitState
 from fastbp.losses import Loss
@@ -54,6 +55,8 @@ class Core:
         The memory, and the calls of the kernels.
     names : tuple of str or None
         Of the features.
+    soundness : Soundness
+        Whether parameters and losses are finite.
     interrupted : (int, FitState) or None
         The fit that can be resumed, and how many steps the network had then.
     history : History or None
@@ -63,6 +66,7 @@ class Core:
     def __init__(self, parts: Configuration, threads: int | None, rng: np.random.Generator) -> None:
         self.configuration, self.rng = parts, rng
         self.engine = Engine(parts, threads)
+        self.soundness = Soundness(parts, self.engine)
         self.names: Names = None
         self.interrupted: tuple[int, FitState] | None = None
         self.history: History | None = None

@@ -148,12 +148,9 @@ def fit(
         if parts is not None:
             (X, y, sample_weight), validation_data = parts
             held_out = True
-    turns = core.engine.turns
-    with (
-        turns.changing(fit=True),
-        turns.fitting(not (callbacks == () and metrics is None and schedule is None)),
-        learning(core, given, X, validation_data),
-    ):
+    calls_out = not (callbacks == () and metrics is None and schedule is None)
+    lock, fitting_it = core.engine.turns.fitting(calls_out)
+    with lock, fitting_it, learning(core, given, X, validation_data):
         rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
         if rows.weights is not None:
             expect_weight(rows, "", sample_weight, class_weight, mask_nan)
@@ -201,8 +198,8 @@ def partial_fit(
         As `fit`.
     """
     core = network._core
-    turns = core.engine.turns
-    with turns.changing(fit=True), turns.fitting(False), learning(core, X, X):
+    lock, fitting_it = core.engine.turns.fitting(False)
+    with lock, fitting_it, learning(core, X, X):
         rows = core.rows(X, y, "", sample_weight)
         batch = tables.batch_size(batch_size, len(rows.features))
         return run(core, RowFit(network, core, rows, 1, batch, None), None, False, False)
@@ -240,7 +237,7 @@ def train_step(
     """
     core = network._core
     turns = core.engine.turns
-    with turns.changing():
+    with turns.changing:
         rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
         with turns.lock:
             loss = core.engine.train_step(rows)
@@ -272,7 +269,7 @@ def learn_scaling(network: HasCore, X: ArrayLike) -> Scaling:
         An `X` that cannot be used, or a network that was made with another `scaling`.
     """
     core = network._core
-    with core.engine.turns.changing():
+    with core.engine.turns.changing:
         parts = core.configuration
         if parts.scaling != STANDARD:
             raise ValueError(

@@ -207,7 +207,7 @@ def test_an_interrupt_before_the_first_step_leaves_the_generator():
         raise KeyboardInterrupt
 
     engine = net._core.engine
-    for name in ("prepare", "train"):
+    for name in ("keep", "_plan", "_run"):
         setattr(engine, name, interrupted)
         with pytest.raises(KeyboardInterrupt):
             net.fit(X, Y, 3, 16)
