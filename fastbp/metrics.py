@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from fastbp.losses import Loss
 from fastbp.rows.rows import Rows, accuracy, has_classes
-from fastbp.validation import choice, shown
+from fastbp.validation import choice, returned, shown, storable
 
 Array = NDArray[Any]
 CLASSES = {
@@ -55,7 +55,7 @@ VALUES = {
 }
 ERRORS = ("mae", "mse", "rmse")
 NAMES = ("accuracy", "top_5_accuracy", *CLASSES, *ERRORS, *VALUES)
-TOP = re.compile(r"top_([1-9]\d*)_accuracy")
+TOP = re.compile(r"top_([1-9]\d{0,17})_accuracy")
 ONE_COLUMN = ("balanced_accuracy", "matthews")  # which scikit-learn has not for several outputs
 
 
@@ -94,6 +94,7 @@ def _metric(given: Any, argument: str) -> Metric:
             raise TypeError(f"{argument} must have a __name__, got {shown(given)}")
         if name in (*NAMES, "loss", "learning_rate") or name.startswith("val_"):
             raise ValueError(f"{argument} must have a name that is not taken, got {name!r}")
+        storable(name, f"{argument}.__name__")
         return Metric(name, given, own=True)
     if isinstance(given, str) and TOP.fullmatch(given):
         return Metric(given)
@@ -144,7 +145,7 @@ def measure(metric: Metric, rows: Rows, outputs: Array) -> float:
         if not counts.all():
             targets, outputs, weights = targets[counts], outputs[counts], weights[counts]
     if metric.own and metric.function is not None:
-        return _number(metric.function(targets, outputs), metric.name)
+        return returned(metric.function(targets, outputs), f"metric {metric.name!r}")
     if metric.function is None:
         return _plain(metric.name, targets, outputs, weights)
     if metric.name in VALUES:
@@ -192,13 +193,6 @@ def _of_classes(metric: Metric, targets: Array, outputs: Array, weights: Array |
         each = [function(true == c, scores[:, c], **options) for c in np.unique(true)]
         return float(np.mean(each))
     return float(function(true, found, **options))
-
-
-def _number(value: Any, name: str) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"metric {name!r} must return a number, got {shown(value)}") from None
 
 
 def _partly_masked(rows: Rows) -> bool:
