@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from numba.core.registry import CPUDispatcher
 
 from fastbp.kernels.machine.jit import Kernel, inline
+from fastbp.kernels.machine.raising import can_raise
 from fastbp.kernels.panels import activation_rules as rules
 from fastbp.kernels.panels import output_panels
 from fastbp.kernels.panels.panels import (
@@ -33,7 +34,8 @@ class Activation:
         What it is called in messages and in saved models.
     f : callable
         ``f(z)``, in the subset of Python that Numba compiles. Literals should be made with
-        ``numpy.float32`` for a float32 network, since Numba computes in float64 otherwise.
+        ``numpy.float32`` for a float32 network, since Numba computes in float64 otherwise. What
+        can raise an exception is refused (ValueError) when it is compiled.
     df : callable
         ``f'`` as a function of ``z``, or of ``f(z)`` if `from_output`.
     from_output : bool
@@ -55,6 +57,10 @@ class Activation:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
             raise TypeError(f"name must be a string, got {shown(self.name)}")
+        if not self.name or not self.name.isprintable():
+            raise ValueError(
+                f"name must be a non-empty string of printable characters, got {shown(self.name)}"
+            )
         for name in ("f", "df"):
             if not callable(getattr(self, name)):
                 raise TypeError(f"{name} must be a function, got {shown(getattr(self, name))}")
@@ -66,23 +72,38 @@ class Activation:
 
         return compiled(self.f), compiled(self.df)
 
+    @property
+    def _check(self) -> Callable[[Any], None] | None:
+        return None if self._built_in else self._refuse_raising
+
+    def _refuse_raising(self, dtype: Any) -> None:
+        """Raise where an exception could be lost in a panel, and a wrong number with it."""
+        for called, function in (("f", self.f), ("df", self.df)):
+            if can_raise(function, dtype):
+                raise ValueError(
+                    f"{called} of activation {self.name!r} can raise an exception for some "
+                    f"{dtype}, which a compiled network cannot pass on: use no raise, assert or "
+                    "index that may be out of range in it; return nan instead, choose with "
+                    "`a if c else b` or numpy.where, write 1 / z for z ** -1"
+                )
+
     @cached_property
     def forward(self) -> Kernel | None:
         """The panel of `f` alone, for prediction."""
-        return forward_panel(self.name, self._scalars[0], self._built_in)
+        return forward_panel(self.name, self._scalars[0], self._built_in, self._check)
 
     @cached_property
     def training_forward(self) -> Kernel | None:
         """The panel of `f` for training, which leaves the slopes behind if it must."""
         if self.from_output:
             return self.forward
-        return forward_with_derivative_panel(self.name, *self._scalars, self._built_in)
+        return forward_with_derivative_panel(self.name, *self._scalars, self._built_in, self._check)
 
     @cached_property
     def backward(self) -> Kernel | None:
         """The panel that multiplies delta by the derivative."""
         if self.from_output:
-            return backward_panel(self.name, self._scalars[1], self._built_in)
+            return backward_panel(self.name, self._scalars[1], self._built_in, self._check)
         return multiply
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 from fastbp.losses import Loss
 from fastbp.rows.rows import Rows, accuracy, counting, has_classes
-from fastbp.validation import choice, shown
+from fastbp.validation import choice, returned, shown, storable
 
 Array = NDArray[Any]
 CLASSES = {
@@ -58,7 +58,7 @@ VALUES = {
 }
 ERRORS = ("mae", "mse", "rmse")
 NAMES = ("accuracy", "top_5_accuracy", *CLASSES, *ERRORS, *VALUES)
-TOP = re.compile(r"top_([1-9]\d*)_accuracy")
+TOP = re.compile(r"top_([1-9]\d{0,17})_accuracy")
 ONE_COLUMN = ("balanced_accuracy", "matthews")  # which scikit-learn has not for several outputs
 
 
@@ -97,6 +97,7 @@ def _metric(given: Any, argument: str) -> Metric:
             raise TypeError(f"{argument} must have a __name__, got {shown(given)}")
         if name in (*NAMES, "loss", "learning_rate") or name.startswith("val_"):
             raise ValueError(f"{argument} must have a name that is not taken, got {name!r}")
+        storable(name, f"{argument}.__name__")
         return Metric(name, given, own=True)
     if isinstance(given, str) and TOP.fullmatch(given):
         return Metric(given)
@@ -145,7 +146,8 @@ def measure(metric: Metric, rows: Rows, outputs: Array) -> float:
     if not len(targets):
         return float("nan")
     if metric.own and metric.function is not None:
-        return _number(metric.function(_read_only(targets), _read_only(outputs)), metric.name)
+        value = metric.function(_read_only(targets), _read_only(outputs))
+        return returned(value, f"metric {metric.name!r}")
     if not (np.isfinite(targets).all() and np.isfinite(outputs).all()):
         return float("nan")
     with np.errstate(all="ignore"):
@@ -208,13 +210,6 @@ def _read_only(array: Array) -> Array:
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-def _number(value: Any, name: str) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"metric {name!r} must return a number, got {shown(value)}") from None
 
 
 def _partly_masked(rows: Rows) -> bool:

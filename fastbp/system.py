@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from fastbp.kernels.machine import team, vectors
-from fastbp.kernels.machine.jit import cache_folder
+from fastbp.kernels.machine.jit import find_cache
 from fastbp.kernels.product import tile
 from fastbp.version import __version__
 
@@ -79,9 +79,9 @@ def _target() -> str:
 
 
 def _cache() -> str:
-    folder = cache_folder()
+    folder, fault = find_cache()
     if folder is None:
-        return "none: no folder can be written, kernels are compiled in every process"
+        return f"none: {fault}; kernels are compiled in every process (see FASTBP_CACHE_DIR)"
     kernels = sum(1 for _ in folder.iterdir())
     writable = "writable" if os.access(folder, os.W_OK) else "not writable"
     with contextlib.suppress(ValueError, RuntimeError):  # elsewhere, or no home folder is known

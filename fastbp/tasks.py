@@ -13,7 +13,7 @@ from fastbp.kernels.machine.jit import Kernel, address
 from fastbp.kernels.panels import tasks as panels
 from fastbp.layout.aligned import aligned_zeros, row_stride
 from fastbp.losses import LOSSES, Loss
-from fastbp.validation import positive_int, real, shown
+from fastbp.validation import positive_int, real, shown, storable
 
 PIECE = 1 << 16  # elements that go through an output activation at a time
 
@@ -92,6 +92,8 @@ def make(loss: Any, outputs: Any, weights: Any, activations: Any, width: int) ->
     names = list(loss)
     if not names or not all(isinstance(name, str) and name for name in names):
         raise ValueError(f"loss must have a name for each of its losses, got {shown(loss)}")
+    for name in names:
+        storable(name, "a name of loss")
     if taken := [name for name in names if name == "val" or name.startswith("val_")]:
         raise ValueError(f"loss must not have the name {taken[0]!r}: 'val_' means validation")
     if not isinstance(outputs, Mapping):

@@ -12,8 +12,18 @@ from typing import Any
 
 import numpy as np
 
-_REPR = reprlib.Repr()
+
+class _Short(reprlib.Repr):
+    def repr_int(self, x: int, level: int) -> str:
+        try:
+            return super().repr_int(x, level)
+        except ValueError:  # more digits than Python writes
+            return f"<int of {x.bit_length()} bits>"
+
+
+_REPR = _Short()
 _REPR.maxstring = _REPR.maxother = 60
+_MOST = 1 << 63  # counts end up in 64 bits
 
 
 def shown(value: object) -> str:
@@ -36,7 +46,7 @@ def positive_int(value: Any, name: str) -> int:
     TypeError
         `value` is not an integer.
     ValueError
-        `value` is below 1.
+        `value` is below 1, or does not fit into 64 bits.
     """
     return _integer(value, name, 1)
 
@@ -55,7 +65,9 @@ def _integer(value: Any, name: str, low: int) -> int:
     except TypeError:
         raise TypeError(f"{accepted}, got {shown(value)}") from None
     if number < low:
-        raise ValueError(f"{accepted}, got {number}")
+        raise ValueError(f"{accepted}, got {_REPR.repr(number)}")
+    if number >= _MOST:
+        raise ValueError(f"{accepted} and below 2**63, got {_REPR.repr(number)}")
     return number
 
 
@@ -108,7 +120,8 @@ def path_text(path: Any, name: str = "path") -> str:
     TypeError
         `path` is neither text nor path-like.
     ValueError
-        It is empty or holds a null character: nothing can be called so.
+        It is empty, holds a null character, or one that the file system cannot encode: nothing can
+        be called so.
     """
     if not isinstance(path, str | bytes | os.PathLike):
         raise TypeError(f"{name} must be a string or path-like, got {shown(path)}")
@@ -116,7 +129,62 @@ def path_text(path: Any, name: str = "path") -> str:
     if not text or "\0" in text:
         fault = "must not hold a null character" if text else "must not be empty"
         raise ValueError(f"{name} {fault}, got {shown(path)}")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{name} must be a string that the file system can encode ({error.encoding}), "
+            f"got {shown(path)}"
+        ) from None
     return text
+
+
+def storable(text: str, name: str) -> str:
+    """Return a text where a file can hold it.
+
+    Raises
+    ------
+    ValueError
+        It holds a lone surrogate, which no encoding knows.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        surrogate = ascii(text[error.start])
+        raise ValueError(
+            f"{name} must not hold a lone surrogate ({surrogate}), got {shown(text)}"
+        ) from None
+    return text
+
+
+def returned(value: Any, what: str, where: str = "") -> float:
+    """Return as a float what a user's function returned.
+
+    Parameters
+    ----------
+    value : object
+        A real number, or an object that makes a float of itself: a scalar tensor.
+    what, where : str
+        The function and its call, for the message: "metric 'f'" and " at step 3".
+
+    Raises
+    ------
+    TypeError
+        `value` is no real number: text, complex, None.
+    ValueError
+        It is an integer too large for a float.
+    """
+    array = value.dtype.kind if isinstance(value, np.ndarray | np.generic) else "f"
+    try:
+        if isinstance(value, str | bytes | bytearray) or array not in "biuf":
+            raise TypeError
+        return float(value)
+    except OverflowError:
+        raise ValueError(
+            f"{what} must return a number that a float can hold, got {shown(value)}{where}"
+        ) from None
+    except (TypeError, ValueError):
+        raise TypeError(f"{what} must return a number, got {shown(value)}{where}") from None
 
 
 def widths(layers: Any, name: str = "layers") -> tuple[int, ...]:

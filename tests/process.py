@@ -38,5 +38,5 @@ def finish(process, timeout=120):
     return out
 
 
-def run(folder, program, *arguments):
-    return finish(start(folder, program, *arguments))
+def run(folder, program, *arguments, timeout=120):
+    return finish(start(folder, program, *arguments), timeout)

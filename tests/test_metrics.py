@@ -257,6 +257,18 @@ def test_what_is_refused():
     refused("mse", VALUES, TypeError, [functools.partial(bias, 1)], "must have a __name__")
 
 
+def test_a_function_whose_name_no_file_holds():
+    def bias(y_true, y_pred):
+        return 0.0
+
+    bias.__name__ = "\ud800"
+    refused("mse", VALUES, ValueError, [bias], "metrics[0].__name__", "lone surrogate")
+
+
+def test_a_rank_of_too_many_digits():
+    refused("mse", VALUES, ValueError, [f"top_{'9' * 5000}_accuracy"], "metrics[0] must be one of")
+
+
 def test_a_function_that_returns_no_number():
     def text(y_true, y_pred):
         return "good"

@@ -59,7 +59,7 @@ def test_the_home_folder_is_not_named(monkeypatch, tmp_path):
     folder = tmp_path / "someone" / "cache"
     folder.mkdir(parents=True)
     (folder / "kernel").touch()
-    monkeypatch.setattr(system, "cache_folder", lambda: folder)
+    monkeypatch.setattr(system, "find_cache", lambda: (folder, ""))
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "someone")
     told = fields(system.config_text())["kernel cache"]
     assert told == f"~{os.sep}cache, writable, 1 kernels"
@@ -68,8 +68,8 @@ def test_the_home_folder_is_not_named(monkeypatch, tmp_path):
 
 
 def test_no_cache_folder(monkeypatch):
-    monkeypatch.setattr(system, "cache_folder", lambda: None)
-    assert fields(system.config_text())["kernel cache"].startswith("none: no folder can be")
+    monkeypatch.setattr(system, "find_cache", lambda: (None, "it is full"))
+    assert fields(system.config_text())["kernel cache"].startswith("none: it is full; kernels")
 
 
 def test_the_target_is_the_one_that_numba_compiles_for(monkeypatch):

@@ -398,6 +398,7 @@ ARGUMENTS = [
     ({"loss": {}, "outputs": {}}, ValueError, ("loss must have a name for each",)),
     ({"loss": {1: "mse"}, "outputs": {1: 3}}, ValueError, ("loss must have a name for each",)),
     ({"loss": {"val": "mse"}, "outputs": {"val": 3}}, ValueError, ("'val_' means validation",)),
+    ({"loss": {"\ud800": "mse"}, "outputs": {"\ud800": 3}}, ValueError, ("lone surrogate",)),
     ({**TWO, "loss": {"a": "mse", "b": "mes"}}, ValueError, ("loss['b'] must be one of",)),
     ({**TWO, "loss_weights": [1, 2]}, TypeError, ("loss_weights must be a dict with names",)),
     ({**TWO, "loss_weights": {"c": 1}}, ValueError, ("loss_weights must have names of",)),

@@ -10,7 +10,16 @@ from expect import raises
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastbp.validation import choice, path_text, positive_int, real, shown, widths
+from fastbp.validation import (
+    choice,
+    path_text,
+    positive_int,
+    real,
+    returned,
+    shown,
+    storable,
+    widths,
+)
 
 
 class Broken:
@@ -24,9 +33,10 @@ def test_shown_is_one_short_line_with_the_type():
     assert len(shown("x" * 10_000)) < 80
     assert len(shown(list(range(10_000)))) < 80
     assert "Broken" in shown(Broken())
+    assert shown(10**5000) == "<int of 16610 bits> (int)"
 
 
-@pytest.mark.parametrize("value", [1, 7, 10**30, np.int8(3), np.uint64(2**63), np.array(5)])
+@pytest.mark.parametrize("value", [1, 7, 2**63 - 1, np.int8(3), np.uint64(3), np.array(5)])
 def test_positive_int_accepts_integers(value):
     result = positive_int(value, "epochs")
     assert type(result) is int
@@ -46,6 +56,15 @@ def test_positive_int_rejects_other_types(value):
 def test_positive_int_rejects_less_than_one(value):
     with raises(ValueError, "epochs must be an integer of at least 1", f"got {value}"):
         positive_int(value, "epochs")
+
+
+def test_counts_fit_into_64_bits():
+    told = "epochs must be an integer of at least 1"
+    for value in (2**63, np.uint64(2**63), 10**400, 10**5000):
+        with raises(ValueError, f"{told} and below 2**63, got "):
+            positive_int(value, "epochs")
+        with raises(ValueError, f"{told}, got "):
+            positive_int(-int(value), "epochs")
 
 
 @pytest.mark.parametrize(
@@ -186,3 +205,32 @@ def test_path_text_rejects_what_is_no_name():
         path_text("")
     with raises(ValueError, "path must not hold a null character", r"a\x00b"):
         path_text("a\0b")
+    with raises(ValueError, "folder must be a string that the file system can encode", r"\ud800"):
+        path_text("a\ud800", "folder")
+
+
+def test_storable_knows_a_text_that_no_file_holds():
+    assert storable("größe 😀", "name") == "größe 😀"
+    for text in ("\ud800", "a\udfff", "\ud83d"):
+        with raises(ValueError, "name must not hold a lone surrogate ('\\u", ascii(text)):
+            storable(text, "name")
+
+
+@pytest.mark.parametrize("value", [2, 0.5, np.float32(0.5), np.array(0.5), True, Fraction(1, 2)])
+def test_returned_makes_a_float(value):
+    result = returned(value, "metric")
+    assert type(result) is float
+    assert result == value
+
+
+@pytest.mark.parametrize(
+    "value", [None, "1", b"2", 1j, np.complex64(1), np.array(1j), [1.0], np.array("1"), object()]
+)
+def test_returned_rejects_what_is_no_real_number(value):
+    with raises(TypeError, "metric must return a number, got ", shown(value), " at step 3"):
+        returned(value, "metric", " at step 3")
+
+
+def test_returned_rejects_what_no_float_holds():
+    with raises(ValueError, "metric must return a number that a float can hold, got 1000"):
+        returned(10**400, "metric")

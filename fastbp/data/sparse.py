@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.data.arrays import contiguous, first_not_finite, numeric
+from fastbp.data.arrays import contiguous, first_not_finite
+from fastbp.data.csr import checked_csr, row_of
 from fastbp.data.scaling import STANDARD, Scaling
 from fastbp.layout.layout import Layout
 
@@ -93,24 +94,17 @@ def sparse_rows(
         Its values are no real numbers.
     ValueError
         Wrong shape, no rows, NaN or infinity (after conversion and scaling), or a structure that
-        is damaged: indices outside of the columns, starts that do not rise.
+        is damaged, as `csr.checked_csr` says.
     """
     if len(X.shape) != 2 or X.shape[1] != width or not X.shape[0]:
         raise ValueError(
             f"{name} must have shape (rows, {width}) with at least one row; got shape {X.shape}"
         )
-    rows = X.tocsr()
+    rows = checked_csr(X, name)
     starts = np.ascontiguousarray(rows.indptr, np.int64)
-    _check_starts(starts, rows, name)
     count = int(starts[-1])
-    indices, given = rows.indices[:count], numeric(rows.data, name)[:count]
+    indices, given = rows.indices[:count], np.asarray(rows.data)[:count]
     indices = np.ascontiguousarray(indices, np.int32 if indices.dtype == np.int32 else np.int64)
-    if count and not 0 <= int(indices.min()) <= int(indices.max()) < width:
-        wrong = int(((indices < 0) | (indices >= width)).argmax())
-        raise ValueError(
-            f"{name} has an entry in column {indices[wrong]} of row {_row_of(starts, wrong)}; its "
-            f"columns are 0 to {width - 1}"
-        )
     values = contiguous(given, dtype)
     if scaling is not None:
         with np.errstate(all="ignore"):
@@ -119,21 +113,7 @@ def sparse_rows(
     if first is not None:
         cause = f", which is too large for {dtype}" if np.isfinite(given[first]) else ""
         raise ValueError(
-            f"{name} holds {given[first]} at row {_row_of(starts, first)}, column "
+            f"{name} holds {given[first]} at row {row_of(starts, first)}, column "
             f"{indices[first]}{cause}; every value must be finite"
         )
     return SparseRows(values, indices, starts)
-
-
-def _check_starts(starts: NDArray[np.int64], rows: Any, name: str) -> None:
-    entries = min(len(rows.indices), len(rows.data))
-    shape_fits = len(starts) == rows.shape[0] + 1 and starts[0] == 0
-    if not shape_fits or starts[-1] > entries or (np.diff(starts) < 0).any():
-        raise ValueError(
-            f"{name} is a damaged CSR matrix: indptr must have {rows.shape[0] + 1} numbers that "
-            f"rise from 0 to at most the {entries} entries that there are"
-        )
-
-
-def _row_of(starts: NDArray[np.int64], entry: int) -> int:
-    return int(np.searchsorted(starts, entry, side="right")) - 1

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastbp.data.arrays import numeric
+from fastbp.data.csr import checked_csr
 from fastbp.data.sparse import is_sparse
 from fastbp.validation import real
 
@@ -33,7 +34,12 @@ def split(X: Any, y: Any, sample_weight: Any, share: Any, nulls: bool) -> tuple[
         A share that cannot be used, or one that leaves no row for training.
     """
     share = real(share, "validation_split", low=0, high=1, high_open=True)
-    X = X.tocsr() if is_sparse(X) else numeric(X, "X")
+    if is_sparse(X):
+        if len(X.shape) != 2:
+            return None
+        X = checked_csr(X, "X")
+    else:
+        X = numeric(X, "X")
     if isinstance(y, Mapping):
         targets = {name: numeric(one, f"y[{name!r}]", nulls=nulls) for name, one in y.items()}
     else:

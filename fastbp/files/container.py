@@ -135,10 +135,11 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, npt.NDArray[Any]], dic
     ValueError
         The file is truncated, damaged, malformed, not made by fastbp or of a newer format.
     OSError
-        The file is missing (FileNotFoundError), a directory or not readable.
+        The file is missing (FileNotFoundError), a directory, a pipe, a device or not readable.
     """
     path = path_text(path)
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=_without_waiting) as file:
+        _expect_regular(file, path)
         try:
             return _parse(file)
         except ValueError as error:
@@ -243,11 +244,20 @@ def _target(path: str) -> tuple[str, str]:
     with contextlib.suppress(FileNotFoundError), open(path, "r+b", buffering=0) as existing:
         # Replacing needs rights on the directory only: a read-only file fails at the open above,
         # and a device must not become a regular file.
-        if not stat.S_ISREG(os.fstat(existing.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
+        _expect_regular(existing, path)
     target = os.path.realpath(path)
     name = f".fastbp-{secrets.token_hex(8)}.tmp"
     return target, os.path.join(os.path.dirname(target), name)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; plainly opened, a pipe waits for whoever writes to it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # Windows has none
+
+
+def _expect_regular(file: io.BufferedIOBase | io.RawIOBase, path: str) -> None:
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", path)
 
 
 def _replace(path: str, parts: Iterable[bytes | memoryview]) -> None:

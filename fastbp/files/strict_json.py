@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from fastbp.validation import storable
+
 __all__ = ["decode", "encode", "encode_checked"]
 
 _MAX_DEPTH = 32
@@ -62,6 +64,8 @@ def encode_checked(value: Mapping[str, object], name: str) -> str:
 def decode(text: str) -> dict[str, Any]:
     """Parse a JSON object of bounded depth and finite numbers in which no name occurs twice.
 
+    Its strings are text: an escape may stand for a lone surrogate, which no file takes back.
+
     Parameters
     ----------
     text : str
@@ -88,6 +92,7 @@ def decode(text: str) -> dict[str, Any]:
     )
     if not isinstance(value, dict):
         raise ValueError(f"a {type(value).__name__} where an object is expected")
+    storable(encode(value), "a string in it")
     return value
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from fastbp.schedules import Schedule
 from fastbp.schedules.base import Span
+from fastbp.validation import shown
 
 
 class Rates:
@@ -37,7 +38,12 @@ class Rates:
         """The rates of `count` steps from step `first` on, counted from 0."""
         steps = np.arange(first, first + count)
         with np.errstate(all="ignore"):
-            factors = np.asarray(self.schedule.factors(steps, self._span, self._state), np.float64)
+            factors = np.asarray(self.schedule.factors(steps, self._span, self._state))
+        if factors.shape != steps.shape or factors.dtype.kind not in "biuf":
+            raise TypeError(
+                f"factors of schedule {type(self.schedule).__name__} must be {count} real "
+                f"numbers, got {shown(factors)}"
+            )
         wrong = ~(np.isfinite(factors) & (factors >= 0))
         if wrong.any():
             at = int(wrong.argmax())
@@ -45,7 +51,7 @@ class Rates:
                 "schedule must give finite factors of at least 0, got "
                 f"{factors[at]} at step {steps[at]}"
             )
-        self._first, self._rates = first, factors * self._lr
+        self._first, self._rates = first, factors.astype(np.float64) * self._lr
         return self._rates
 
     def at(self, step: int) -> float:

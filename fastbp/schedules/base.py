@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.validation import choice, real, shown
+from fastbp.validation import choice, real, returned, shown
 
 Floats = NDArray[np.float64]
 Steps = NDArray[np.int64]
@@ -132,15 +132,7 @@ class Function(Counted):
         return np.array([self._factor(number) for number in numbers.tolist()])[places]
 
     def _factor(self, number: int) -> float:
-        factor: Any = self.function(number)  # whatever the user's function returns
-        try:
-            if isinstance(factor, str):
-                raise TypeError
-            return float(factor)
-        except (TypeError, ValueError):
-            raise TypeError(
-                f"schedule must return a number, got {shown(factor)} at {self.unit} {number}"
-            ) from None
+        return returned(self.function(number), "schedule", f" at {self.unit} {number}")
 
 
 def replaced(made: Schedule, /, **values: Any) -> None:

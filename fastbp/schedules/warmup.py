@@ -78,7 +78,7 @@ class Warmup(Schedule):
     def factors(self, steps: Steps, span: Span, state: dict[str, Any]) -> Floats:
         """See `Schedule`."""
         unit = span.steps_an_epoch if self.unit == "epoch" else 1
-        warm = self.length * unit
+        warm = min(self.length * unit, 1 << 62)  # a step's number has 64 bits
         left = Span(max(span.steps - warm, 1), span.steps_an_epoch)
         after = self._after.factors(steps - warm, left, state)
         rising = self.start + (1 - self.start) * (steps // unit) / self.length

@@ -214,6 +214,14 @@ def test_a_configuration_that_is_no_strict_json_is_refused(tmp_path, configurati
         read_bytes(tmp_path / "m", sealed(header_for(configuration), b""))
 
 
+def test_a_string_that_could_not_be_saved_again_is_refused(tmp_path):
+    forged = sealed(header_for('{"a": "\\ud800"}'), b"")
+    with pytest.raises(ValueError, match=r"cannot load .*its configuration .*lone surrogate"):
+        read_bytes(tmp_path / "m", forged)
+    with pytest.raises(ValueError, match=r"cannot load .*its header .*lone surrogate"):
+        read_bytes(tmp_path / "m", pack(header_for("\ud800"), b""))
+
+
 def test_files_from_elsewhere_are_told_apart(tmp_path):
     path = tmp_path / "m"
     for metadata in (None, {"format": "pt"}):

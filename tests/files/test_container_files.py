@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import process
 import pytest
 from model_files import ARRAYS, CONFIGURATION, same
 
@@ -83,6 +84,20 @@ def test_devices_and_pipes_are_not_replaced(tmp_path):
         with pytest.raises(OSError, match="not a regular file"):
             container.write(path, ARRAYS, {})
         assert path.stat().st_mode == mode
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no devices or pipes in the file system")
+def test_devices_and_pipes_are_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    program = f"""
+from expect import raises
+import fastbp
+
+for path in ({str(tmp_path / "pipe")!r}, "/dev/null", "/dev/zero"):
+    with raises(OSError, "not a regular file", path):
+        fastbp.load(path)
+"""
+    process.run(tmp_path, program, timeout=60)  # a read that waits cannot be interrupted
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links need a privilege, modes are no bits")

@@ -40,6 +40,9 @@ def test_values_come_back_and_their_order_does_not_matter(value):
         ({"a": {None: 2, True: 3}}, TypeError, "not supported between"),
         ({"a": 10**200}, ValueError, "201 digits"),
         ({"a": 10**5000}, ValueError, "limit"),
+        ({"a": "\ud800"}, ValueError, "lone surrogate ('\\ud800')"),
+        ({"a": ["x\udfff"]}, ValueError, "lone surrogate ('\\udfff')"),
+        ({"\udc00": 1}, ValueError, "lone surrogate ('\\udc00')"),
     ],
 )
 def test_what_json_would_change_or_refuse_is_named(value, error, message):
@@ -73,6 +76,9 @@ def test_endless_values_are_refused():
         ('{"a":NaN}', "NaN is not finite"),
         ('{"a":-Infinity}', "-Infinity is not finite"),
         ('{"a":-1e999}', "-1e999 is not finite"),
+        ('{"a":"\\ud800"}', "lone surrogate ('\\ud800')"),
+        ('{"a":["\\udfff\\ud800"]}', "lone surrogate ('\\udfff')"),
+        ('{"\\ud800":1}', "lone surrogate"),
     ],
 )
 def test_text_that_is_no_strict_json_is_refused(text, message):
@@ -102,6 +108,10 @@ def test_bombs_are_refused(start, repeated, message):
             decode(start + repeated * 1_000_000)
     finally:
         sys.setrecursionlimit(limit)
+
+
+def test_escaped_pairs_are_text():
+    assert decode('{"a":"\\ud83d\\ude00"}') == {"a": "😀"}
 
 
 def test_depth_is_counted_outside_strings_only():

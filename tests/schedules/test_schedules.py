@@ -306,7 +306,7 @@ def test_a_factor_that_cannot_be_used(bad):
     assert_same(contents(net), before)
 
 
-@pytest.mark.parametrize("bad", [None, "0.5", [0.5, 1]], ids=str)
+@pytest.mark.parametrize("bad", [None, "0.5", b"0.5", 0.5j, np.complex64(1), [0.5, 1]], ids=str)
 def test_a_function_that_returns_no_number(bad):
     net = network()
     before = contents(net)
@@ -316,6 +316,44 @@ def test_a_function_that_returns_no_number(bad):
         by_epoch = schedules.Function(lambda epoch: bad if epoch else 1, unit="epoch")
         net.fit(X, Y, 2, 8, schedule=by_epoch)
     assert_same(contents(net), before)
+
+
+def test_a_function_that_returns_a_number_too_large():
+    net = network()
+    before = contents(net)
+    with raises(ValueError, "schedule must return a number that a float can hold", "at step 3"):
+        net.fit(X, Y, 2, 8, schedule=lambda step: 10**400 if step == 3 else 1)
+    assert_same(contents(net), before)
+
+
+@pytest.mark.parametrize(
+    "bad", [[0.5], ["0.5"] * 5, [0.5j] * 5, [10**400] * 5, 1.0, None], ids=range(6)
+)
+def test_a_schedule_of_one_s_own_that_gives_no_numbers(bad):
+    class Own(schedules.Constant):
+        def factors(self, steps, span, state):
+            return bad
+
+    net = network()
+    before = contents(net)
+    with raises(TypeError, "factors of schedule Own must be 5 real numbers, got "):
+        net.fit(X, Y, 1, 8, schedule=Own())
+    assert_same(contents(net), before)
+
+
+@pytest.mark.parametrize("unit", ["step", "epoch"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        schedules.Warmup, schedules.Step, schedules.Cosine, schedules.OneCycle,
+        schedules.Polynomial, lambda most, unit: schedules.Step(milestones=[2, most], unit=unit),
+    ],
+)  # fmt: skip
+def test_lengths_up_to_64_bits(make, unit):
+    assert np.isfinite(network().fit(X, Y, 2, 8, schedule=make(2**63 - 1, unit=unit))["loss"]).all()
+    for most in (2**63, 10**400):
+        with raises(ValueError, "must be an integer of at least 1 and below 2**63"):
+            make(most, unit=unit)
 
 
 def test_a_function_that_fails():

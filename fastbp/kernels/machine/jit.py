@@ -15,10 +15,12 @@ import functools
 import hashlib
 import os
 import pickle
+import re
 import shutil
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, PYFUNCTYPE, addressof, c_char, c_int64
 from pathlib import Path
@@ -31,6 +33,12 @@ from numba import types
 from numba.core.ccallback import CFunc
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
+
+if numba.config.DISABLE_JIT:
+    raise ImportError(
+        "fastbp needs Numba's compiler, which the environment variable NUMBA_DISABLE_JIT (or "
+        "numba.config.DISABLE_JIT) switches off"
+    )
 
 # Without nnan and ninf, which would remove the checks for NaN and infinity (numba #2919), and
 # without reassoc and arcp, with which bits would depend on the width of the vectors.
@@ -62,12 +70,21 @@ def source_hash() -> str:
     return digest.hexdigest()[:20]
 
 
-@functools.cache
 def cache_folder() -> Path | None:
-    """The folder of compiled kernels, private to the user, or None where none can be written.
+    """The folder of compiled kernels, private to the user, or None where none can be used.
 
-    The environment variable ``FASTBP_CACHE_DIR`` names another parent folder.
+    The environment variable ``FASTBP_CACHE_DIR`` names another parent folder. Warns once where
+    there is none.
     """
+    folder, fault = find_cache()
+    if folder is None:
+        _warn(fault)
+    return folder
+
+
+@functools.cache
+def find_cache() -> tuple[Path | None, str]:
+    """The folder, or None and why there is none."""
     parent = os.environ.get("FASTBP_CACHE_DIR") or platformdirs.user_cache_dir("fastbp", False)
     folder = Path(parent) / f"kernels-{source_hash()}"
     try:
@@ -77,12 +94,28 @@ def cache_folder() -> Path | None:
         # The cache holds machine code that will be run: nobody else may own or write it.
         if hasattr(os, "getuid"):
             status = folder.stat()
-            if status.st_uid != os.getuid() or status.st_mode & 0o022:
-                return None
+            if status.st_uid != os.getuid():
+                return None, f"{folder} belongs to another user"
+            if status.st_mode & 0o022:
+                return None, f"others may write to {folder} (mode {status.st_mode & 0o777:o})"
         os.utime(folder)
-    except OSError:
-        return None
-    return folder
+    except OSError as error:
+        return None, f"{folder} cannot be used: {error.strerror or error}"
+    return folder, ""
+
+
+_warned: list[str] = []  # in this process
+
+
+def _warn(fault: str) -> None:
+    """Tell once what it costs that kernels are not kept."""
+    if not _warned:
+        _warned.append(fault)
+        warnings.warn(
+            f"compiled kernels are not kept: {fault}. Every process compiles them anew, for 7 to "
+            "50 seconds; the environment variable FASTBP_CACHE_DIR names another folder for them",
+            stacklevel=3,
+        )
 
 
 def _forget_others(folder: Path) -> None:
@@ -123,9 +156,10 @@ class _KernelFile:
                 temporary = file.name
                 file.write(hashlib.sha256(data).digest() + data)
             os.replace(temporary, self._path)
-        except OSError:
+        except OSError as error:
             if temporary is not None:
                 Path(temporary).unlink(missing_ok=True)
+            _warn(f"{self._path.parent} cannot be written: {error.strerror or error}")
 
 
 REAL = object()  # in a kernel's signature: a pointer to elements of its dtype
@@ -152,6 +186,8 @@ class Kernel:
     cached : bool, optional
         False keeps a kernel out of the disk cache: for functions that fastbp's sources do not
         hold and their hash cannot tell apart.
+    check : callable, optional
+        Called with the dtype before the kernel is compiled for it, to refuse it.
     """
 
     def __init__(
@@ -160,14 +196,18 @@ class Kernel:
         signature: tuple[Any, ...],
         name: str | None = None,
         cached: bool = True,
+        check: Callable[[np.dtype[Any]], None] | None = None,
     ) -> None:
         module = function.__module__.rpartition(".")[2]
         self.name = name or f"{module}.{function.__name__}"
         # Numba makes a symbol of the qualified name and a number that counts within a process. Of
         # closures of one factory, compiled in different processes, both can be the same: loaded
         # from the cache, the address of one would be that of the other.
-        function.__qualname__ = self.name if cached else f"own.{self.name}"
+        # A user's own name may hold what LLVM does not read.
+        own = "own." + re.sub(r"[^\w.]", "_", self.name, flags=re.ASCII)
+        function.__qualname__ = self.name if cached else own
         self.function, self.signature, self.cached = function, signature, cached
+        self._check = check
         self._has_dtype = any(kind is REAL for kind in signature)
         self._compiled: dict[np.dtype[Any], CFunc] = {}
 
@@ -176,6 +216,8 @@ class Kernel:
         dtype = np.dtype(dtype) if self._has_dtype else FLOAT32
         if dtype not in self._compiled:
             arguments = tuple(POINTERS[dtype] if t is REAL else t for t in self.signature)
+            if self._check is not None:
+                self._check(dtype)
             compiled = CFunc(self.function, (arguments, types.void), {}, FLAGS)
             folder = cache_folder() if self.cached else None
             if folder is not None:

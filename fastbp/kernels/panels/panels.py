@@ -34,6 +34,7 @@ FORWARD = (REAL, REAL, INT, INT, INT)
 BACKWARD = (REAL, REAL, INT, INT, INT)
 LOSS = (REAL, REAL, INT, INT64S, FLOAT64S, FLOAT64S, INT, INT, INT, INT, INT)
 UPDATE = (REAL, REAL, INT, INT, FLOAT64S)
+Check = Callable[[np.dtype[Any]], None] | None  # of a user's functions, see `Kernel`
 
 
 @inline_early
@@ -48,7 +49,9 @@ def slot(p, slot_bytes, k, n):
     return run(pointer_to(address_of(p) + (k + 1) * slot_bytes, p), n)
 
 
-def forward_panel(name: str, f: Callable[..., Any], cached: bool = True) -> Kernel:
+def forward_panel(
+    name: str, f: Callable[..., Any], cached: bool = True, check: Check = None
+) -> Kernel:
     """The panel a = f(a) of a scalar function."""
 
     def panel(a, d, rows, n, ld):
@@ -56,11 +59,15 @@ def forward_panel(name: str, f: Callable[..., Any], cached: bool = True) -> Kern
         for i in range(block.size):
             block[i] = f(block[i])
 
-    return Kernel(panel, FORWARD, f"{name}.forward", cached)
+    return Kernel(panel, FORWARD, f"{name}.forward", cached, check)
 
 
 def forward_with_derivative_panel(
-    name: str, f: Callable[..., Any], df: Callable[..., Any], cached: bool = True
+    name: str,
+    f: Callable[..., Any],
+    df: Callable[..., Any],
+    cached: bool = True,
+    check: Check = None,
 ) -> Kernel:
     """The panel a, d = f(a), f'(a) of a scalar function whose output does not tell its slope."""
 
@@ -71,10 +78,12 @@ def forward_with_derivative_panel(
             slope[i] = df(z)
             block[i] = f(z)
 
-    return Kernel(panel, FORWARD, f"{name}.forward_with_derivative", cached)
+    return Kernel(panel, FORWARD, f"{name}.forward_with_derivative", cached, check)
 
 
-def backward_panel(name: str, df: Callable[..., Any], cached: bool = True) -> Kernel:
+def backward_panel(
+    name: str, df: Callable[..., Any], cached: bool = True, check: Check = None
+) -> Kernel:
     """The panel delta *= df(operand)."""
 
     def panel(delta, operand, rows, n, ld):
@@ -82,7 +91,7 @@ def backward_panel(name: str, df: Callable[..., Any], cached: bool = True) -> Ke
         for i in range(block.size):
             block[i] *= df(of[i])
 
-    return Kernel(panel, BACKWARD, f"{name}.backward", cached)
+    return Kernel(panel, BACKWARD, f"{name}.backward", cached, check)
 
 
 @kernel(*BACKWARD)

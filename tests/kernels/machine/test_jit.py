@@ -236,3 +236,16 @@ if __name__ == "__main__":
         found = _panels() if sys.argv[1] == "panels" else _network()
     answer = {"results": found, "compiled": len(passes.buffer), "folder": str(jit.cache_folder())}
     json.dump(answer, sys.stdout)
+
+
+def test_without_the_compiler_the_import_says_so(tmp_path, monkeypatch):
+    import process  # this file is a program too, which has not the tests' modules
+
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    program = """
+from expect import raises
+
+with raises(ImportError, "fastbp needs Numba's compiler", "NUMBA_DISABLE_JIT"):
+    import fastbp
+"""
+    process.run(tmp_path, program)

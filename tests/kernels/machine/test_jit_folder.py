@@ -1,5 +1,6 @@
 """Tests of the cache's folder: where it is, who may use it, what happens where there is none."""
 
+import contextlib
 import os
 import stat
 import tempfile
@@ -12,7 +13,23 @@ from fastbp.activations import ACTIVATIONS
 from fastbp.kernels.machine import jit
 from fastbp.kernels.panels.panels import forward_panel
 
-find = jit.cache_folder.__wrapped__  # the folder as a new process finds it
+anew = jit.find_cache.__wrapped__
+
+
+def find():
+    """The folder as a new process finds it."""
+    return anew()[0]
+
+
+@contextlib.contextmanager
+def warns(monkeypatch, *parts):
+    """One warning, as of a new process, that tells all `parts`."""
+    monkeypatch.setattr(jit, "_warned", [])
+    with pytest.warns(UserWarning, match="compiled kernels are not kept") as caught:
+        yield
+    assert len(caught) == 1
+    for part in (*parts, "FASTBP_CACHE_DIR", "50 seconds"):
+        assert part in str(caught[0].message)
 
 
 def files(folder):
@@ -28,10 +45,11 @@ def parent(tmp_path, monkeypatch):
 
 def compiles_right(monkeypatch):
     """Compile a kernel anew with the folder that `find` gives and check what it computes."""
-    monkeypatch.setattr(jit, "cache_folder", find)
+    monkeypatch.setattr(jit, "find_cache", anew)
     relu = ACTIVATIONS["relu"]
-    panel, a = forward_panel("relu", relu._scalars[0]), np.array([-3.0, 4.0])
-    panel.call("float64")(jit.address(a), 0, 1, 2, 2)
+    a = np.array([-3.0, 4.0])
+    for name in ("relu", "again"):  # what there is to tell is told once
+        forward_panel(name, relu._scalars[0]).call("float64")(jit.address(a), 0, 1, 2, 2)
     return a.tolist() == [0, 4]
 
 
@@ -62,7 +80,8 @@ def test_a_folder_that_others_may_write_is_not_used(mode, parent, monkeypatch):
     folder = find()
     folder.chmod(mode)
     assert find() is None
-    assert compiles_right(monkeypatch)
+    with warns(monkeypatch, f"others may write to {folder}", f"mode {mode:o}"):
+        assert compiles_right(monkeypatch)
     assert files(parent) == []
 
 
@@ -71,12 +90,15 @@ def test_a_folder_of_another_user_is_not_used(parent, monkeypatch):
     owner = find().stat().st_uid
     monkeypatch.setattr(os, "getuid", lambda: owner + 1)
     assert find() is None
+    with warns(monkeypatch, "belongs to another user"):
+        assert compiles_right(monkeypatch)
 
 
 def test_a_folder_that_cannot_be_made_is_done_without(parent, monkeypatch):
     parent.write_text("a file where the folder should be")
     assert find() is None
-    assert compiles_right(monkeypatch)
+    with warns(monkeypatch, str(parent), "cannot be used"):
+        assert compiles_right(monkeypatch)
 
 
 @pytest.mark.parametrize("failing", ["create", "write", "replace"])
@@ -94,14 +116,15 @@ def test_a_disk_that_takes_nothing_costs_the_cache_alone(failing, parent, monkey
     else:
         changed = full if failing == "create" else unwritable
         monkeypatch.setattr(tempfile, "NamedTemporaryFile", changed)
-    assert compiles_right(monkeypatch)
+    with warns(monkeypatch, str(find()), "cannot be written: No space left on device"):
+        assert compiles_right(monkeypatch)
     assert find() is not None
     assert files(parent) == []
 
 
 def test_a_kernel_is_written_where_the_folder_is_sound(parent, monkeypatch):
     assert compiles_right(monkeypatch)
-    assert [path.parent for path in files(parent)] == [find()]
+    assert [path.parent for path in files(parent)] == [find()] * 2
 
 
 def test_other_versions_are_forgotten_after_a_month_without_use(parent):
