@@ -14,22 +14,19 @@ opens the path anew, perhaps another file than the one checked, and maps it into
 file cut short meanwhile is a bus error.
 """
 
-import contextlib
-import errno
 import hashlib
 import io
 import math
 import os
 import reprlib
-import secrets
-import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastbp.files import strict_json
+from fastbp.files.replacing import check_replace, opened, replace
 from fastbp.validation import path_text
 
 __all__ = ["check", "expect", "read", "write"]
@@ -90,8 +87,7 @@ def write(
     """
     path = path_text(path)
     parts = _parts(arrays, configuration)
-    with _saving(path):
-        _replace(path, parts)
+    replace(path, parts)
 
 
 def check(
@@ -106,11 +102,7 @@ def check(
     """
     path = path_text(path)
     _parts(arrays, configuration)
-    with _saving(path):
-        _, temporary = _target(path)
-        with open(temporary, "xb"):
-            pass
-        os.unlink(temporary)
+    check_replace(path)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
@@ -138,8 +130,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, npt.NDArray[Any]], dic
         The file is missing (FileNotFoundError), a directory, a pipe, a device or not readable.
     """
     path = path_text(path)
-    with open(path, "rb", opener=_without_waiting) as file:
-        _expect_regular(file, path)
+    with opened(path) as file:
         try:
             return _parse(file)
         except ValueError as error:
@@ -207,16 +198,6 @@ def _parts(
     return [start, *(_bytes_of(stored[name]) for name in order)]
 
 
-@contextlib.contextmanager
-def _saving(path: str) -> Iterator[None]:
-    """Errors of the file system name `path`, and what was to be done."""
-    try:
-        yield
-    except OSError as error:
-        message = f"cannot save the model: {error.strerror or error}"
-        raise OSError(error.errno, message, path) from error
-
-
 def _storable(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the array C-contiguous and little-endian (itself where it is that already)."""
     if not isinstance(name, str):
@@ -237,50 +218,6 @@ def _storable(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _bytes_of(array: npt.NDArray[Any]) -> memoryview:
     """Return the bytes of a C-contiguous array, uncopied (memoryview.cast takes no empty ones)."""
     return array.reshape(-1).view(np.uint8).data
-
-
-def _target(path: str) -> tuple[str, str]:
-    """The file to replace, behind links, and the temporary file to replace it with."""
-    with contextlib.suppress(FileNotFoundError), open(path, "r+b", buffering=0) as existing:
-        # Replacing needs rights on the directory only: a read-only file fails at the open above,
-        # and a device must not become a regular file.
-        _expect_regular(existing, path)
-    target = os.path.realpath(path)
-    name = f".fastbp-{secrets.token_hex(8)}.tmp"
-    return target, os.path.join(os.path.dirname(target), name)
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a file; plainly opened, a pipe waits for whoever writes to it."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # Windows has none
-
-
-def _expect_regular(file: io.BufferedIOBase | io.RawIOBase, path: str) -> None:
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        raise OSError(errno.EINVAL, "not a regular file", path)
-
-
-def _replace(path: str, parts: Iterable[bytes | memoryview]) -> None:
-    """Write the parts to a temporary file beside the file at `path` and put it in its place."""
-    target, temporary = _target(path)
-    try:
-        with open(temporary, "xb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    if os.name == "posix":
-        # The new file is whole and in place: a directory that cannot be synced is no failure.
-        with contextlib.suppress(OSError):
-            descriptor = os.open(os.path.dirname(target), os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
 
 
 def _parse(file: io.BufferedReader) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:

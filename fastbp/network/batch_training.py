@@ -67,7 +67,8 @@ def fit_batches(
         `steps_per_epoch`, or a batch that cannot be used. The message tells its number, and
         the network is as it was after the update before.
     FloatingPointError
-        The loss of a batch is NaN or infinite; the network is as it was before it.
+        The loss of a batch is NaN or infinite: the network is as it was before it, or where the
+        update before has broken it, as it was at most 64 batches ago (the message tells).
     RuntimeError
         A callback tried to fit the network that is being fitted, or the network is one with
         ``scaling="standard"`` that has not learned it: see `learn_scaling`.

@@ -123,6 +123,10 @@ def fit(
 
     Notes
     -----
+    However a fit ends, parameters are finite, and so is the loss on the training rows with them,
+    or they are those that it began with. The exception that ends it has the `history` of what was
+    recorded, and so has `Network.history`.
+
     What was given as X and y is read where it lies, if it has the form that the kernels take:
     nobody, a callback or another thread, may change it before the fit has ended. Where it is a
     file mapped into memory, cutting that file short meanwhile ends the process: the system sends
@@ -133,12 +137,13 @@ def fit(
     TypeError, ValueError
         An argument that cannot be used; nothing has changed.
     FloatingPointError
-        The loss became NaN or infinite. Parameters and optimizer are as they were at the end
-        of the last good epoch.
+        The loss became NaN or infinite, or would be with what the last update has made of the
+        parameters. Parameters and optimizer are as they were at the end of the last good epoch.
     KeyboardInterrupt
         Ctrl-C: after a whole update, the network is usable.
     RuntimeError
-        A callback tried to fit the network that is being fitted.
+        A callback tried to fit the network that is being fitted, or another thread fits it and
+        calls code of its user meanwhile, which could be waiting for this thread.
     """
     core, given, held_out = network._core, X, False
     if validation_split != 0.0:
