@@ -65,7 +65,9 @@ class Course:
         self._epochs, self._rows = order.shape
         self._steps = -(-self._rows // batch)  # an epoch
         self._totals = batch_totals(data, order, batch)
-        self._losses, self._carried = np.empty(self._epochs), np.zeros(3)
+        self._numbers = np.zeros(3 + self._epochs)  # what is carried, and the losses
+        self._at, self._order_at = address(self._numbers), address(order)
+        self._stride = order.strides[0]
         self.done = 0
         self.failure: tuple[int, int] | None = None
 
@@ -82,26 +84,25 @@ class Course:
     @property
     def losses(self) -> NDArray[np.float64]:
         """The mean loss of each whole epoch that was gone through."""
-        return self._losses[: self.epoch]
+        return self._numbers[3 : 3 + self.epoch]
 
     @property
     def last_loss(self) -> float:
         """The loss of the last step before its update."""
-        return float(self._carried[2])
+        return float(self._numbers[2])
 
     def ahead(self, most: int) -> Stretch:
         """What comes next, `most` steps of it."""
         epoch, step = divmod(self.done, self._steps)
         steps = min(most, self.steps - self.done)
-        stride = self.order.strides[0]
         return Stretch(
-            address(self.order) + epoch * stride,
-            stride // self.order.itemsize,
+            self._order_at + epoch * self._stride,
+            self._stride // 8,
             self._epochs - epoch,
             self._rows,
             self.batch,
-            address(self._losses) + 8 * epoch,
-            address(self._carried),
+            self._at + 8 * (3 + epoch),
+            self._at,
             steps,
             step * self.batch,
             None if self._totals is None else self._totals[self.done :],

@@ -183,10 +183,11 @@ class Engine:
             Of the absolute values before the last layer's activation, and of all before; NaN or
             infinity where a parameter is not finite.
         """
-        found, plan = np.array([inputs, 0.0]), self._last
+        found, plan = self._memory.bounds, self._last
         assert plan is not None
-        scratch = address(self._memory.scratch)
-        bounds.bounds.call(self.layout.dtype)(plan.address, scratch, address(found))
+        found[0] = inputs
+        call = bounds.bounds.call(self.layout.dtype, release=self.layout.parameters > work.BRIEF)
+        call(plan.address, address(self._memory.scratch), address(found))
         return float(found[0]), float(found[1])
 
     def keep(self) -> None:

@@ -76,19 +76,22 @@ class Turns:
     @property
     def reading(self) -> Any:
         """What a reader enters first, and then `lock`; inside, it calls `served`."""
-        self.expect_whole()
-        if self.lock._is_owned():
-            raise RuntimeError(AT_WORK)
+        lock = self.lock
+        if self._torn or lock._is_owned():
+            self._expect_idle()
+        if self._fit is None:
+            return lock
         me = threading.get_ident()
-        if self._fit is None or self._fit == me:
-            return self.lock
+        if self._fit == me:
+            return lock
         self._asking.add(me)  # before the word, which a call clears before it looks here
         self._shared[team.PAUSE] = 1
         return self._gate
 
     def served(self) -> None:
         """A reader has its turn."""
-        self._asking.discard(threading.get_ident())
+        if self._asking:
+            self._asking.discard(threading.get_ident())
 
     @property
     def asked(self) -> bool:
@@ -116,7 +119,8 @@ class Turns:
             Another thread's fit calls code of its user, which could wait for this thread: it does
             not come to an end while this one waits for it.
         """
-        self._expect_idle()
+        if self._torn or self.lock._is_owned():
+            self._expect_idle()
         if self._fit is not None and not self._changing._is_owned():
             self._wait()
         return self._changing
