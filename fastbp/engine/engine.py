@@ -127,15 +127,17 @@ class Engine:
         if program.failed_epoch >= 0:
             course.failure = epoch + program.failed_epoch, program.failed_step
 
-    def train_step(self, data: Rows) -> float:
-        """One update on all rows; returns the loss before it, NaN where no update was made."""
+    def train_step(self, data: Rows, rates: NDArray[np.float64] | None = None) -> float:
+        """One update on all rows; returns the loss before it, NaN where no update was made.
+
+        rates: the learning rate as an array of one; None for the optimizer's own.
+        """
         rows = len(data.features)
         order, _held = plain_order(rows)
         loss, carried = np.empty(1), self._memory.carried
-        program = self._steps(
-            data,
-            Stretch(order, 0, 1, rows, rows, address(loss), carried, 1, totals=whole_total(data)),
-        )
+        totals = whole_total(data)
+        stretch = Stretch(order, 0, 1, rows, rows, address(loss), carried, 1, 0, totals, rates)
+        program = self._steps(data, stretch)
         return float("nan") if program.failed_epoch >= 0 else float(loss[0])
 
     def _training_plan(self, data: Rows, batch: int, steps: int) -> tuple[Plan, int, int]:

@@ -1,12 +1,10 @@
 """BatchFit: a fit on batches that somebody else makes, one update each."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import numpy as np
-
 from fastbp.callbacks.base import Callback
-from fastbp.engine.course import Course
 from fastbp.fit.evaluation import Evaluation
 from fastbp.fit.running import RunningFit, Trained
 from fastbp.rows.rows import Rows, expect_labels
@@ -164,15 +162,15 @@ class BatchFit(RunningFit):
 
     def _update(self, rows: Rows, done: int) -> float:
         """Make one step; returns the loss before it."""
-        count = len(rows.features)
         rates = None if self.rates is None else self.rates.ahead(self.step, 1)
         if done % KEEP == 0:
             self._expect_sound(done)
             self.engine.keep()
             self._kept = done
-        course = Course(rows, np.arange(count, dtype=np.int64)[None], count, rates)
-        self.engine.train(course)
-        if course.failure is not None:
+        turns = self.engine.turns
+        turns.give_way()
+        loss = turns.hold(self.engine.train_step, rows, rates)
+        if math.isnan(loss):
             self._expect_sound(done)
             expect_labels(rows, self.core.configuration.loss, self.engine.layout.widths[-1])
             raise FloatingPointError(
@@ -181,7 +179,7 @@ class BatchFit(RunningFit):
                 "inputs may help)"
             )
         self._rows = rows
-        return course.last_loss
+        return loss
 
     def _is_sound(self) -> bool:
         """Whether the network is, on the rows of the last batch."""

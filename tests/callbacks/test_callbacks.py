@@ -11,7 +11,7 @@ from expect import raises, stable
 
 import fastbp
 from fastbp import schedules
-from fastbp.callbacks import Callback
+from fastbp.callbacks import Callback, Fit
 from fastbp.fit import fitting
 from fastbp.fit.row_fit import RowFit
 
@@ -334,3 +334,23 @@ def test_a_fit_goes_on_from_its_state():
     assert fitting.run(fit, False) == want
     assert other.count == 4
     assert_same(contents(twin), contents(net))
+
+
+def test_what_a_fit_shows_cannot_be_set():
+    """A batch size of -64 would never end."""
+    names = [name for name, entry in vars(Fit).items() if isinstance(entry, property)]
+    assert {"batch_size", "epochs", "epoch", "step", "history", "network"} <= set(names)
+    refused = []
+
+    class Setting(Callback):
+        def on_epoch_end(self, fit):
+            for name in names:
+                with pytest.raises(AttributeError):
+                    setattr(fit, name, -64)
+                refused.append(name)
+
+    net, twin = network(), network()
+    net.fit(X, Y, 2, 8, callbacks=[Setting()])
+    twin.fit(X, Y, 2, 8)
+    assert refused == names * 2
+    assert_same(contents(net), contents(twin))

@@ -286,3 +286,23 @@ def test_what_is_sound_is_what_predicting_all_rows_says(case):
         assert judge.holds(rows) == want
         seen.add(bool(want))
     assert True in seen
+
+
+@pytest.mark.parametrize("metric", ["r2", "mae", "mape"])
+@pytest.mark.parametrize("validation", [False, True])
+def test_a_fit_that_comes_apart_under_a_metric(metric, validation):
+    """scikit-learn's would raise a ValueError of its own for outputs that are not finite."""
+    pytest.importorskip("sklearn")
+    options = {"validation_data": (X, Y)} if validation else {}
+    for lr in (30.0, 1e3, 1e10, 1e38):
+        net = wild(lr)
+        with raises(FloatingPointError, "last good epoch"):
+            net.fit(X, Y, 200, 64, metrics=[metric], **options)
+        assert_sound(net)
+
+
+def test_rows_of_validation_that_overflow_are_not_the_fits_failure():
+    net = fastbp.Network([5, 9, 4], rng=0)
+    history = net.fit(X, Y, 2, 16, validation_data=(X * 1e30, Y), metrics=["r2"])
+    assert history["val_loss"] == [np.inf] * 2
+    assert not np.isfinite(history["val_r2"]).any()
