@@ -1,4 +1,7 @@
-"""Callbacks: what `Network.fit` calls between epochs and steps. `Callback` is the protocol."""
+"""Callbacks: what `Network.fit` calls between epochs and steps. `Callback` is the protocol.
+
+They know a fit by what `Fit` shows of it; nothing of what stands behind that.
+"""
 
 from fastbp.callbacks.base import Callback
 from fastbp.callbacks.checkpoint import Checkpoint
