@@ -18,10 +18,11 @@ class Callback:
     """What all callbacks share; override what you need and pass objects to ``fit(callbacks=)``.
 
     Each method takes the `fastbp.callbacks.Fit` under way: what it has come to, and its `stop`. The
-    network can be used and changed meanwhile, but not fitted. Callbacks are called in the order in
-    which they were given, a `Checkpoint` and a `LearningRateFinder` after others. An exception ends
-    the fit after a whole step and is raised by it. A class with another method whose name begins
-    with ``on_`` is a TypeError, since nothing would call it.
+    network can be used and changed meanwhile, but not fitted; other threads can use it, but not
+    train it. Callbacks are called in the order in which they were given, a `Checkpoint` and a
+    `LearningRateFinder` after others. An exception ends the fit after a whole step and is raised by
+    it. A class with another method whose name begins with ``on_`` is a TypeError, since nothing
+    would call it.
 
     Notes
     -----

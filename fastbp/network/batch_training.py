@@ -74,7 +74,7 @@ def fit_batches(
         ``scaling="standard"`` that has not learned it: see `learn_scaling`.
     """
     core = network._core
-    lock, fitting_it = core.engine.turns.fitting(True)
+    lock, fitting_it = core.engine.turns.fitting(calls_out=True)
     with lock, fitting_it, learned(core):
         core.known_scaling()
         epochs = positive_int(epochs, "epochs")

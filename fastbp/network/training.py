@@ -153,8 +153,8 @@ def fit(
         if parts is not None:
             (X, y, sample_weight), validation_data = parts
             held_out = True
-    calls_out = not (callbacks == () and metrics is None and schedule is None)
-    lock, fitting_it = core.engine.turns.fitting(calls_out)
+    alone = isinstance(callbacks, tuple) and not callbacks and metrics is None and schedule is None
+    lock, fitting_it = core.engine.turns.fitting(calls_out=not alone)
     with lock, fitting_it, learning(core, given, X, validation_data):
         rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
         if rows.weights is not None:
@@ -203,7 +203,7 @@ def partial_fit(
         As `fit`.
     """
     core = network._core
-    lock, fitting_it = core.engine.turns.fitting(False)
+    lock, fitting_it = core.engine.turns.fitting(calls_out=False)
     with lock, fitting_it, learning(core, X, X):
         rows = core.rows(X, y, "", sample_weight)
         batch = tables.batch_size(batch_size, len(rows.features))
