@@ -21,7 +21,7 @@ from fastbp.engine.records import SPARSE, Kind, Plan, Program
 from fastbp.engine.turns import Turns
 from fastbp.kernels.machine import team
 from fastbp.kernels.machine.jit import Kernel, address
-from fastbp.kernels.step import bounds, sparse, step
+from fastbp.kernels.step import sparse, step
 from fastbp.kernels.step.parts import batch_in_parts
 from fastbp.kernels.step.slabs import batch_in_slabs
 from fastbp.layout.aligned import aligned_zeros
@@ -59,7 +59,6 @@ class Engine:
         self._memory = Memory(parts)
         self.state = self._memory.state
         self.turns = Turns(self._memory.shared)
-        self._last: Plan | None = None  # of a call, for `bounds`
         self._coefficients = Coefficients(parts.optimizer)
         self.scaling = fixed(parts.scaling, parts.layout.widths[0])
         self._drops = parts.regularization.drops
@@ -166,31 +165,12 @@ class Engine:
         program.epoch_losses, program.carried = stretch.losses, stretch.carried
         program.first_row, program.most_steps = stretch.first_row, stretch.steps
         program.updating, program.failed_epoch = int(not self._clips_norm), -1
-        self._last = plan
         self.turns.writing = True
         try:
             self._run(self._training_kernel(plan), plan, members, total)
         finally:
             self.turns.writing = False
         return program
-
-    def bounds(self, inputs: float) -> tuple[float, float]:
-        """Bounds of what the network computes from inputs of at most this absolute value.
-
-        To be called after training.
-
-        Returns
-        -------
-        output, hidden : float
-            Of the absolute values before the last layer's activation, and of all before; NaN or
-            infinity where a parameter is not finite.
-        """
-        found, plan = self._memory.bounds, self._last
-        assert plan is not None
-        found[0] = inputs
-        call = bounds.bounds.call(self.layout.dtype, release=self.layout.parameters > work.BRIEF)
-        call(plan.address, address(self._memory.scratch), address(found))
-        return float(found[0]), float(found[1])
 
     def keep(self) -> None:
         """Copy parameters and slots, for `go_back`."""

@@ -36,8 +36,6 @@ class Memory:
         Steps made so far; the kernel counts.
     dropout_seed : int
         What the random numbers of dropout begin with.
-    bounds : (2,) ndarray of float64
-        See `kernels.step.bounds`.
     carried : int
         The address of what a single step carries from call to call: nothing, zeros.
     gradients : (parts, parameters) ndarray or None
@@ -71,7 +69,7 @@ class Memory:
         self.plans: dict[Kind, Plan] = {}
         self.shared = aligned_zeros(team.WORDS, WORD)
         self.zeros = aligned_zeros(2 * max(layout.strides), layout.dtype)
-        self._carried, self.bounds = np.zeros(3), np.zeros(2)
+        self._carried = np.zeros(3)
         self.carried = address(self._carried)
         self.not_finite = np.zeros(1, WORD)  # whether the check of features found one
         groups = parts.loss.groups if isinstance(parts.loss, Tasks) else ()

@@ -1,8 +1,9 @@
 """Soundness: whether parameters are finite, and the loss on the training rows is finite with them.
 
 The losses of an epoch are taken before its updates: they do not tell what the last one has made of
-the network. A bound does, from the sums of absolute weights and the greatest input, for what a row
-of a batch costs. Only where it is too large to tell, all rows are predicted.
+the network. A bound does, from the greatest weight and input: in a layer of n inputs no sum is
+above n times both. Where that is too large to tell, sums of absolute weights give a closer one, and
+where that is too large, too, all rows are predicted.
 """
 
 import math
@@ -20,10 +21,11 @@ from fastbp.losses import Loss
 from fastbp.rows.rows import Rows
 from fastbp.tasks import Tasks
 
-# What is below these bounds stays finite in float32: sums of products, and the squares of errors
-# times weights, summed over a block of outputs.
-HIDDEN, OUTPUT, FACTOR = 1e30, 1e12, 1e6
-FEW = 1 << 14  # values, of which a copy is soon made
+# What is below these bounds stays finite in float32: sums of products, and logits; errors, whose
+# squares times weights are summed over a block of outputs, and targets; weights of losses.
+HIDDEN, OUTPUT, FACTOR = 1e30, 1e15, 1e4
+STRETCH, SHIFT = 1.06, 2.0  # of activations: abs(f(z)) <= STRETCH * abs(z) + SHIFT
+FEW, PIECE = 1 << 14, 1 << 16  # values of which a copy is soon made; that are worked on at a time
 LOG_RATE = 60.0  # exp of it is far from infinite, also summed over outputs and rows
 
 
@@ -48,8 +50,8 @@ class Soundness:
     def __init__(self, parts: Configuration, engine: Engine) -> None:
         self._parts, self._engine = parts, engine
         self._can_tell = _can_tell(parts)
-        grows = any(name == "exponential" for _, name in _heads(parts))
-        self._limit = LOG_RATE if grows else OUTPUT
+        self._limit = min(_limit(loss, name) for loss, name in _heads(parts))
+        self._inputs = parts.layout.widths[:-1]
 
     def reach(self, rows: Rows) -> Reach:
         """The greatest absolute values of these rows."""
@@ -72,8 +74,42 @@ class Soundness:
 
     def _is_certain(self, reach: Reach) -> bool:
         """Whether a bound proves it."""
-        output, hidden = self._engine.turns.hold(self._engine.bounds, reach.inputs)
-        return hidden < HIDDEN and output < self._limit and reach.targets < OUTPUT
+        if not reach.targets < OUTPUT:
+            return False
+        layers = self._engine.layout.layers
+        top = greatest(self._engine.slot(0))
+        if self._stays_finite(
+            reach.inputs, [top * width for width in self._inputs], [top] * layers
+        ):
+            return True
+        return math.isfinite(top) and self._stays_finite(reach.inputs, *self._sums())
+
+    def _stays_finite(self, inputs: float, sums: list[float], biases: list[float]) -> bool:
+        """Whether no layer can leave the bounds.
+
+        inputs: the greatest of the network's; sums, biases: for each layer, at least what the
+        absolute values of one column of W add up to, and the greatest bias.
+        """
+        bound, before = inputs, 0.0
+        for of_column, bias in zip(sums, biases, strict=True):
+            if not bound < HIDDEN:
+                return False
+            before = bound * of_column + bias
+            bound = STRETCH * before + SHIFT
+        return before < self._limit
+
+    def _sums(self) -> tuple[list[float], list[float]]:
+        """For each layer the greatest sum of the absolute values of a column, and bias."""
+        layout, state = self._engine.layout, self._engine.state
+        sums, biases = [], []
+        for layer in range(layout.layers):
+            weights = layout.weights(state, layer)
+            height = max(1, PIECE // weights.shape[1])
+            pieces = range(0, len(weights), height)
+            total = sum(np.abs(weights[at : at + height]).sum(axis=0, dtype=float) for at in pieces)
+            sums.append(float(np.max(total)))
+            biases.append(greatest(layout.biases(state, layer)))
+        return sums, biases
 
     def _reach_of_features(self, rows: Rows) -> float:
         """The greatest absolute value that enters the first layer."""
@@ -92,6 +128,13 @@ def _heads(parts: Configuration) -> list[tuple[Loss, str]]:
     return [(parts.loss, parts.activations[-1].name)]
 
 
+def _limit(loss: Loss, activation: str) -> float:
+    """What the outputs before their activation must stay below."""
+    if activation == "exponential":
+        return LOG_RATE
+    return HIDDEN if loss.on_logits else OUTPUT
+
+
 def _can_tell(parts: Configuration) -> bool:
     """Whether the bound is one for these activations and losses."""
     known = all(ACTIVATIONS.get(one.name) is one for one in parts.activations)
@@ -105,6 +148,13 @@ def _can_tell(parts: Configuration) -> bool:
     return known and max((*weights, *parameters), default=0.0) <= FACTOR
 
 
+def greatest(values: NDArray[Any]) -> float:
+    """The greatest absolute value, NaN where one is."""
+    if values.size <= FEW:
+        return float(np.abs(values).max())
+    return float(max(values.max(), -values.min()))
+
+
 def _reach_of_targets(rows: Rows) -> float:
     if rows.tasks:
         return max(_reach_of_targets(task) for task in rows.tasks)
@@ -115,9 +165,9 @@ def _reach(values: NDArray[Any]) -> float:
     """The greatest absolute value, but for NaN; of integers that of their dtype."""
     if values.dtype.kind in "iub":
         return float(np.iinfo(values.dtype).max) if values.dtype.kind != "b" else 1.0
-    if values.size <= FEW:
-        greatest = float(np.abs(values).max(initial=0))
-        if not math.isnan(greatest):
-            return greatest
-    least, most = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
-    return 0.0 if np.isnan(least) else max(-float(least), float(most))
+    if not values.size:
+        return 0.0
+    found = greatest(values)
+    if not math.isnan(found):
+        return found
+    return float(np.fmax.reduce(np.abs(values), axis=None, initial=0.0))

@@ -218,41 +218,56 @@ def test_an_interrupt_before_the_first_step_leaves_the_generator():
 # ---- the proof ----------------------------------------------------------------------------------
 
 
+def judge_of(net):
+    return Soundness(net._core.configuration, net._core.engine)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("layers", [(5, 4), (1, 1), (3, 17, 33, 2), (4, 1500, 3), (6, 8, 8, 8, 1)])
-def test_the_bound_is_one(layers, dtype):
-    """And of a network without hidden layers what the sums of absolute weights say."""
+def test_the_bounds_are_bounds(layers, dtype):
+    """Of what a network with any activation computes: each limit is just above its outputs."""
     rng = np.random.default_rng(0)
+    x = 100 * data(50, layers[0], layers[-1])[0]
     for name, entry in ACTIVATIONS.items():
         if entry.output_only:
             continue
         net = fastbp.Network(layers, activation=name, loss="mse", dtype=dtype, rng=1)
         for array in (*net.weights, *net.biases):
             array[:] = rng.normal(scale=3, size=array.shape)
-        x, y = data(50, layers[0], layers[-1])
-        x *= 100
-        state = net._core.engine.state.copy()
-        net.train_step(x, y)  # makes a plan
-        net._core.engine.state[:] = state
-        output, hidden = net._core.engine.bounds(np.abs(x).max())
-        assert np.abs(net.predict(x)).max() <= output * (1 + 1e-6)
-        if len(layers) == 2:
-            want = np.abs(x).max() * np.abs(net.weights[0]).sum(axis=0) + np.abs(net.biases[0])
-            np.testing.assert_allclose(output, want.max(), rtol=1e-5)
-            assert hidden == 0
-        else:
-            assert hidden > 0
+        judge, reach = judge_of(net), np.abs(x).max()
+        judge._limit = np.abs(net.predict(x)).max() * (1 - 1e-5)
+        parameters = [*net.weights, *net.biases]
+        top = max(np.abs(array).max() for array in parameters)
+        rough = [top * width for width in layers[:-1]], [top] * (len(layers) - 1)
+        for bounds in (judge._sums(), rough):
+            assert not judge._stays_finite(reach, *bounds)
+        sums, biases = judge._sums()
+        np.testing.assert_allclose(sums, [np.abs(w).sum(axis=0).max() for w in net.weights], 1e-5)
+        np.testing.assert_allclose(biases, [np.abs(b).max() for b in net.biases], 1e-6)
+        assert all(a <= b * (1 + 1e-5) for a, b in zip(sums, rough[0], strict=True))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_the_bound_of_what_is_not_finite(value):
+@pytest.mark.parametrize("width", [20, 20_000])  # these are not searched by the same code
+def test_what_is_not_finite_is_not_sound(value, width):
+    x, y = X[:, :3], Y[:, :2]
     for layer, place in ((0, "weights"), (1, "weights"), (0, "biases"), (1, "biases")):
-        net = fastbp.Network([3, 20, 2], rng=0)
-        net.train_step(X[:, :3], Y[:, :2])
+        net = fastbp.Network([3, width, 2], rng=0)
+        rows = net._core.rows(x, y)
+        assert judge_of(net).holds(rows)
         getattr(net, place)[layer].flat[-1] = value
-        assert not net._core.engine.bounds(1.0)[0] < 1e30
-        judge = Soundness(net._core.configuration, net._core.engine)
-        assert not judge.holds(net._core.rows(X[:, :3], Y[:, :2]))
+        assert not judge_of(net).holds(rows)
+
+
+def test_a_deep_network_is_proved_by_its_sums(monkeypatch):
+    """Where the greatest weight alone tells too little, no row is predicted."""
+    net = fastbp.Network([512] * 9, rng=0)
+    rows = net._core.rows(*data(20, 512, 512))
+    judge = judge_of(net)
+    monkeypatch.setattr(judge._engine, "evaluate", None)
+    assert judge.holds(rows)
+    top = max(np.abs(w).max() for w in net.weights)
+    assert not judge._stays_finite(10.0, [top * 512] * 8, [top] * 8)
 
 
 CASES = {
@@ -274,8 +289,7 @@ def test_what_is_sound_is_what_predicting_all_rows_says(case):
     options = dict(CASES[case])
     y, first, last = options.pop("y", Y), options.pop("scale", 1.0), options.pop("output", 1.0)
     net = fastbp.Network([5, 9, 4], rng=0, **options)
-    net.train_step(X, y)
-    judge = Soundness(net._core.configuration, net._core.engine)
+    judge = judge_of(net)
     rows = net._core.rows(X, y)
     start = [w.copy() for w in net.weights]
     seen = set()

@@ -124,8 +124,7 @@ def _labels_by_row(z, delta, labels, index, losses, first, rows, n, ld, scale, s
         log_total, top = log(total), row_max(logits, n)
         _scale_row(row, scale / total, n, ld)
         slopes, z_row = carray(row, (n,)), carray(logits, (n,))
-        known = 0 <= label < n
-        loss = np.float64(top - z_row[label if known else 0]) + np.float64(log_total)
+        loss = np.float64(top - z_row[label]) + np.float64(log_total)
         if smoothing > 0:
             even = like(scale, smoothing / n)
             for j in range(n):
@@ -134,9 +133,8 @@ def _labels_by_row(z, delta, labels, index, losses, first, rows, n, ld, scale, s
             for j in range(n):
                 below += z_row[j] - top
             loss = (1 - smoothing) * loss + smoothing * (float(log_total) - below / n)
-        if known:
-            slopes[label] -= scale * like(scale, 1 - smoothing)
-        losses[r] = loss if known else np.nan
+        slopes[label] -= scale * like(scale, 1 - smoothing)
+        losses[r] = loss
 
 
 @inline
@@ -162,8 +160,7 @@ def _labels_by_group(z, delta, labels, index, losses, first, lanes, n, ld, scale
             top[r] = t[j, r] if not t[j, r] <= top[r] else top[r]  # NaN goes on
     for r in range(lanes):
         label = carray(advance(labels, index[first + r]), (1,))[0]
-        known = 0 <= label < n
-        losses[first + r] = top[r] - t[label if known else 0, r] if known else np.nan
+        losses[first + r] = top[r] - t[label, r]
     for j in range(n):
         for r in range(lanes):
             t[j, r] = _odds(t[j, r] - top[r])
@@ -180,8 +177,7 @@ def _labels_by_group(z, delta, labels, index, losses, first, lanes, n, ld, scale
     _transpose_group(turned, GROUP, advance(delta, first * ld), ld, ld, GROUP)
     for r in range(lanes):
         label = carray(advance(labels, index[first + r]), (1,))[0]
-        if 0 <= label < n:
-            carray(advance(delta, (first + r) * ld), (n,))[label] -= scale
+        carray(advance(delta, (first + r) * ld), (n,))[label] -= scale
         losses[first + r] += top[r]
 
 
@@ -189,11 +185,19 @@ def _labels_by_group(z, delta, labels, index, losses, first, lanes, n, ld, scale
 def cross_entropy_labels(z, delta, targets, order, values, parameters, rows, n, ld, batch, totals):
     """Loss of logits z against class labels, int64 at `targets`; parameters[0]: smoothing s.
 
-    The target of class j is t = s / n, plus 1 - s for the label; the loss is sum(-t * log p), and
-    NaN where the label is none: labels were checked, but are their owner's, who may change them.
+    The target of class j is t = s / n, plus 1 - s for the label; the loss is sum(-t * log p). Where
+    a label is none all losses are NaN, and delta of no use: labels were checked, but are their
+    owner's, who may change them.
     """
     index, losses = carray(order, (rows,)), carray(values, (rows,))
     labels = pointer_to(targets, order)
+    wrong = False
+    for r in range(rows):
+        # Seen as unsigned, a label below zero is a great one.
+        wrong |= bool(np.uint64(carray(advance(labels, index[r]), (1,))[0]) >= np.uint64(n))
+    if wrong:
+        losses[:] = np.nan
+        return
     smoothing = carray(parameters, (1,))[0]
     scale = like(carray(z, (1,))[0], 1.0 / batch)
     grouped = rows // GROUP * GROUP if ld <= NARROW and smoothing == 0 else 0
