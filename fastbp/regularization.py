@@ -51,7 +51,7 @@ class Regularization:
         return self.l1 > 0 or self.l2 > 0 or self.clip_value is not None
 
     def settings(self) -> NDArray[np.float64]:
-        """What the kernels read, in the order of `kernels.penalties`."""
+        """What the kernels read, in the order of `kernels.panels.penalties`."""
         found = np.zeros(penalties.SETTINGS)
         found[penalties.L1], found[penalties.L2] = self.l1, self.l2
         found[penalties.CLIP_VALUE] = math.inf if self.clip_value is None else self.clip_value

@@ -114,7 +114,7 @@ class Checkpoint(Callback):
         if not (due or fit.epoch == fit.epochs or fit.history.stopped is not None):
             return
         if self._monitor is not None:
-            value = fit.history[self._monitor.name][-1]
+            value = fit.history.last(self._monitor.name)
             if not self._monitor.better(value, self._best):
                 return
             self._best = value  # before the file is written, which holds it

@@ -78,7 +78,7 @@ class EarlyStopping(Callback):
 
     def on_epoch_end(self, fit: Fit) -> None:
         """See whether the quantity has improved."""
-        value = fit.history[self._monitor.name][-1]
+        value = fit.history.last(self._monitor.name)
         if self._monitor.better(value, self.best):
             self.best, self.best_epoch, self._waited = value, fit.epoch, 0
             if self._restore_best:

@@ -43,8 +43,9 @@ class CSVLog(Callback):
             if os.path.isfile(self._path):  # and not a pipe
                 self._file.truncate(0)
             self._rows.writerow(["epoch", *self._names])
+        columns = [fit.history[name] for name in self._names]
         for epoch in range(self._written, fit.epoch):
-            values = [fit.history[name][epoch] for name in self._names]
+            values = [column[epoch] for column in columns]
             self._rows.writerow([epoch + 1, *map(repr, values)])
         self._written = fit.epoch
         self._file.flush()
@@ -96,7 +97,7 @@ class TensorBoard(Callback):
     def on_epoch_end(self, fit: Fit) -> None:
         """Write the points of the epoch."""
         for name in fit.quantities:
-            self._writer.add_scalar(name, fit.history[name][-1], fit.epoch)
+            self._writer.add_scalar(name, fit.history.last(name), fit.epoch)
         self._writer.flush()
 
     def on_fit_end(self, fit: Fit) -> None:

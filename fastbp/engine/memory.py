@@ -45,7 +45,7 @@ class Memory:
     workspace : Workspace or None
         Likewise.
     made : ndarray of int64
-        What a sparse layer notes of each row of W; see `kernels.program.SPARSE`.
+        What a sparse layer notes of each row of W; see `kernels.step.program.SPARSE`.
     scaling : (2, inputs) ndarray of float64 or None
         Shifts and factors of the features; replaced after the plans are dropped.
     plans : dict

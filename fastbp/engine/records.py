@@ -14,42 +14,42 @@ def _fields(record: np.dtype[Any]) -> list[tuple[str, Any]]:
 
 
 class Program(ctypes.Structure):
-    """`kernels.program.PROGRAM`."""
+    """`kernels.step.program.PROGRAM`."""
 
     __slots__ = ()  # a field that does not exist is an error
     _fields_ = _fields(program.PROGRAM)
 
 
 class Layer(ctypes.Structure):
-    """`kernels.program.LAYER`."""
+    """`kernels.step.program.LAYER`."""
 
     __slots__ = ()
     _fields_ = _fields(program.LAYER)
 
 
 class Weighted(ctypes.Structure):
-    """`kernels.weighted.WEIGHTED`."""
+    """`kernels.panels.weighted.WEIGHTED`."""
 
     __slots__ = ()
     _fields_ = _fields(weighted.WEIGHTED)
 
 
 class Task(ctypes.Structure):
-    """`kernels.tasks.TASK`."""
+    """`kernels.panels.tasks.TASK`."""
 
     __slots__ = ()
     _fields_ = _fields(tasks.TASK)
 
 
 class Tasks(ctypes.Structure):
-    """`kernels.tasks.TASKS`."""
+    """`kernels.panels.tasks.TASKS`."""
 
     __slots__ = ()
     _fields_ = _fields(tasks.TASKS)
 
 
 class Sparse(ctypes.Structure):
-    """`kernels.program.SPARSE`."""
+    """`kernels.step.program.SPARSE`."""
 
     __slots__ = ()
     _fields_ = _fields(program.SPARSE)

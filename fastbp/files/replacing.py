@@ -30,9 +30,12 @@ def check_replace(path: str) -> None:
     """Raise what `replace` would raise now, but for a full disk."""
     with _saving(path):
         _, temporary = _target(path)
-        with open(temporary, "xb"):
-            pass
-        os.unlink(temporary)
+        try:
+            with open(temporary, "xb"):
+                pass
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
 
 
 @contextlib.contextmanager

@@ -7,10 +7,12 @@ from typing import Any
 from fastbp.callbacks.base import Callback
 from fastbp.fit.evaluation import Evaluation
 from fastbp.fit.running import RunningFit, Trained
-from fastbp.rows.rows import Rows, expect_labels
+from fastbp.rows.rows import Rows
 from fastbp.validation import shown
 
 KEEP = 64  # batches after which the network is looked at and kept, to go back to
+
+AFTER_LAST = "the network is as it was after the batch before"
 
 
 class Batches:
@@ -118,8 +120,7 @@ class BatchFit(RunningFit):
         try:
             self._one_epoch()
         except BaseException:
-            if not self._is_sound():
-                self.engine.go_back()
+            self.settle()
             raise
 
     def _one_epoch(self) -> None:
@@ -172,23 +173,20 @@ class BatchFit(RunningFit):
         loss = turns.hold(self.engine.train_step, rows, rates)
         if math.isnan(loss):
             self._expect_sound(done)
-            expect_labels(rows, self.core.configuration.loss, self.engine.layout.widths[-1])
+            self.expect_unchanged(rows, AFTER_LAST)
             raise FloatingPointError(
-                f"the loss is not finite in batch {done + 1} of epoch {self.epoch + 1}; the "
-                "network is as it was after the batch before (a smaller learning rate or scaled "
-                "inputs may help)"
+                f"the loss is not finite in batch {done + 1} of epoch {self.epoch + 1}; "
+                f"{AFTER_LAST} (a smaller learning rate or scaled inputs may help)"
             )
         self._rows = rows
         return loss
 
-    def _is_sound(self) -> bool:
-        """Whether the network is, on the rows of the last batch."""
+    def is_sound(self) -> bool:
         return self._rows is None or self.core.soundness.holds(self._rows)
 
     def _expect_sound(self, done: int) -> None:
-        if self._is_sound():
+        if self.settle():
             return
-        self.engine.go_back()
         self._rows = None
         raise FloatingPointError(
             f"the loss is not finite after batch {done} of epoch {self.epoch + 1}; the network is "

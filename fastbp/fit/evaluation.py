@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastbp.engine.engine import Engine
 from fastbp.losses import Loss
-from fastbp.rows.rows import Rows, accuracy, has_classes
+from fastbp.rows.rows import Rows, accuracy, expect_unchanged, has_classes
 from fastbp.tasks import Tasks, by_name
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Evaluation:
         usual: bool = True,
     ) -> None:
         self._engine, self.rows, self.prefix, self._usual = engine, rows, prefix, usual
-        self._tasks = loss if isinstance(loss, Tasks) else None
+        self._loss, self._tasks = loss, loss if isinstance(loss, Tasks) else None
         if self._tasks is None:
             self._parts = [_Part(rows, loss, engine.layout.widths[-1], metrics, usual)]
             names = self._parts[0].names
@@ -80,6 +80,9 @@ class Evaluation:
         with turns.reading, turns.lock:
             turns.served()
             outputs, losses = self._engine.evaluate(self.rows)
+        if not np.isfinite(losses).all():
+            name = "validation_data " if self.prefix else ""
+            expect_unchanged(self.rows, self._loss, self._engine.layout.widths, name=name)
         if self._tasks is None:
             values = self._parts[0].measure(outputs, losses)
         else:

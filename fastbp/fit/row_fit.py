@@ -11,10 +11,11 @@ from fastbp.fit.evaluation import Evaluation, task_losses
 from fastbp.fit.running import RunningFit, Trained
 from fastbp.fit.soundness import Reach
 from fastbp.history.state import data_sample
-from fastbp.rows.rows import Rows, expect_labels, row_orders
+from fastbp.rows.rows import Rows, row_orders
 
 ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
 FLOPS_A_CALL = 30_000_000_000  # of several epochs: progress stays visible
+LAST_GOOD = "the network is as it was at the end of the last good epoch"
 
 
 class RowFit(RunningFit):
@@ -89,31 +90,24 @@ class RowFit(RunningFit):
         except BaseException:
             if course is not None and course.done > 0:
                 losses = self._losses(course)
-                if self._settle() and self._plain:
+                if self.settle() and self._plain:
                     self._take_down(losses)
             elif drawing is not None:
                 drawing.bit_generator.state = drawn
             raise
         losses = self._losses(course)
-        if course.failure is None and self._is_sound():
+        if course.failure is None and self.is_sound():
             self._take_down(losses)
         elif together == 1:
             self._give_up(course)
         else:
             self._one_by_one(course, rates)
 
-    def _is_sound(self) -> bool:
+    def is_sound(self) -> bool:
         judge = self.core.soundness
         if self._reach is None:
             self._reach = judge.reach(self._rows)
         return judge.holds(self._rows, self._reach)
-
-    def _settle(self) -> bool:
-        """Go back where the network is not sound; whether it is."""
-        sound = self._is_sound()
-        if not sound:
-            self.engine.go_back()
-        return sound
 
     def _losses(self, course: Course) -> list[dict[str, float]]:
         """The losses of the whole epochs of a course; those of tasks stand with the rows."""
@@ -139,7 +133,7 @@ class RowFit(RunningFit):
             course = Course(self._rows, failed.order[epoch : epoch + 1], self.batch_size, of_epoch)
             self.engine.train(course)
             losses = self._losses(course)
-            if course.failure is not None or not self._is_sound():
+            if course.failure is not None or not self.is_sound():
                 self._give_up(course)
             self._take_down(losses)
 
@@ -147,13 +141,13 @@ class RowFit(RunningFit):
         """Go back to the beginning of an epoch that failed, and say so."""
         self.engine.go_back()
         self._step = self.epoch * self.steps_an_epoch
-        expect_labels(self._rows, self.core.configuration.loss, self.engine.layout.widths[-1])
+        self.expect_unchanged(self._rows, LAST_GOOD)
         where = f"in epoch {self.epoch + 1} of {self.epochs}"
         if course.failure is not None:
             where += f", step {course.failure[1] + 1} of {self.steps_an_epoch}"
         else:
             where = f"after the last update {where}"
         raise FloatingPointError(
-            f"the loss is not finite {where}; the network is as it was at the end of the last good "
-            "epoch (a smaller learning rate or scaled inputs may help)"
+            f"the loss is not finite {where}; {LAST_GOOD} (a smaller learning rate or scaled "
+            "inputs may help)"
         )

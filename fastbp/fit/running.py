@@ -17,6 +17,7 @@ from fastbp.fit.soundness import Soundness
 from fastbp.history import RATE, History
 from fastbp.history.snapshot import Snapshot
 from fastbp.history.state import FitState, data_sample
+from fastbp.rows.rows import Rows, expect_unchanged
 from fastbp.tasks import Tasks
 from fastbp.validation import shown
 
@@ -195,11 +196,17 @@ class RunningFit(Fit):
             )
 
     def revert(self, snapshot: Snapshot, generator: bool = False) -> None:
+        self.expect_snapshot(snapshot)
         self.engine.put_back(snapshot.state, snapshot.steps)
         if generator and self.rng is not None and snapshot.generator is not None:
             self.rng.bit_generator.state = snapshot.generator
 
     def save(self, path: str | os.PathLike[str]) -> None:
+        if not self.is_sound():
+            raise FloatingPointError(
+                "a callback has written parameters with which the loss is not finite: they are not "
+                "saved"
+            )
         self.core.write(path, self.state())
 
     def check_save(self, path: str | os.PathLike[str]) -> None:
@@ -235,8 +242,38 @@ class RunningFit(Fit):
             quantities[RATE] = self._learning_rate = self.rates.at(self.step - 1)
             self.rates.after_epoch(quantities)
         self._history.append(quantities)
-        for callback in self.after_epochs:
-            callback.on_epoch_end(self)
+        if self.after_epochs:
+            self._call_after_epoch()
+
+    def _call_after_epoch(self) -> None:
+        """Let the callbacks look at an epoch; what they write has to be sound, too."""
+        try:
+            for callback in self.after_epochs:
+                callback.on_epoch_end(self)
+        except BaseException:
+            self.settle()
+            raise
+        if not self.settle():
+            raise FloatingPointError(
+                f"a callback has written parameters after epoch {self.epoch} with which the loss "
+                "is not finite; the network is as it was before that epoch"
+            )
+
+    @abstractmethod
+    def is_sound(self) -> bool:
+        """Whether parameters are finite, and the loss on the last rows is finite with them."""
+
+    def expect_unchanged(self, rows: Rows, then: str) -> None:
+        """Raise ValueError where the rows are no longer those that were checked."""
+        parts = self.core.configuration
+        expect_unchanged(rows, parts.loss, parts.layout.widths, then)
+
+    def settle(self) -> bool:
+        """Go back where the network is not sound; whether it was."""
+        sound = self.is_sound()
+        if not sound:
+            self.engine.go_back()
+        return sound
 
     def after_step(self, loss: float) -> bool:
         """Whether to go on after this step."""

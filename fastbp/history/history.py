@@ -100,8 +100,12 @@ class History(Mapping[str, list[float]]):
         ax.legend(handles=lines)
         return ax
 
+    def last(self, name: str) -> float:
+        """The latest value of a quantity."""
+        return self._columns[name][-1]
+
     def __getitem__(self, name: str) -> list[float]:
-        return self._columns[name]
+        return list(self._columns[name])  # the fit goes by its own
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)

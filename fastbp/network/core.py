@@ -227,7 +227,7 @@ class Core:
         core.engine.step = state["steps"]
         core.engine.dropout_seed = state["dropout_seed"]
         core.engine.scaling = state["scaling"]
-        core.names = state["names"]
+        core.names = state.get("names")
         if state["fit"] is not None:
             core.interrupted = state["steps"], state["fit"]
         return core

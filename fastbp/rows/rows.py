@@ -164,17 +164,24 @@ def whole_total(data: Rows) -> NDArray[np.float64] | None:
     return batch_totals(data, np.arange(rows)[None], rows)
 
 
-def expect_labels(rows: Rows, loss: Loss, outputs: int) -> None:
-    """Raise ValueError where labels are no longer those that were checked."""
-    counts = [outputs]
-    if isinstance(loss, Tasks):
-        counts = [task.outputs for task in loss.groups]
+def expect_unchanged(
+    rows: Rows, loss: Loss, widths: tuple[int, ...], then: str = "", name: str = ""
+) -> None:
+    """Raise ValueError where labels or columns are no longer those that were checked.
+
+    then: what the message says of the network; name: what comes before X and y in it.
+    """
+    counts = [task.outputs for task in loss.groups] if isinstance(loss, Tasks) else [widths[-1]]
+    fault = None
     for part, classes in zip(rows.tasks or (rows,), counts, strict=True):
         if part.labels and (part.targets.view(np.uint64) >= classes).any():
-            raise ValueError(
-                "y was changed during the call: it holds labels of no class; the network is as it "
-                "was at the end of the last good epoch"
-            )
+            fault = f"{name}y was changed during the call: it holds labels of no class"
+    if isinstance(rows.features, SparseRows):
+        indices = rows.features.indices
+        if ((indices < 0) | (indices >= widths[0])).any():
+            fault = f"{name}X was changed during the call: it has entries in columns of none"
+    if fault is not None:
+        raise ValueError(f"{fault}; {then}" if then else fault)
 
 
 def has_classes(rows: Rows, loss: Loss) -> bool:

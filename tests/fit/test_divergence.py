@@ -211,7 +211,20 @@ def test_sparse_rows_whose_structure_is_damaged_meanwhile(part, index):
     X.indices, X.indptr = X.indices.astype(index), X.indptr.astype("int64")
     net = fastbp.Network([50, 9, 4], rng=0)
     array = getattr(X, part)
-    with contextlib.suppress(FloatingPointError):
+    changed = raises(ValueError, "X was changed", "columns of none", "last good epoch")
+    with changed if part == "indices" else contextlib.suppress(FloatingPointError):
         net.fit(X, y, 3, 16, callbacks=[Spoiling(lambda: array.fill(2**30))])
     assert net.steps in (3, 9)
     assert all(np.isfinite(weights).all() for weights in net.weights)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "top_2_accuracy", "auc"])
+@pytest.mark.parametrize("label", [-1, 4, 10**12])
+def test_labels_of_validation_data_that_are_none_any_more(metric, label):
+    X, _ = data(40, 5, 4)
+    y, other = np.arange(40) % 4, np.arange(40) % 4
+    net = fastbp.Network([5, 9, 4], loss="cross_entropy", rng=0)
+    spoiling = Spoiling(lambda: other.fill(label))
+    with raises(ValueError, "validation_data y was changed", "labels of no class"):
+        net.fit(X, y, 3, 16, validation_data=(X, other), metrics=[metric], callbacks=[spoiling])
+    assert net.history.epochs == 1

@@ -158,6 +158,36 @@ def test_batches_go_back_to_the_last_network_that_was_kept():
     assert_same(learned(net), learned(twin))
 
 
+class Writing(Callback):
+    """Writes a weight that is not finite after the epoch of that number."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_epoch_end(self, fit):
+        if fit.epoch == self.epoch:
+            fit.network.weights[0][0, 0] = np.nan
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+@pytest.mark.parametrize("batches", [False, True])
+def test_what_a_callback_writes_is_looked_at(epoch, batches, tmp_path):
+    net, twin, path = (*(fastbp.Network([5, 9, 4], rng=0) for _ in range(2)), tmp_path / "m")
+    with raises(FloatingPointError, f"callback has written parameters after epoch {epoch}"):
+        if batches:
+            net.fit_batches([(X, Y)], 3, callbacks=[Writing(epoch)])
+        else:
+            net.fit(X, Y, 3, 64, callbacks=[Writing(epoch)])
+    for _ in range(epoch - 1):
+        twin.train_step(X, Y)
+    assert_same(learned(net), learned(twin))
+    other = fastbp.Network([5, 9, 4], rng=0)
+    with raises(FloatingPointError, "they are not saved"):
+        other.fit(X, Y, 3, 64, callbacks=[Writing(epoch), Checkpoint(path)])
+    assert_same(learned(other), learned(twin))
+    assert path.exists() == (epoch > 1)
+
+
 # ---- the history --------------------------------------------------------------------------------
 
 

@@ -101,3 +101,11 @@ def test_plot_makes_a_figure_where_none_is_given(history):
 def test_fit_records_what_plot_draws(axes):
     fastbp.Network([1, 1]).fit([[1], [2]], [1, 2], epochs=3).plot(axes)
     assert len(drawn(axes)["loss"]) == 3
+
+
+def test_the_lists_are_copies():
+    history = History({"loss": [3.0, 2.0]})
+    history["loss"].append(1.0)
+    assert history["loss"] == [3.0, 2.0]
+    assert history.epochs == 2
+    assert history.last("loss") == 2.0

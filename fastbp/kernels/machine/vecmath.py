@@ -4,7 +4,8 @@ Scalar functions for compiled code, of float32 or float64, which return the type
 They have no branches, tables or calls of a mathematical library, so a loop over contiguous
 elements becomes vector code, and an element gets the same bits in a vector of any width and in
 the scalar remainder of the loop. The method of each stands with it; `coefficients.py` holds the
-numbers and how they were found, and `tests/test_vecmath.py` the bound on each one's error.
+numbers and how they were found, and `tests/kernels/machine/test_vecmath.py` the bound on each
+one's error.
 
 NaN gives NaN, infinities give the limits, overflow gives infinity. Denormal arguments and results
 are as right as others. The sign of a zero need not be kept.

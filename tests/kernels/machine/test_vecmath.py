@@ -1,4 +1,4 @@
-"""Tests of `fastbp.kernels.vecmath`: errors in ulp, special values, vector code, same bits.
+"""Tests of `fastbp.kernels.machine.vecmath`: errors in ulp, special values, vector code, same bits.
 
 An ulp is the spacing of floating-point numbers at the exact result, which below the smallest
 normal number is that of the denormal ones.
