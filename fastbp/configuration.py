@@ -1,5 +1,6 @@
 """What a network is made of: from the constructor's arguments, to a model file and back."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -168,7 +169,8 @@ def arrays(parts: Configuration, scaled: bool) -> dict[str, tuple[tuple[int, ...
 
 def _dtype(value: Any) -> np.dtype[Any]:
     try:
-        name = "None" if value is None else np.dtype(value).name
+        with warnings.catch_warnings(action="ignore"):  # of names that are going out of use
+            name = "None" if value is None else np.dtype(value).name
     except (TypeError, ValueError, OverflowError, KeyError):
         name = "unknown"
     if name not in ("float32", "float64"):

@@ -164,6 +164,7 @@ class Engine:
         program.order, program.order_rows = stretch.order, stretch.order_rows
         program.epoch_losses, program.carried = stretch.losses, stretch.carried
         program.first_row, program.most_steps = stretch.first_row, stretch.steps
+        program.least_steps = work.QUANTUM * stretch.steps // total
         program.updating, program.failed_epoch = int(not self._clips_norm), -1
         self.turns.writing = True
         try:
@@ -190,10 +191,18 @@ class Engine:
         """Replace parameters, slots and the step count."""
 
         def replace() -> None:
-            self.state[:] = state
-            self.step = step
+            self.turns.writing = True
+            try:
+                self.state[:] = state
+                self.step = step
+            finally:
+                self.turns.writing = False
 
-        self.turns.hold(replace)
+        try:
+            self.turns.hold(replace)
+        except BaseException:  # a signal's: never half
+            self.turns.hold(replace)
+            raise
 
     def slot(self, number: int) -> NDArray[Any]:
         """The flat view of the parameters (0) or of an optimizer slot (from 1)."""

@@ -5,14 +5,17 @@ copy, a prediction. `changing` is held by who trains, for the whole of a fit: in
 while code of the user runs (callbacks, batches, metrics), and between the calls of the kernels.
 Readers that come meanwhile stand at the `gate`, and the kernel pauses behind its step for them.
 
-`with` enters these locks in one instruction: no signal comes between a lock and its release.
+`with` enters and leaves these locks in one instruction, or they look after themselves: no signal
+comes between a lock and its release.
 """
 
+import _thread
 import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,7 +24,7 @@ from numpy.typing import NDArray
 from fastbp.kernels.machine import team
 
 T = TypeVar("T")
-POLL = 1e-4  # seconds, of a thread that waits until another one has changed the network
+LOOK = 0.05  # seconds after which a thread that waits for another one's fit looks whether it may
 HESITATION = 1e-4  # seconds that a reader may take from asking to standing at the gate
 PATIENCE = 8  # times that a fit waits so long
 
@@ -46,19 +49,26 @@ class Turns:
     lock : RLock
         Of the memory.
     writing : bool
-        Whether a kernel is changing parameters.
+        Whether parameters are being changed.
+    calls_out : bool
+        Whether the fit that is under way runs code of its user.
     """
 
     def __init__(self, shared: NDArray[np.int64]) -> None:
         self._shared = shared
         self.lock: Any = threading.RLock()
         self._gate: Any = threading.RLock()
-        self._changing: Any = threading.RLock()
+        self._changing = self._new_changing()
         self._asking: set[int] = set()  # threads that wait for the kernel to pause
         self._fit: int | None = None  # the thread whose fit is under way
-        self._calls_out = False  # whether that fit runs code of its user
+        self.calls_out = False  # whether that fit runs code of its user
         self.writing = self._torn = False
         _all.add(self)
+
+    def _new_changing(self) -> "_Changing":
+        lock = _Changing()
+        lock._turns = self
+        return lock
 
     def expect_whole(self) -> None:
         """Raise RuntimeError where a fork may have torn the weights."""
@@ -110,36 +120,27 @@ class Turns:
         self._asking.clear()  # who has asked and not come, by an exception
 
     @property
-    def changing(self) -> Any:
-        """The lock of who changes the network by a step.
-
-        Raises
-        ------
-        RuntimeError
-            Another thread's fit calls code of its user, which could wait for this thread: it does
-            not come to an end while this one waits for it.
-        """
+    def changing(self) -> "_Changing":
+        """The lock of who changes the network; see `_Changing` for what it raises."""
         if self._torn or self.lock._is_owned():
             self._expect_idle()
-        if self._fit is not None and not self._changing._is_owned():
-            self._wait()
         return self._changing
 
-    def fitting(self, calls_out: bool) -> "tuple[Any, _Fitting]":
-        """The lock of a fit, and what it enters then; calls_out: it runs code of its user.
-
-        Raises
-        ------
-        RuntimeError
-            As `changing`, and for a fit within a fit.
-        """
-        self._expect_idle()
-        if self._changing._is_owned() and self._fit is not None:
+    @property
+    def fit_changing(self) -> "_Changing":
+        """The same for a fit, which cannot be one within another."""
+        if self.changing._is_owned() and self._fit is not None:
             raise RuntimeError("a callback cannot fit the network that is being fitted")
-        self._wait()
-        fitting = _Fitting(self, calls_out)
-        fitting.__enter__()  # so that nobody waits for the lock who would wait for the whole fit
-        return self._changing, fitting
+        return self._changing
+
+    @contextmanager
+    def fitting(self, calls_out: bool) -> Iterator[None]:
+        """Within `fit_changing`: a fit is under way; calls_out: it runs code of its user."""
+        self.calls_out, self._fit = calls_out, threading.get_ident()
+        try:
+            yield
+        finally:
+            self._fit, self.calls_out = None, False
 
     def _expect_idle(self) -> None:
         """Raise RuntimeError in the midst of a call of this thread."""
@@ -147,49 +148,52 @@ class Turns:
         if self.lock._is_owned():
             raise RuntimeError(AT_WORK)
 
-    def _wait(self) -> None:
-        """Until no other thread fits the network."""
-        while not self._is_free():
-            if self._calls_out:
-                raise RuntimeError(
-                    "another thread is fitting the network, with callbacks, batches or metrics of "
-                    "its own: until it has ended, other threads can predict, evaluate, copy and "
-                    "save the network, but not train it"
-                )
-            time.sleep(POLL)
-
-    def _is_free(self) -> bool:
-        """Whether nobody changes the network."""
-        free: bool = False
-        try:
-            free = bool(self._changing.acquire(blocking=False))
-        finally:
-            if self._changing._is_owned():
-                self._changing.release()
-        return free
-
     def _after_fork(self) -> None:
         """In the child, where only the thread that has forked goes on."""
-        for name in ("lock", "_gate", "_changing"):
+        for name in ("lock", "_gate"):
             if not getattr(self, name)._is_owned():
                 setattr(self, name, threading.RLock())
+        if not self._changing._is_owned():
+            self._changing = self._new_changing()
         self._torn, self.writing = self._torn or self.writing, False
         self._asking = set()
         if self._fit != threading.get_ident():
-            self._fit, self._calls_out = None, False
+            self._fit, self.calls_out = None, False
 
 
-class _Fitting:
-    """Says that a fit is under way."""
+class _Changing(_thread.RLock):  # type: ignore[misc]  # final in its stubs, not in CPython
+    """Waits for its turn with open eyes; left in one instruction, as any lock of Python's own.
 
-    def __init__(self, turns: Turns, calls_out: bool) -> None:
-        self._turns, self._calls_out = turns, calls_out
+    Raises
+    ------
+    RuntimeError
+        Another thread's fit calls code of its user, which could wait for this thread: it does not
+        come to an end while this one waits for it.
+    """
 
-    def __enter__(self) -> None:
-        self._turns._calls_out, self._turns._fit = self._calls_out, threading.get_ident()
+    _turns: "Turns"
+    _is_owned: Callable[[], bool]
 
-    def __exit__(self, *error: object) -> None:
-        self._turns._fit, self._turns._calls_out = None, False
+    def __enter__(self, blocking: bool = True, timeout: float = -1) -> bool:
+        if self._is_owned():
+            try:
+                return self.acquire()
+            except BaseException:  # a signal's, behind it: what is owned already does not wait
+                self.release()
+                raise
+        try:
+            while not self.acquire(timeout=LOOK):
+                if self._turns.calls_out:
+                    raise RuntimeError(
+                        "another thread is fitting the network, with callbacks, batches or metrics "
+                        "of its own: until it has ended, other threads can predict, evaluate, copy "
+                        "and save the network, but not train it"
+                    )
+        except BaseException:
+            if self._is_owned():
+                self.release()
+            raise
+        return True
 
 
 def _renew() -> None:

@@ -11,6 +11,7 @@ SLOWEST = 1e10  # operations a second that even a slow machine does, to bound a 
 ALONE = 1 << 13  # parameters whose update a single thread does as a whole
 BLINK = 0.05  # seconds: a call that may take longer must not keep a signal waiting
 BRIEF = 1_000_000  # operations during which other threads can wait for the GIL
+QUANTUM = 100_000_000  # operations, some milliseconds, that a fit does before a reader has its turn
 STEP_FLOPS = 20_000  # operations that the slowest machine does in what a step takes around them
 THREAD_START = 40_000_000  # operations that a core does while a thread is started
 

@@ -1,4 +1,4 @@
 """The loop over the epochs, and what is measured between them.
 
-Knows networks by what `running.Trained` tells of one; nothing of what a user may pass as data.
+Knows networks by what `trained.Trained` tells of one; nothing of what a user may pass as data.
 """

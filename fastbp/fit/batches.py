@@ -6,7 +6,8 @@ from typing import Any
 
 from fastbp.callbacks.base import Callback
 from fastbp.fit.evaluation import Evaluation
-from fastbp.fit.running import RunningFit, Trained
+from fastbp.fit.running import RunningFit
+from fastbp.fit.trained import Trained
 from fastbp.rows.rows import Rows
 from fastbp.validation import shown
 

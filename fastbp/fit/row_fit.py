@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from fastbp.callbacks.base import Callback
 from fastbp.engine.course import Course
 from fastbp.fit.evaluation import Evaluation, task_losses
-from fastbp.fit.running import RunningFit, Trained
+from fastbp.fit.running import RunningFit
 from fastbp.fit.soundness import Reach
+from fastbp.fit.trained import Trained
 from fastbp.history.state import data_sample
-from fastbp.rows.rows import Rows, row_orders
+from fastbp.rows.rows import Rows, drawn_keys, row_orders
 
 ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
 FLOPS_A_CALL = 30_000_000_000  # of several epochs: progress stays visible
@@ -43,6 +44,7 @@ class RowFit(RunningFit):
         super().__init__(network, core, epochs, batch, rng, validation, callbacks)
         self._rows = rows
         self._reach: Reach | None = None
+        self._drawing: tuple[np.random.Generator, Any] | None = None  # and its state before
 
     @property
     def steps_an_epoch(self) -> int:
@@ -78,30 +80,76 @@ class RowFit(RunningFit):
         rates = None
         if self.rates is not None:
             rates = self.rates.ahead(self.step, together * self.steps_an_epoch)
-        self.engine.keep()
-        # A batch of all rows has one gradient in whatever order they come. What is drawn for epochs
-        # of which no step is made, since to compile was interrupted, is not drawn.
+        # A batch of all rows has one gradient in whatever order they come.
         drawing = self.rng if batch < count else None
-        drawn: Any = None if drawing is None else drawing.bit_generator.state
-        course = None
+        self._drawing = None if drawing is None else (drawing, drawing.bit_generator.state)
+        self.engine.keep()
         try:
-            course = Course(rows, row_orders(count, together, batch, drawing), batch, rates)
-            self.engine.train(course, self.after_step if self.after_steps else None)
-        except BaseException:
-            if course is not None and course.done > 0:
-                losses = self._losses(course)
-                if self.settle() and self._plain:
-                    self._take_down(losses)
-            elif drawing is not None:
-                drawing.bit_generator.state = drawn
+            order = row_orders(count, together, batch, drawing)
+        except BaseException:  # what is drawn for epochs of which no step is made is not drawn
+            self._rewind(0)
             raise
-        losses = self._losses(course)
-        if course.failure is None and self.is_sound():
+        losses = self._gone_through(order, rates)
+        if losses is not None:
             self._take_down(losses)
-        elif together == 1:
-            self._give_up(course)
-        else:
-            self._one_by_one(course, rates)
+            return
+        self.engine.go_back()
+        for epoch in range(together):  # anew, one by one, up to the one that fails
+            self.engine.keep()
+            steps = slice(epoch * self.steps_an_epoch, (epoch + 1) * self.steps_an_epoch)
+            of_epoch = None if rates is None else rates[steps]
+            self._take_down(self._gone_through(order[epoch : epoch + 1], of_epoch, epoch) or [])
+
+    def _gone_through(
+        self, order: NDArray[np.int64], rates: NDArray[np.float64] | None, before: int = 0
+    ) -> list[dict[str, float]] | None:
+        """Go through epochs at whose beginning the network is kept.
+
+        before: how many of the epochs that were drawn are done.
+
+        Returns
+        -------
+        list or None
+            The losses of whole epochs; None where one of several failed, which is an error of a
+            single one.
+        """
+        course, begun, judged = None, self.engine.step, False
+        try:
+            course = Course(self._rows, order, self.batch_size, rates)
+            self.engine.train(course, self.after_step if self.after_steps else None)
+            losses = self._losses(course)
+            sound = course.failure is None and self.is_sound()
+            judged = True
+        except BaseException:
+            made = 0 if judged else self.engine.step - begun
+            if not judged and (course is None or made == 0):
+                self._rewind(before)
+            elif not judged and course is not None:
+                course.done = made
+                losses = self._losses(course)
+                done = before
+                try:
+                    if self.settle():
+                        done -= -made // self.steps_an_epoch
+                finally:
+                    self._rewind(done)
+                if done > before and self._plain:
+                    self._take_down(losses)
+            raise
+        if sound:
+            return losses
+        if len(order) > 1:
+            return None
+        self._rewind(before)
+        self._give_up(course)
+
+    def _rewind(self, epochs: int) -> None:
+        """Put the generator where it was when so many epochs of those drawn last were drawn."""
+        if self._drawing is not None:
+            drawing, state = self._drawing
+            drawing.bit_generator.state = state
+            if epochs:
+                drawn_keys(drawing, epochs)
 
     def is_sound(self) -> bool:
         judge = self.core.soundness
@@ -122,20 +170,6 @@ class RowFit(RunningFit):
             if not self.after_steps:
                 self._step += self.steps_an_epoch
             self.record(of_epoch)
-
-    def _one_by_one(self, failed: Course, rates: NDArray[np.float64] | None) -> None:
-        """Go through the epochs of a course anew, up to the one that has to be given up."""
-        self.engine.go_back()
-        steps = self.steps_an_epoch
-        for epoch in range(len(failed.order)):
-            self.engine.keep()
-            of_epoch = None if rates is None else rates[epoch * steps : (epoch + 1) * steps]
-            course = Course(self._rows, failed.order[epoch : epoch + 1], self.batch_size, of_epoch)
-            self.engine.train(course)
-            losses = self._losses(course)
-            if course.failure is not None or not self.is_sound():
-                self._give_up(course)
-            self._take_down(losses)
 
     def _give_up(self, course: Course) -> NoReturn:
         """Go back to the beginning of an epoch that failed, and say so."""

@@ -4,16 +4,14 @@ import copy
 import os
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastbp.callbacks.base import Callback, in_order, states
 from fastbp.callbacks.fit import Fit
-from fastbp.configuration import Configuration
-from fastbp.engine.engine import Engine
 from fastbp.fit.evaluation import Evaluation
-from fastbp.fit.soundness import Soundness
+from fastbp.fit.trained import Trained
 from fastbp.history import RATE, History
 from fastbp.history.snapshot import Snapshot
 from fastbp.history.state import FitState, data_sample
@@ -24,21 +22,6 @@ from fastbp.validation import shown
 if TYPE_CHECKING:
     from fastbp.fit.rates import Rates
     from fastbp.schedules import Schedule
-
-
-class Trained(Protocol):
-    """What a fit knows of the network that it trains."""
-
-    configuration: Configuration
-    engine: Engine
-    history: History | None
-    soundness: Soundness
-
-    def write(self, path: str | os.PathLike[str], fit: FitState | None) -> None:
-        """Write the network to a file, and the fit in whose midst it is."""
-
-    def check_write(self, path: str | os.PathLike[str], fit: FitState | None) -> None:
-        """Raise what `write` would raise now."""
 
 
 class RunningFit(Fit):
@@ -269,10 +252,13 @@ class RunningFit(Fit):
         expect_unchanged(rows, parts.loss, parts.layout.widths, then)
 
     def settle(self) -> bool:
-        """Go back where the network is not sound; whether it was."""
-        sound = self.is_sound()
-        if not sound:
-            self.engine.go_back()
+        """Go back where the network is not sound, or that cannot be told; whether it was."""
+        sound = False
+        try:
+            sound = self.is_sound()
+        finally:
+            if not sound:
+                self.engine.go_back()
         return sound
 
     def after_step(self, loss: float) -> bool:

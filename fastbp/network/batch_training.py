@@ -74,8 +74,8 @@ def fit_batches(
         ``scaling="standard"`` that has not learned it: see `learn_scaling`.
     """
     core = network._core
-    lock, fitting_it = core.engine.turns.fitting(calls_out=True)
-    with lock, fitting_it, learned(core):
+    turns = core.engine.turns
+    with turns.fit_changing, turns.fitting(calls_out=True), learned(core):
         core.known_scaling()
         epochs = positive_int(epochs, "epochs")
         if steps_per_epoch is not None:

@@ -153,9 +153,10 @@ def fit(
         if parts is not None:
             (X, y, sample_weight), validation_data = parts
             held_out = True
-    alone = isinstance(callbacks, tuple) and not callbacks and metrics is None and schedule is None
-    lock, fitting_it = core.engine.turns.fitting(calls_out=not alone)
-    with lock, fitting_it, learning(core, given, X, validation_data):
+    alone = isinstance(callbacks, tuple | list) and not callbacks
+    calls_out = not alone or metrics is not None or schedule is not None
+    turns = core.engine.turns
+    with turns.fit_changing, turns.fitting(calls_out), learning(core, given, X, validation_data):
         rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
         if rows.weights is not None:
             expect_weight(rows, "", sample_weight, class_weight, mask_nan)
@@ -203,8 +204,8 @@ def partial_fit(
         As `fit`.
     """
     core = network._core
-    lock, fitting_it = core.engine.turns.fitting(calls_out=False)
-    with lock, fitting_it, learning(core, X, X):
+    turns = core.engine.turns
+    with turns.fit_changing, turns.fitting(calls_out=False), learning(core, X, X):
         rows = core.rows(X, y, "", sample_weight)
         batch = tables.batch_size(batch_size, len(rows.features))
         return run(core, RowFit(network, core, rows, 1, batch, None), None, False, False)

@@ -122,14 +122,19 @@ def row_orders(
         numbers[count:] -= count
         return np.broadcast_to(numbers[:count], (epochs, count))
     orders = np.empty((epochs, count), np.int64)
-    low, high, shuffle = -(1 << 63), 1 << 63, shuffled.call()  # compiled before anything is drawn
-    if epochs == 1:  # the same numbers, in a quarter of the time
-        keys = [int(generator.integers(low, high))]
-    else:
-        keys = generator.integers(low, high, epochs).tolist()
-    for order, key in zip(orders, keys, strict=True):
+    shuffle = shuffled.call()  # compiled before anything is drawn
+    for order, key in zip(orders, drawn_keys(generator, epochs), strict=True):
         shuffle(address(order), count, key)
     return orders
+
+
+def drawn_keys(generator: np.random.Generator, epochs: int) -> list[int]:
+    """What decides the orders of so many epochs."""
+    low, high = -(1 << 63), 1 << 63
+    if epochs == 1:  # the same numbers, in a quarter of the time
+        return [int(generator.integers(low, high))]
+    keys: list[int] = generator.integers(low, high, epochs).tolist()
+    return keys
 
 
 def plain_order(rows: int) -> tuple[int, NDArray[np.int64]]:

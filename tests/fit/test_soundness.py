@@ -245,6 +245,53 @@ def test_an_interrupt_before_the_first_step_leaves_the_generator():
         assert_same(contents(net), contents(twin))
 
 
+class Judged:
+    """Interrupts the judging of a network, so many times."""
+
+    def __init__(self, net, times):
+        self.judge, self.left = net._core.soundness, times
+        self.holds, self.judge.holds = self.judge.holds, self
+
+    def __call__(self, *arguments):
+        if self.left:
+            self.left -= 1
+            raise KeyboardInterrupt
+        return self.holds(*arguments)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(("lr", "batch"), [(1e-3, 64), (1e-3, 16), (1e25, 64)])
+@pytest.mark.parametrize("callbacks", [[], [Breaking(-1, fail)]], ids=["plain", "watched"])
+def test_ctrl_c_while_the_network_is_judged(batch, callbacks, lr, times):
+    """It is judged once more; what cannot be told at all is not kept."""
+    net, twin = (fastbp.Network([5, 9, 4], rng=0, optimizer=fastbp.SGD(lr)) for _ in range(2))
+    judged = Judged(net, times)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, Y, 5, batch, callbacks=callbacks, progress=False)
+    assert judged.left == 0
+    assert_sound(net)
+    epochs = net.steps // -(-64 // batch)
+    if epochs:
+        twin.fit(X, Y, epochs, batch)
+    assert_same(contents(net), contents(twin))
+    assert epochs == (0 if lr > 1 or times == 2 else 1 if callbacks else 5)
+    if not callbacks:
+        assert net.history.epochs == epochs
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 50])
+@pytest.mark.parametrize("callbacks", [[], [Breaking(-1, fail)]], ids=["plain", "watched"])
+def test_the_generator_goes_back_with_the_network(epochs, callbacks):
+    """Whether epochs went one by one or many in one call, of which the last ones are not done."""
+    net, twin = wild(30.0), wild(30.0)
+    with contextlib.suppress(FloatingPointError):
+        net.fit(X, Y, epochs, 16, callbacks=callbacks)
+    done = net.history.epochs
+    if done:
+        twin.fit(X, Y, done, 16)
+    assert_same(contents(net), contents(twin))
+
+
 # ---- the proof ----------------------------------------------------------------------------------
 
 

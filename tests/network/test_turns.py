@@ -286,3 +286,102 @@ def test_a_process_forked_during_a_fit(where, tmp_path):
         assert "child 7" in told
     else:
         assert told == "child 0\n"
+
+
+COMPILING = """
+import os, sys, threading, time
+import numpy as np
+import fastbp
+from numba.core.compiler_lock import global_compiler_lock
+
+compiling = threading.Event()
+
+def compile():
+    with global_compiler_lock:
+        compiling.set()
+        time.sleep(0.3)
+
+thread = threading.Thread(target=compile)
+thread.start()
+compiling.wait()
+pid = os.fork()
+if pid == 0:
+    fastbp.Network([3, 2]).predict(np.zeros((1, 3)))
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+thread.join()
+with global_compiler_lock:  # and the parent has it back
+    pass
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system with fork")
+def test_a_process_forked_while_another_thread_compiles(tmp_path):
+    assert run(tmp_path, COMPILING) == "0\n"
+
+
+def test_a_fit_gets_its_turn_beside_a_thread_that_trains_all_the_time():
+    net, ended = network(), threading.Event()
+    x, y = data(2000, 5, 4)
+
+    def steps():
+        while not ended.is_set():
+            net.train_step(x, y)
+
+    with ThreadPoolExecutor(1) as pool:
+        stepping = pool.submit(steps)
+        try:
+            for _ in range(5):
+                elsewhere(lambda: net.fit(X[:64], Y[:64]))
+        finally:
+            ended.set()
+        stepping.result(TIMEOUT)
+
+
+def test_a_fit_goes_on_beside_a_thread_that_reads_all_the_time():
+    """Some milliseconds of steps for every reading: it is not a step for each."""
+    net, ended = network(), threading.Event()
+    calls = []
+    steps = net._core.engine._steps
+
+    def counted(*arguments):
+        calls.append(1)
+        return steps(*arguments)
+
+    net._core.engine._steps = counted
+
+    def read():
+        while not ended.is_set():
+            net.predict(X[:1])
+
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(read)
+        try:
+            net.fit(X, Y, 400, 7)
+        finally:
+            ended.set()
+        reader.result(TIMEOUT)
+    assert len(calls) < 400 * 43 / 50
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_thread_that_waits_for_a_fit_learns_that_the_next_one_calls_out(name):
+    """It stands at the lock already when a fit with callbacks gets it."""
+    net, told = network(), []
+    changing = net._core.engine.turns.fit_changing
+
+    def train():
+        with raises(RuntimeError, "another thread is fitting the network"):
+            CHANGES[name](net)
+        told.append(name)
+
+    class Waits(Callback):
+        def on_epoch_end(self, fit):
+            trainer.join(TIMEOUT)
+
+    trainer = threading.Thread(target=train)
+    with changing:  # as a fit that has not said yet what it is
+        trainer.start()
+        time.sleep(0.1)
+        net.fit(X, Y, 1, 300, callbacks=[Waits()])
+    assert told == [name]

@@ -32,6 +32,7 @@ import platformdirs
 from numba import types
 from numba.core.ccallback import CFunc
 from numba.core.compiler import CompileResult
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.serialize import dumps
 
 if numba.config.DISABLE_JIT:
@@ -161,6 +162,14 @@ class _KernelFile:
                 Path(temporary).unlink(missing_ok=True)
             _warn(f"{self._path.parent} cannot be written: {error.strerror or error}")
 
+
+if hasattr(os, "register_at_fork"):
+    # A child of a fork in the midst of another thread's compilation would wait for it for ever.
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
 
 REAL = object()  # in a kernel's signature: a pointer to elements of its dtype
 INT = types.int64

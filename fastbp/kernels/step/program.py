@@ -39,6 +39,7 @@ PROGRAM = record(
     "part_bytes", "part_losses",  # from a part's gradient to the next one's; float64 (parts,)
     "batch", "rows", "epochs",
     "first_row", "most_steps",  # where the first epoch goes on; how many steps are made at most
+    "least_steps",    # how many are made before PAUSE is heeded
     # float64 (3): losses and weight of the epoch that goes on, then of the one left unfinished; the
     # loss of the last step
     "carried",
@@ -102,10 +103,13 @@ def stopped(p):
 
 @inline_early
 def tell_stop(p, whole):
-    """Thread 0 tells the team, before a barrier, whether to stop behind it; whole: after a step."""
+    """Thread 0 tells the team, before a barrier, to stop behind it (1), or to pause (2).
+
+    whole: a step ends there.
+    """
     stop = load_acquire(p.shared + 8 * STOP)
     if whole:
-        stop |= load_acquire(p.shared + 8 * PAUSE)
+        stop |= 2 * load_acquire(p.shared + 8 * PAUSE)
     store_release(p.shared + 8 * STOP_SEEN, stop)
 
 

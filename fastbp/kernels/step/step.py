@@ -89,7 +89,8 @@ def train(program, me):
             total, mass = total + loss * weight, mass + weight
             if me == 0:
                 carray(words_at(p.step_counter), (1,))[0] += 1
-            ending = done == p.most_steps or load_acquire(p.shared + 8 * STOP_SEEN) != 0
+            seen = load_acquire(p.shared + 8 * STOP_SEEN)
+            ending = done == p.most_steps or seen & 1 != 0 or (seen != 0 and done >= p.least_steps)
             if ending:
                 if row + batch < p.rows:
                     if me == 0:
