@@ -203,6 +203,7 @@ def test_arguments_of_fit(arguments, error, parts):
             ("initializer", "(5, 9)"),
         ),
         ({"dtype": "float16"}, ValueError, ("dtype must be float32 or float64", "'float16'")),
+        ({"dtype": "a"}, ValueError, ("dtype must be float32 or float64", "'a'")),
         ({"dtype": None}, ValueError, ("dtype", "got None")),
         ({"dtype": int}, ValueError, ("dtype", "int")),
         ({"rng": "seed"}, TypeError, ("rng", "'seed'")),
