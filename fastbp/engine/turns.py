@@ -60,6 +60,7 @@ class Turns:
         self._gate: Any = threading.RLock()
         self._changing = self._new_changing()
         self._asking: set[int] = set()  # threads that wait for the kernel to pause
+        self._served = 0  # readers, of those who asked
         self._fit: int | None = None  # the thread whose fit is under way
         self.calls_out = False  # whether that fit runs code of its user
         self.writing = self._torn = False
@@ -102,6 +103,7 @@ class Turns:
         """A reader has its turn."""
         if self._asking:
             self._asking.discard(threading.get_ident())
+            self._served += 1
 
     @property
     def asked(self) -> bool:
@@ -109,14 +111,16 @@ class Turns:
         return bool(self._asking)
 
     def give_way(self) -> None:
-        """Between two calls of a fit, let those read who have asked."""
+        """Between two calls of a fit, let as many read as have asked."""
+        if not self._asking:
+            return
+        enough = self._served + len(self._asking)
         for _ in range(PATIENCE):
-            if not self._asking:
-                return
             with self._gate:  # who has it reads first
                 pass
-            if self._asking:
-                time.sleep(HESITATION)
+            if self._served >= enough:
+                return
+            time.sleep(HESITATION)
         self._asking.clear()  # who has asked and not come, by an exception
 
     @property

@@ -84,16 +84,17 @@ class RowFit(RunningFit):
         drawing = self.rng if batch < count else None
         self._drawing = None if drawing is None else (drawing, drawing.bit_generator.state)
         self.engine.keep()
+        begun = self.engine.step
         try:
             order = row_orders(count, together, batch, drawing)
+            losses = self._gone_through(order, rates)
         except BaseException:  # what is drawn for epochs of which no step is made is not drawn
-            self._rewind(0)
+            if self.engine.step == begun:
+                self._rewind(0)
             raise
-        losses = self._gone_through(order, rates)
         if losses is not None:
             self._take_down(losses)
             return
-        self.engine.go_back()
         for epoch in range(together):  # anew, one by one, up to the one that fails
             self.engine.keep()
             steps = slice(epoch * self.steps_an_epoch, (epoch + 1) * self.steps_an_epoch)
@@ -113,22 +114,24 @@ class RowFit(RunningFit):
             The losses of whole epochs; None where one of several failed, which is an error of a
             single one.
         """
-        course, begun, judged = None, self.engine.step, False
+        course, begun, sound = None, self.engine.step, False
         try:
             course = Course(self._rows, order, self.batch_size, rates)
             self.engine.train(course, self.after_step if self.after_steps else None)
             losses = self._losses(course)
             sound = course.failure is None and self.is_sound()
-            judged = True
+            if not sound:
+                self.engine.go_back()
+                if len(order) == 1:
+                    self._rewind(before)
         except BaseException:
-            made = 0 if judged else self.engine.step - begun
-            if not judged and (course is None or made == 0):
+            made = self.engine.step - begun
+            if not sound and (course is None or made == 0):
                 self._rewind(before)
-            elif not judged and course is not None:
-                course.done = made
-                losses = self._losses(course)
-                done = before
+            elif not sound and course is not None:
+                course.done, losses, done = made, [], before
                 try:
+                    losses = self._losses(course)
                     if self.settle():
                         done -= -made // self.steps_an_epoch
                 finally:
@@ -140,7 +143,6 @@ class RowFit(RunningFit):
             return losses
         if len(order) > 1:
             return None
-        self._rewind(before)
         self._give_up(course)
 
     def _rewind(self, epochs: int) -> None:
@@ -172,8 +174,7 @@ class RowFit(RunningFit):
             self.record(of_epoch)
 
     def _give_up(self, course: Course) -> NoReturn:
-        """Go back to the beginning of an epoch that failed, and say so."""
-        self.engine.go_back()
+        """Say that an epoch failed, to whose beginning the network has gone back."""
         self._step = self.epoch * self.steps_an_epoch
         self.expect_unchanged(self._rows, LAST_GOOD)
         where = f"in epoch {self.epoch + 1} of {self.epochs}"

@@ -166,20 +166,23 @@ class RunningFit(Fit):
         return Snapshot(self.engine.state.copy(), self.engine.step, copy.deepcopy(rng))
 
     def expect_snapshot(self, snapshot: Snapshot) -> None:
-        now = self.engine.state
-        if snapshot.state.shape != now.shape or snapshot.state.dtype != now.dtype:
-            raise ValueError(
-                f"the best parameters must be {now.dtype} of shape {now.shape}, got "
-                f"{snapshot.state.dtype} of shape {snapshot.state.shape}"
-            )
+        self._expect_alike(snapshot)
         if snapshot.steps > self.engine.step:
             raise ValueError(
                 f"the best parameters must have at most {self.engine.step} steps, as those of "
                 f"the network, got {shown(snapshot.steps)}"
             )
 
+    def _expect_alike(self, snapshot: Snapshot) -> None:
+        now = self.engine.state
+        if snapshot.state.shape != now.shape or snapshot.state.dtype != now.dtype:
+            raise ValueError(
+                f"the best parameters must be {now.dtype} of shape {now.shape}, got "
+                f"{snapshot.state.dtype} of shape {snapshot.state.shape}"
+            )
+
     def revert(self, snapshot: Snapshot, generator: bool = False) -> None:
-        self.expect_snapshot(snapshot)
+        self._expect_alike(snapshot)
         self.engine.put_back(snapshot.state, snapshot.steps)
         if generator and self.rng is not None and snapshot.generator is not None:
             self.rng.bit_generator.state = snapshot.generator
