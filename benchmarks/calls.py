@@ -50,6 +50,7 @@ def calls(widths, threads):
         X, y = rows(count, widths)
         found[f"`train_step`, n = {count}"] = best(lambda X=X, y=y: network.train_step(X, y))
     X, y = rows(64, widths)
+    found["`partial_fit`, n = 64, one batch"] = best(lambda: network.partial_fit(X, y, 64))
 
     def new():
         return fastbp.Network(widths, rng=0, threads=threads)

@@ -25,7 +25,7 @@ from fastbp.tasks import Tasks
 # squares times weights are summed over a block of outputs, and targets; weights of losses.
 HIDDEN, OUTPUT, FACTOR = 1e30, 1e15, 1e4
 STRETCH, SHIFT = 1.06, 2.0  # of activations: abs(f(z)) <= STRETCH * abs(z) + SHIFT
-FEW, PIECE = 1 << 14, 1 << 16  # values of which a copy is soon made; that are worked on at a time
+FEW, PIECE = 1 << 14, 1 << 17  # values of which a copy is soon made; that are worked on at a time
 LOG_RATE = 60.0  # exp of it is far from infinite, also summed over outputs and rows
 
 
@@ -155,7 +155,9 @@ def greatest(values: NDArray[Any]) -> float:
     """The greatest absolute value, NaN where one is."""
     if values.size <= FEW:
         return float(np.abs(values).max())
-    return float(max(values.max(), -values.min()))
+    flat = values.reshape(-1)
+    pieces = [flat[at : at + PIECE] for at in range(0, flat.size, PIECE)]
+    return float(np.max([(piece.max(), -piece.min()) for piece in pieces]))
 
 
 def _reach_of_targets(rows: Rows) -> float:

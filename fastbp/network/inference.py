@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp.data import tables
@@ -43,7 +44,8 @@ def predict(network: HasCore, X: ArrayLike) -> Any:
     core = network._core
     turns, parts = core.engine.turns, core.configuration
     scaling = core.known_scaling()
-    core.expect_names(X, "X")
+    if type(X) is not np.ndarray:
+        core.expect_names(X, "X")
     outputs: NDArray[Any]
     if is_sparse(X):
         features = checked_features(parts, scaling, X, "X")
