@@ -3,7 +3,8 @@
 Three locks. `lock` is held while the network's memory is worked on: for a call of the kernels, a
 copy, a prediction. `changing` is held by who trains, for the whole of a fit: in it the lock is free
 while code of the user runs (callbacks, batches, metrics), and between the calls of the kernels.
-Readers that come meanwhile stand at the `gate`, and the kernel pauses behind its step for them.
+Readers that come meanwhile stand at the `gate`, and the kernel pauses for them behind a step, once
+it has worked some milliseconds.
 
 `with` enters and leaves these locks in one instruction, or they look after themselves: no signal
 comes between a lock and its release.
@@ -178,7 +179,7 @@ class _Changing(_thread.RLock):  # type: ignore[misc]  # final in its stubs, not
     _turns: "Turns"
     _is_owned: Callable[[], bool]
 
-    def __enter__(self, blocking: bool = True, timeout: float = -1) -> bool:
+    def __enter__(self) -> bool:  # type: ignore[override]  # `with` passes nothing
         if self._is_owned():
             try:
                 return self.acquire()

@@ -8,7 +8,6 @@ from fastbp.rows.rows import Features
 
 FLOPS_A_THREAD = 600_000  # of one step: less does not pay for another thread at the barriers
 SLOWEST = 1e10  # operations a second that even a slow machine does, to bound a call's duration
-ALONE = 1 << 13  # parameters whose update a single thread does as a whole
 BLINK = 0.05  # seconds: a call that may take longer must not keep a signal waiting
 BRIEF = 1_000_000  # operations during which other threads can wait for the GIL
 QUANTUM = 100_000_000  # operations, some milliseconds, that a fit does before a reader has its turn

@@ -171,7 +171,12 @@ class BatchFit(RunningFit):
             self._kept = done
         turns = self.engine.turns
         turns.give_way()
-        loss = turns.hold(self.engine.train_step, rows, rates)
+        before = self.engine.step
+        try:
+            loss = turns.hold(self.engine.train_step, rows, rates)
+        finally:
+            if self.engine.step != before:  # also where Ctrl-C came behind the update
+                self._rows = rows
         if math.isnan(loss):
             self._expect_sound(done)
             self.expect_unchanged(rows, AFTER_LAST)
@@ -179,7 +184,6 @@ class BatchFit(RunningFit):
                 f"the loss is not finite in batch {done + 1} of epoch {self.epoch + 1}; "
                 f"{AFTER_LAST} (a smaller learning rate or scaled inputs may help)"
             )
-        self._rows = rows
         return loss
 
     def is_sound(self) -> bool:

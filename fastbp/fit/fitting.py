@@ -20,7 +20,7 @@ def run(fit: RunningFit, progress: bool | None) -> History:
     except BaseException as error:
         if isinstance(error, FloatingPointError) and fit.seen_to:
             return fit.history
-        error.history = fit.history  # type: ignore[attr-defined]
+        error.history = fit.history  # type: ignore[attr-defined]  # exceptions take any
         raise
     finally:
         if bar is not None:

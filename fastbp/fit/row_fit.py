@@ -145,6 +145,12 @@ class RowFit(RunningFit):
             return None
         self._give_up(course)
 
+    def settle(self) -> bool:
+        sound = super().settle()
+        if not sound:
+            self._rewind(0)
+        return sound
+
     def _rewind(self, epochs: int) -> None:
         """Put the generator where it was when so many epochs of those drawn last were drawn."""
         if self._drawing is not None:

@@ -135,6 +135,22 @@ def test_batches_end_at_a_sound_network(steps):
     assert_sound(net)
 
 
+def test_ctrl_c_behind_the_update_of_a_first_batch_that_breaks_it():
+    net = wild(1e38)
+    engine = net._core.engine
+    step = engine.train_step
+
+    def interrupted(*arguments):
+        step(*arguments)
+        raise KeyboardInterrupt
+
+    engine.train_step = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        net.fit_batches([(X, Y)])
+    assert net.steps == 0
+    assert_sound(net)
+
+
 def test_a_bad_batch_undoes_no_good_one():
     net, twin = (fastbp.Network([5, 9, 4], rng=0) for _ in range(2))
     with raises(FloatingPointError, "in batch 3", "after the batch before"):
@@ -180,12 +196,20 @@ def test_what_a_callback_writes_is_looked_at(epoch, batches, tmp_path):
             net.fit(X, Y, 3, 64, callbacks=[Writing(epoch)])
     for _ in range(epoch - 1):
         twin.train_step(X, Y)
-    assert_same(learned(net), learned(twin))
+    assert_same(contents(net), contents(twin))
     other = fastbp.Network([5, 9, 4], rng=0)
     with raises(FloatingPointError, "they are not saved"):
         other.fit(X, Y, 3, 64, callbacks=[Writing(epoch), Checkpoint(path)])
     assert_same(learned(other), learned(twin))
     assert path.exists() == (epoch > 1)
+
+
+def test_the_generator_goes_back_from_what_a_callback_writes():
+    net, twin = (fastbp.Network([5, 9, 4], rng=0) for _ in range(2))
+    with raises(FloatingPointError, "callback has written parameters after epoch 3"):
+        net.fit(X, Y, 5, 16, callbacks=[Writing(3)])
+    twin.fit(X, Y, 2, 16)
+    assert_same(contents(net), contents(twin))
 
 
 # ---- the history --------------------------------------------------------------------------------

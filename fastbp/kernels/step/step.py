@@ -53,8 +53,8 @@ def train(program, me):
     """Epochs of batches; overwrites parameters, slots, epoch_losses and the record's last fields.
 
     Begins in the first epoch at `first_row`. Ends early, after whole steps, when `most_steps` are
-    made, when STOP or PAUSE is set, or when a batch's loss is not finite: then failed_epoch and
-    failed_step say where.
+    made, when STOP is set, or PAUSE and `least_steps` are made, or when a batch's loss is not
+    finite: then failed_epoch and failed_step say where.
     """
     p, layers = opened(program)
     # These move on while others may still be in the step before.
