@@ -26,6 +26,8 @@ class Regularization:
         At least 0.
     max_norm, clip_value, clip_norm : float or None
         Above 0; None is off.
+    alpha : float
+        At least 0.
     """
 
     dropout: tuple[float, ...] = ()
@@ -34,6 +36,7 @@ class Regularization:
     max_norm: float | None = None
     clip_value: float | None = None
     clip_norm: float | None = None
+    alpha: float = 0.0
 
     @cached_property
     def drops(self) -> bool:
@@ -48,7 +51,12 @@ class Regularization:
     @cached_property
     def penalizes(self) -> bool:
         """Whether each element of the gradient is changed before the update."""
-        return self.l1 > 0 or self.l2 > 0 or self.clip_value is not None
+        return self.shrinks or self.clip_value is not None
+
+    @cached_property
+    def shrinks(self) -> bool:
+        """Whether a gradient of zero does not remain one."""
+        return self.l1 > 0 or self.l2 > 0 or self.alpha > 0
 
     def settings(self) -> NDArray[np.float64]:
         """What the kernels read, in the order of `kernels.panels.penalties`."""
@@ -65,7 +73,7 @@ class Regularization:
         if self.drops:
             alike = len(set(self.dropout)) == 1
             found["dropout"] = self.dropout[0] if alike else list(self.dropout)
-        for name in ("l1", "l2", "max_norm", "clip_value", "clip_norm"):
+        for name in ("l1", "l2", "max_norm", "clip_value", "clip_norm", "alpha"):
             if getattr(self, name):
                 found[name] = getattr(self, name)
         return found
@@ -79,6 +87,7 @@ def make(
     max_norm: Any = None,
     clip_value: Any = None,
     clip_norm: Any = None,
+    alpha: Any = 0.0,
 ) -> Regularization:
     """Check the arguments of `fastbp.Network`; errors name the argument.
 
@@ -94,6 +103,7 @@ def make(
             name: None if bound is None else real(bound, name, low=0, low_open=True)
             for name, bound in bounds.items()
         },
+        alpha=real(alpha, "alpha", low=0),
     )
 
 

@@ -61,3 +61,18 @@ class Coefficients:
         with np.errstate(all="ignore"):
             rows = self._optimizer.coefficients(numbers, rates)
         return address(rows), rows
+
+
+def with_decays(
+    at: int, rows: NDArray[Any], alpha: float, masses: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Coefficients with the decay of each step, alpha / mass, behind them; 0 where nothing counts.
+
+    at: the address of the first step's row among `rows`; masses: one a step.
+    """
+    first = (at - address(rows)) // rows.strides[0]
+    made = np.empty((len(masses), rows.shape[1] + 1))
+    made[:, :-1] = rows[first : first + len(masses)]
+    made[:, -1] = 0
+    np.divide(alpha, masses, out=made[:, -1], where=masses > 0)
+    return made

@@ -14,7 +14,7 @@ Totals = NDArray[np.float64] | None
 class Stretch(NamedTuple):
     """What one call of the training kernel goes through; numbers as of `kernels.step.program`.
 
-    order, losses and carried are addresses; steps: how many it makes at the most.
+    order, losses, penalties and carried are addresses; steps: how many it makes at the most.
     """
 
     order: int
@@ -28,6 +28,19 @@ class Stretch(NamedTuple):
     first_row: int = 0
     totals: Totals = None
     rates: Totals = None
+    penalties: int = 0
+    by_rows: bool = False
+
+    @property
+    def masses(self) -> NDArray[np.float64]:
+        """What the rows of each batch weigh together; of several tasks, how many they are."""
+        if self.totals is not None and self.totals.ndim == 1:
+            return self.totals[: self.steps]
+        an_epoch = -(-self.rows // self.batch)
+        masses = np.full(self.steps, float(self.batch))
+        first = self.first_row // self.batch
+        masses[an_epoch - 1 - first :: an_epoch] = self.rows - (an_epoch - 1) * self.batch
+        return masses
 
 
 class Course:
@@ -43,6 +56,9 @@ class Course:
         Rows of a batch; the last one of an epoch may be shorter.
     rates : (steps,) float64, optional
         The learning rate of each step; None for the optimizer's own.
+    by_rows : bool
+        Whether batches count by their rows in the mean loss of an epoch, and not by their total
+        weights.
 
     Attributes
     ----------
@@ -60,12 +76,14 @@ class Course:
         order: NDArray[np.int64],
         batch: int,
         rates: NDArray[np.float64] | None = None,
+        by_rows: bool = False,
     ) -> None:
         self.data, self.order, self.batch, self._rates = data, order, batch, rates
         self._epochs, self._rows = order.shape
+        self._by_rows = by_rows
         self._steps = -(-self._rows // batch)  # an epoch
         self._totals = batch_totals(data, order, batch)
-        self._numbers = np.zeros(3 + self._epochs)  # what is carried, and the losses
+        self._numbers = np.zeros(4 + 2 * self._epochs)  # what is carried, losses, penalties
         self._at, self._order_at = address(self._numbers), address(order)
         self._stride = order.strides[0]
         self.done = 0
@@ -84,7 +102,13 @@ class Course:
     @property
     def losses(self) -> NDArray[np.float64]:
         """The mean loss of each whole epoch that was gone through."""
-        return self._numbers[3 : 3 + self.epoch]
+        return self._numbers[4 : 4 + self.epoch]
+
+    @property
+    def penalties(self) -> NDArray[np.float64]:
+        """What of these losses are penalties."""
+        at = 4 + self._epochs
+        return self._numbers[at : at + self.epoch]
 
     @property
     def last_loss(self) -> float:
@@ -101,10 +125,12 @@ class Course:
             self._epochs - epoch,
             self._rows,
             self.batch,
-            self._at + 8 * (3 + epoch),
+            self._at + 8 * (4 + epoch),
             self._at,
             steps,
             step * self.batch,
             None if self._totals is None else self._totals[self.done :],
             None if self._rates is None else self._rates[self.done : self.done + steps],
+            self._at + 8 * (4 + self._epochs + epoch),
+            self._by_rows,
         )

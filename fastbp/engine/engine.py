@@ -14,7 +14,7 @@ from fastbp.configuration import Configuration
 from fastbp.data.scaling import Scaling, fixed
 from fastbp.data.sparse import SparseRows
 from fastbp.engine import plans, work
-from fastbp.engine.coefficients import Coefficients
+from fastbp.engine.coefficients import Coefficients, with_decays
 from fastbp.engine.course import Course, Stretch
 from fastbp.engine.memory import Memory
 from fastbp.engine.records import SPARSE, Kind, Plan, Program
@@ -63,6 +63,7 @@ class Engine:
         self.scaling = fixed(parts.scaling, parts.layout.widths[0])
         self._drops = parts.regularization.drops
         self._clips_norm = parts.regularization.clip_norm is not None
+        self._alpha = parts.regularization.alpha
 
     @property
     def dropout_seed(self) -> int:
@@ -158,11 +159,18 @@ class Engine:
         program.coefficients, coefficients = self._coefficients.steps(
             self.step, stretch.steps, stretch.rates
         )
+        if self._alpha:
+            coefficients = with_decays(
+                program.coefficients, coefficients, self._alpha, stretch.masses
+            )
+            program.coefficients = address(coefficients)
         program.coefficient_count = coefficients.shape[1]
+        program.by_rows = stretch.by_rows
         plans.hand_over(plan, data, stretch.totals)
         program.batch, program.rows, program.epochs = stretch.batch, stretch.rows, stretch.epochs
         program.order, program.order_rows = stretch.order, stretch.order_rows
         program.epoch_losses, program.carried = stretch.losses, stretch.carried
+        program.epoch_penalties = stretch.penalties
         program.first_row, program.most_steps = stretch.first_row, stretch.steps
         program.least_steps = work.QUANTUM * stretch.steps // total
         program.updating, program.failed_epoch = int(not self._clips_norm), -1

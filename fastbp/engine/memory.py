@@ -69,7 +69,7 @@ class Memory:
         self.plans: dict[Kind, Plan] = {}
         self.shared = aligned_zeros(team.WORDS, WORD)
         self.zeros = aligned_zeros(2 * max(layout.strides), layout.dtype)
-        self._carried = np.zeros(3)
+        self._carried = np.zeros(4)
         self.carried = address(self._carried)
         self.not_finite = np.zeros(1, WORD)  # whether the check of features found one
         groups = parts.loss.groups if isinstance(parts.loss, Tasks) else ()
@@ -84,6 +84,7 @@ class Memory:
         self.dropout_seed = 0
         self.settings = regularization.settings()
         clips = regularization.clip_norm is not None
+        self.weight_squares = np.empty((2, layout.weight_blocks if regularization.alpha else 0))
         self.square_sums = np.empty(-(-layout.parameters // BLOCK) if clips else 0)
         self.row_losses = np.empty(0)
         self.part_losses = np.empty(PARTS[-1])

@@ -102,7 +102,7 @@ def _fill_sparse(plan: Plan, parts: Configuration, memory: Memory, training: boo
     rows = plan.sparse
     program.features, rows.program, program.sparse = ctypes.addressof(rows), plan.address, 1
     rows.made = address(memory.made)
-    rows.rests = parts.optimizer.rests and regularization.l1 == regularization.l2 == 0
+    rows.rests = parts.optimizer.rests and not regularization.shrinks
     program.gather = sparse.product.address(layout.dtype)
     program.entry, program.entry_ld = plan.layers[0].output, layout.strides[1]
     if training:
@@ -116,6 +116,12 @@ def _fill_regularization(plan: Plan, parts: Configuration, memory: Memory) -> No
     program.square_sums = address(memory.square_sums)
     if regularization.penalizes:
         program.penalize = penalties.penalize.address(dtype)
+    if regularization.alpha:
+        program.decays = 1
+        if not program.sparse:  # whose rows of weights are not updated at every step
+            program.square_sum = penalties.add_squares.address(dtype)
+            program.squares = address(memory.weight_squares)
+            program.square_count = memory.weight_squares.shape[1]
     if regularization.clip_norm is not None or regularization.max_norm is not None:
         program.finish = clipping.finish.address(dtype)
 

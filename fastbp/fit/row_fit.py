@@ -68,25 +68,38 @@ class RowFit(RunningFit):
         looked_at = self.validation or self.after_epochs or self.after_steps
         return not (looked_at or watched or self.tasks)
 
+    def _together(self) -> int:
+        """How many epochs may go in one call of the kernels."""
+        if not self._plain:
+            return 1
+        count = len(self._rows.features)
+        flops = count * self.engine.layout.row_flops
+        return max(1, min(ORDER_A_CALL // count, FLOPS_A_CALL // flops))
+
+    def _rates_of(self, steps: int) -> NDArray[np.float64] | None:
+        """The learning rates of the next so many steps; None for the optimizer's own."""
+        return None if self.rates is None else self.rates.ahead(self.step, steps)
+
+    def _orders(self, epochs: int) -> NDArray[np.int64]:
+        """The orders of the rows in the next epochs, as `row_orders` makes them."""
+        drawing = None if self._drawing is None else self._drawing[0]
+        return row_orders(len(self._rows.features), epochs, self.batch_size, drawing)
+
+    def _course(self, order: NDArray[np.int64], rates: NDArray[np.float64] | None) -> Course:
+        """What the engine is to go through."""
+        return Course(self._rows, order, self.batch_size, rates)
+
     def some_epochs(self) -> None:
         """As many epochs in one call of the kernels as need nothing in between."""
-        rows, batch = self._rows, self.batch_size
-        count = len(rows.features)
-        together = 1
-        if self._plain:
-            flops = count * self.engine.layout.row_flops
-            together = max(1, min(ORDER_A_CALL // count, FLOPS_A_CALL // flops))
-        together = min(together, self.epochs - self.epoch)
-        rates = None
-        if self.rates is not None:
-            rates = self.rates.ahead(self.step, together * self.steps_an_epoch)
+        together = min(self._together(), self.epochs - self.epoch)
+        rates = self._rates_of(together * self.steps_an_epoch)
         # A batch of all rows has one gradient in whatever order they come.
-        drawing = self.rng if batch < count else None
+        drawing = self.rng if self.batch_size < len(self._rows.features) else None
         self._drawing = None if drawing is None else (drawing, drawing.bit_generator.state)
         self.engine.keep()
         begun = self.engine.step
         try:
-            order = row_orders(count, together, batch, drawing)
+            order = self._orders(together)
             losses = self._gone_through(order, rates)
         except BaseException:  # what is drawn for epochs of which no step is made is not drawn
             if self.engine.step == begun:
@@ -116,7 +129,7 @@ class RowFit(RunningFit):
         """
         course, begun, sound = None, self.engine.step, False
         try:
-            course = Course(self._rows, order, self.batch_size, rates)
+            course = self._course(order, rates)
             self.engine.train(course, self.after_step if self.after_steps else None)
             losses = self._losses(course)
             sound = course.failure is None and self.is_sound()

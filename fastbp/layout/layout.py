@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.kernels.machine.vectors import LINE
+from fastbp.kernels.step.penalty import BLOCK
 from fastbp.kernels.step.weight_rows import LEAST_STRIP
 from fastbp.layout.aligned import row_stride
 
@@ -62,6 +63,14 @@ class Layout:
         """How many weights and biases the network has."""
         pairs = zip(self.widths[:-1], self.widths[1:], strict=True)
         return sum((inputs + 1) * outputs for inputs, outputs in pairs)
+
+    @cached_property
+    def weight_blocks(self) -> int:
+        """Blocks of all weights whose squares are added up one by one."""
+        return sum(
+            -(-inputs * ld // BLOCK)
+            for inputs, ld in zip(self.widths[:-1], self.strides[1:], strict=True)
+        )
 
     @cached_property
     def mirror_sizes(self) -> tuple[int, ...]:

@@ -81,6 +81,10 @@ class Network:
     clip_norm : float, optional
         Above 0. The whole gradient, penalties included, is scaled down to this Euclidean norm
         before the update, as by ``torch.nn.utils.clip_grad_norm_``; after `clip_value`.
+    alpha : float
+        scikit-learn's penalty, at least 0: ``alpha / 2 * sum(w**2)`` over all weights, divided by
+        the rows of each batch (by their total weight, where they have weights). Unlike `l2` it is
+        part of the losses that training reports, but for those of sparse rows.
 
     Examples
     --------
@@ -115,6 +119,7 @@ class Network:
         max_norm: float | None = None,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        alpha: float = 0.0,
     ) -> None:
         self._core = Core(
             configuration.make(
@@ -134,6 +139,7 @@ class Network:
                 max_norm=max_norm,
                 clip_value=clip_value,
                 clip_norm=clip_norm,
+                alpha=alpha,
             ),
             None if threads is None else positive_int(threads, "threads"),
             generator(rng),

@@ -2,9 +2,10 @@
 
 from numba import carray
 
+from fastbp.kernels.machine.fields import float64s_at
 from fastbp.kernels.machine.jit import INT, REAL, inline, kernel
 from fastbp.kernels.machine.pointers import advance
-from fastbp.kernels.machine.simd import fma
+from fastbp.kernels.machine.simd import fma, square_sum
 from fastbp.kernels.machine.vecmath import like
 from fastbp.kernels.panels.panels import FLOAT64S, run
 
@@ -24,13 +25,16 @@ def clipped(x, bound):
     return bound if x > bound else -bound if x < -bound else x
 
 
-@kernel(REAL, REAL, INT, INT, FLOAT64S)
-def penalize(p, g, weights, n, settings):
+@kernel(REAL, REAL, INT, INT, FLOAT64S, INT)
+def penalize(p, g, weights, n, settings, of_step):
     """g[:weights] += l1 * sign(p) + l2 * p, then all of g[:n] cut to [-clip_value, clip_value].
 
-    sign(0) = 0. clip_value is infinite where nothing is to be cut.
+    sign(0) = 0. clip_value is infinite where nothing is to be cut. of_step: the address of what is
+    added to l2 in this step, or 0.
     """
     l1, l2 = setting(p, settings, L1), setting(p, settings, L2)
+    if of_step != 0:
+        l2 += like(l2, carray(float64s_at(of_step), (1,))[0])
     bound, zero = setting(p, settings, CLIP_VALUE), like(l1, 0.0)
     if l1 == 0 and l2 == 0:
         weights = 0
@@ -42,3 +46,9 @@ def penalize(p, g, weights, n, settings):
     rest = run(advance(g, weights), n - weights)
     for i in range(rest.size):
         rest[i] = clipped(rest[i], bound)
+
+
+@kernel(REAL, INT, FLOAT64S)
+def add_squares(p, n, to):
+    """to[0] = the sum of the squares of p[:n]."""
+    carray(to, (1,))[0] = square_sum(p, n)

@@ -26,14 +26,14 @@ COLUMNS = 1024  # of W whose norms are found together, at the most
 
 
 @inline
-def _penalize_share(p, layers, me):
+def _penalize_share(p, layers, me, coefficients):
     """Thread `me`'s rows of all layers, before the norm is taken."""
     for n in range(p.layer_count):
         layer = layers[n]
         first, last = share(layer.inputs, GRAIN, me, p.team)
         at, weights = first * layer.ld_out * p.itemsize, (last - first) * layer.ld_out
         count = weights + (layer.ld_out if me == p.team - 1 else 0)
-        penalize_run(p, layer.weights + at, layer.gradient + at, weights, count)
+        penalize_run(p, layer.weights + at, layer.gradient + at, weights, count, coefficients)
     wait(p)
 
 
@@ -59,7 +59,7 @@ def _clip_and_update(p, layers, me, coefficients, state, bound):
     size, count = p.itemsize, p.part_bytes // p.itemsize
     gradient = pointer_to(layers[0].gradient, state)
     if p.penalize != 0:
-        _penalize_share(p, layers, me)
+        _penalize_share(p, layers, me, coefficients)
     factor = bound / (_norm(p, gradient, count, me) + 1e-6)
     first, last = share(count, LINE, me, p.team)
     mine = run(advance(gradient, first), last - first)

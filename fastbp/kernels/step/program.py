@@ -40,8 +40,8 @@ PROGRAM = record(
     "batch", "rows", "epochs",
     "first_row", "most_steps",  # where the first epoch goes on; how many steps are made at most
     "least_steps",    # how many are made before PAUSE is heeded
-    # float64 (3): losses and weight of the epoch that goes on, then of the one left unfinished; the
-    # loss of the last step
+    # float64 (4): losses and weight of the epoch that goes on, then of the one left unfinished; the
+    # loss of the last step; the penalties among the losses
     "carried",
     "features", "features_ld", "feature_bytes",  # elements of a row, and its bytes
     "scaling",        # float64 (2, inputs): shifts and factors of the features, or 0
@@ -56,12 +56,17 @@ PROGRAM = record(
     "column_sums", "add_parts",
     "drop", "drop_delta", "dropout_seed",
     "penalize",       # of the gradient before an update, or 0
+    "decays",         # 1: the last of a step's coefficients is an L2 decay of its own
+    "square_sum",     # of weights, where losses contain what that penalizes, or 0
+    "squares", "square_count",  # float64 (2, count): of blocks of weights, of a step and the next
     "finish",         # of a step with more to do behind phase 2, or 0
     "settings", "square_sums",  # float64: of regularization; of blocks of the gradient
     "sparse_step", "train",  # phase 2 of a sparse layer; the training that sparse.py's calls
     "check", "not_finite",  # for `predict` of unchecked features, else 0; int64 that it sets to 1
     "loss_parameters", "row_losses", "epoch_losses",  # float64
+    "epoch_penalties",  # float64 (epochs): what of the losses are penalties, or 0
     "totals", "total_count",  # float64 (steps, count): total weights of batches; 0: no weights
+    "by_rows",        # 1: in the mean loss of an epoch batches count by rows; 0: by total weights
     "coefficients", "coefficient_count",  # float64 (steps, count)
     "slot_bytes", "slots", "scratch", "scratch_bytes", "zeros",
     "queues",         # int64 (team, ahead.WORDS)
@@ -117,6 +122,12 @@ def tell_stop(p, whole):
 def queue_of(p, me):
     """The address of thread `me`'s prefetch queue."""
     return p.queues + me * ahead.WORDS * 8
+
+
+@inline_early
+def decay_of_step(p, coefficients):
+    """The address of a step's own L2 decay among its coefficients, 0 where it has none."""
+    return coefficients + 8 * (p.coefficient_count - 1) if p.decays != 0 else 0
 
 
 @inline_early

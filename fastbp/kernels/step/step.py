@@ -14,6 +14,7 @@ from fastbp.kernels.machine.pointers import address_of, call, load_acquire, stac
 from fastbp.kernels.machine.team import STOP_SEEN, share
 from fastbp.kernels.product import ahead
 from fastbp.kernels.step.batch_rows import forward, output_delta
+from fastbp.kernels.step.penalty import penalty, sum_squares
 from fastbp.kernels.step.program import GRAIN, opened, queue_of, stopped, wait
 from fastbp.kernels.step.weight_rows import refresh_mirrors
 
@@ -34,10 +35,10 @@ def _batch(p, program, me, order, batch, totals, following, coefficients, step):
 
 
 @inline_early
-def _carry(carried, total, mass, loss):
+def _carry(carried, total, mass, loss, penalties):
     """Leave behind what has come together of an epoch, and the loss of the last step."""
-    to = carray(carried, (3,))
-    to[0], to[1], to[2] = total, mass, loss
+    to = carray(carried, (4,))
+    to[0], to[1], to[2], to[3] = total, mass, loss, penalties
 
 
 @inline
@@ -60,6 +61,7 @@ def train(program, me):
     # These move on while others may still be in the step before.
     before, carried = carray(words_at(p.step_counter), (1,))[0], float64s_at(p.carried)
     total, mass = carray(carried, (2,))[0], carray(carried, (2,))[1]
+    penalties = carray(carried, (4,))[3]
     _begin(p, layers, me)
     epoch_losses = carray(float64s_at(p.epoch_losses), (p.epochs,))
     done, loss = 0, 0.0
@@ -71,6 +73,7 @@ def train(program, me):
             coefficients = p.coefficients + 8 * p.coefficient_count * done
             totals = p.totals + 8 * p.total_count * done
             following = p.epochs * p.rows - epoch * p.rows - row - batch
+            sum_squares(p, layers, me, done)
             loss, made = _batch(
                 p, program, me, order, batch, totals, following, coefficients, before + done
             )
@@ -78,15 +81,18 @@ def train(program, me):
                 if me == 0:
                     if not math.isfinite(loss):
                         p.failed_epoch, p.failed_step = epoch, row // p.batch
-                    _carry(carried, total, mass, loss)
+                    _carry(carried, total, mass, loss, penalties)
                 return
             if p.finish != 0:
                 call(p.finish, (program, me, coefficients, p.state))
+            extra = penalty(p, coefficients, done) if me == 0 else 0.0
+            loss += extra
             done += 1
             # Of several tasks each has a total; what their losses make together counts by rows.
-            own = p.total_count == 1
+            own = p.total_count == 1 and p.by_rows == 0
             weight = carray(float64s_at(totals), (1,))[0] if own else float(batch)
             total, mass = total + loss * weight, mass + weight
+            penalties += extra * weight
             if me == 0:
                 carray(words_at(p.step_counter), (1,))[0] += 1
             seen = load_acquire(p.shared + 8 * STOP_SEEN)
@@ -94,15 +100,18 @@ def train(program, me):
             if ending:
                 if row + batch < p.rows:
                     if me == 0:
-                        _carry(carried, total, mass, loss)
+                        _carry(carried, total, mass, loss, penalties)
                     return
                 break
         if me == 0:
             epoch_losses[epoch] = total / mass if mass > 0 else 0.0
-            _carry(carried, 0.0, 0.0, loss)
+            if p.epoch_penalties != 0:
+                of_epochs = carray(float64s_at(p.epoch_penalties), (p.epochs,))
+                of_epochs[epoch] = penalties / mass if mass > 0 else 0.0
+            _carry(carried, 0.0, 0.0, loss, 0.0)
         if ending:
             return
-        total, mass = 0.0, 0.0
+        total, mass, penalties = 0.0, 0.0, 0.0
 
 
 @kernel(INT, INT)

@@ -9,7 +9,7 @@ from fastbp.kernels.machine.team import share
 from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.product import ahead
 from fastbp.kernels.product.gemm import REGISTER, ROWS, VECTORS
-from fastbp.kernels.step.program import GRAIN, queue_of
+from fastbp.kernels.step.program import GRAIN, decay_of_step, queue_of
 
 STRIP = 8192  # elements of a gradient strip, which the L1 cache or nearly so can hold
 LEAST_STRIP = 16  # rows of a strip: whole cache lines of the activations and of the mirror
@@ -20,10 +20,11 @@ FEW_ROWS = 64  # of a slab, with which a strip is not cut: its weights and slots
 
 
 @inline_early
-def penalize_run(p, parameters, gradient, weights, count):
+def penalize_run(p, parameters, gradient, weights, count, coefficients):
     """L1, L2 and clipping by value, if they are on, of a run that begins with so many weights."""
     if p.penalize != 0:
-        call(p.penalize, (parameters, gradient, weights, count, p.settings))
+        of_step = decay_of_step(p, coefficients)
+        call(p.penalize, (parameters, gradient, weights, count, p.settings, of_step))
 
 
 @inline_early
@@ -32,7 +33,7 @@ def update_run(p, parameters, gradient, weights, count, coefficients):
 
     weights: how many of the `count` parameters are weights; those behind are biases.
     """
-    penalize_run(p, parameters, gradient, weights, count)
+    penalize_run(p, parameters, gradient, weights, count, coefficients)
     call(p.update, (parameters, gradient, p.slot_bytes, count, coefficients))
 
 
