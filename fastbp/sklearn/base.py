@@ -1,0 +1,245 @@
+"""BaseMLP: what the classifier and the regressor share, from parameters to fitted attributes."""
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fastbp.network import Network
+from fastbp.sklearn import heads, initial, lbfgs, models, stochastic
+from fastbp.sklearn.data import Data
+from fastbp.sklearn.heads import Head
+from fastbp.sklearn.models import Design
+from fastbp.sklearn.solvers import Rate
+from fastbp.sklearn.threads import budget
+
+
+class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A multi-layer perceptron with scikit-learn's parameters, attributes and methods.
+
+    `coefs_` and `intercepts_` are views of the network's memory: what is written into them counts,
+    and so does what takes their place.
+    """
+
+    mask_nan = False  # of a regressor, a parameter
+
+    @abstractmethod
+    def _checked(
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool, first: bool
+    ) -> tuple[Data, Head]:
+        """Check the data of a fit as scikit-learn does; sets `n_features_in_` and the like."""
+
+    @abstractmethod
+    def _checked_validation(self, X: Any, y: Any, sample_weight: Any) -> Data:
+        """Check the validation data of a user."""
+
+    @abstractmethod
+    def _score_of(self, outputs: NDArray[Any], y: NDArray[Any], weights: Any) -> float:
+        """The score of outputs of the network."""
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        incremental: bool = False,
+        validation: tuple[Any, Any, Any] = (None, None, None),
+    ) -> Any:
+        """Train; the estimator is as it was if nothing comes of it."""
+        before = dict(vars(self))
+        first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        try:
+            self._check_options(incremental)
+            data, head = self._checked(X, y, sample_weight, incremental, first)
+            held_out = self._validation(*validation)
+            self._random_state = check_random_state(self.random_state)
+            network = self._prepared(data, head, first, incremental)
+            kind = lbfgs if self.solver == "lbfgs" else stochastic
+            fit = kind.prepared(self, network, data, held_out, head, incremental)
+        except BaseException:
+            self._put_back(before)
+            raise
+        try:
+            fit()
+        except BaseException:
+            if first:
+                self._put_back(before)
+            raise
+        return self
+
+    def _put_back(self, attributes: dict[str, Any]) -> None:
+        vars(self).clear()
+        vars(self).update(attributes)
+
+    def _validation(self, X: Any, y: Any, sample_weight: Any) -> Data | None:
+        if (X is None) != (y is None):
+            given, missing = ("X_val", "y_val") if y is None else ("y_val", "X_val")
+            raise ValueError(f"{given} was given without {missing}")
+        if X is None:
+            if sample_weight is not None:
+                raise ValueError("sample_weight_val was given without X_val and y_val")
+            return None
+        return self._checked_validation(X, y, sample_weight)
+
+    def _check_options(self, incremental: bool) -> None:
+        """Raise ValueError for parameters that do not go together."""
+        sizes = self._hidden_sizes()
+        if any(size <= 0 for size in sizes):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        if self.schedule is not None:
+            if self.solver == "lbfgs" or incremental:
+                raise ValueError("schedule is for the stochastic solvers' fit")
+            if self.learning_rate != "constant":
+                raise ValueError(
+                    f"schedule and learning_rate={self.learning_rate!r} were both given"
+                )
+        if self.solver == "lbfgs" and np.any(self.dropout):
+            raise ValueError("dropout is for the stochastic solvers, not for solver='lbfgs'")
+
+    def _hidden_sizes(self) -> list[Any]:
+        sizes = self.hidden_layer_sizes
+        return list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+
+    # The network.
+
+    def _prepared(self, data: Data, head: Head, first: bool, incremental: bool) -> Network:
+        """The network that is to be trained, and the attributes that a fit begins with."""
+        widths = [data.X.shape[1], *map(int, self._hidden_sizes())]
+        old = None if first else self._network_if_any()
+        dtype = data.X.dtype if first else _float_of(self.coefs_[0])
+        design = models.design(self, head, widths, dtype)
+        if first:
+            network = models.made(design, budget(self.threads))
+            names = [self.activation] * len(widths)
+            if isinstance(self.activation, list | tuple):
+                names = [*self.activation, *self.activation[-1:]] or ["relu"]
+            initial.draw(network, names, self._random_state)
+        else:
+            self._expect_shapes(design["layers"])
+            network = old if old is not None and self._design == design else None
+            if network is None:
+                network = models.carried_on(old, vars(self).get("_design"), design)
+            models.put([*network.weights, *network.biases], [*self.coefs_, *self.intercepts_])
+        network._core.engine.threads = budget(self.threads)
+        self._begin(network, design, head, first, incremental)
+        return network
+
+    def _expect_shapes(self, layers: list[int]) -> None:
+        have = [self.coefs_[0].shape[0], *(coef.shape[1] for coef in self.coefs_)]
+        if have != layers:
+            raise ValueError(
+                "hidden_layer_sizes, features and outputs must be those of the fitted network, "
+                f"{have}, to go on with it; got {layers} (warm_start=False begins anew)"
+            )
+
+    def _begin(
+        self, network: Network, design: Design, head: Head, first: bool, incremental: bool
+    ) -> None:
+        """Set the fitted attributes as they are before the first step."""
+        begun = {"t_": 0, "_no_improvement_count": 0}
+        self.n_iter_ = 0
+        self.n_outputs_, self.n_layers_ = head.outputs, len(design["layers"])
+        self.out_activation_ = head.out_activation
+        if self.solver != "lbfgs":
+            stopping = self.early_stopping
+            begun |= {
+                "loss_curve_": [],
+                "best_loss_": None if stopping else np.inf,
+                "validation_scores_": [] if stopping else None,
+                "validation_loss_curve_": [] if stopping else None,
+                "best_validation_score_": -np.inf if stopping else None,
+            }
+        for name, value in begun.items():
+            if first or not hasattr(self, name):
+                setattr(self, name, value)
+        self._begin_optimizer(network, first or not (incremental or self.keep_optimizer))
+        self._adopt(network, design)
+
+    def _begin_optimizer(self, network: Network, anew: bool) -> None:
+        """Begin with the optimizer, or go on with it; the network's part comes with the fit."""
+        rate, before = Rate(self, network.optimizer), vars(self).get("_optimizer")
+        self._moments_anew = anew or before is None
+        if not self._moments_anew and (before.initial, before.kind) == (rate.initial, rate.kind):
+            rate.learning_rate = before.learning_rate
+        self._optimizer = rate  # scikit-learn's name for what has the learning rate
+
+    def _adopt(self, network: Network, design: Design) -> None:
+        """Make a network the estimator's own."""
+        self._network, self._design = network, design
+        self.coefs_, self.intercepts_ = list(network.weights), list(network.biases)
+
+    def _network_if_any(self) -> Network | None:
+        """The network with what the user has put into `coefs_` and `intercepts_`, if it fits."""
+        network: Network | None = vars(self).get("_network")
+        given = [*self.coefs_, *self.intercepts_]
+        if network is None:
+            return None
+        views = self._views(network)
+        if [view.shape for view in views] != [np.shape(array) for array in given]:
+            return None
+        models.put(views, given)
+        return network
+
+    @staticmethod
+    def _views(network: Network) -> list[NDArray[Any]]:
+        return [*network.weights, *network.biases]
+
+    @property
+    def network_(self) -> Network:
+        """The `fastbp.Network`: to evaluate, save, summarize or export it."""
+        check_is_fitted(self)
+        network = self._network_if_any()
+        if network is None:  # attributes that were set by hand
+            widths = [np.shape(coef)[0] for coef in self.coefs_]
+            head = heads.from_attributes(self.out_activation_, np.shape(self.coefs_[-1])[1])
+            design = models.design(self, head, widths, _float_of(self.coefs_[0]))
+            network = models.made(design, budget(self.threads))
+            models.put(self._views(network), [*self.coefs_, *self.intercepts_])
+        return network
+
+    def _outputs(self, X: Any) -> NDArray[Any]:
+        """The outputs of the network for checked or unchecked rows."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        network = self.network_
+        network._core.engine.threads = budget(self.threads)
+        outputs: NDArray[Any] = network.predict(X)
+        return outputs
+
+    # What scikit-learn asks for.
+
+    def _check_solver(self) -> bool:
+        if self.solver == "lbfgs":
+            raise AttributeError(
+                "partial_fit is only available for stochastic optimizers. "
+                f"{self.solver} is not stochastic."
+            )
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "_network" in state and "coefs_" in state and self._network_if_any() is not None:
+            for name in ("coefs_", "intercepts_"):  # which are the network's
+                del state[name]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_network" in state and "coefs_" not in state:
+            self._adopt(self._network, self._design)
+
+
+def _float_of(array: Any) -> Any:
+    """The dtype of a network with such parameters."""
+    return np.float32 if np.asarray(array).dtype == np.float32 else np.float64

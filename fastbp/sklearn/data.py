@@ -1,0 +1,59 @@
+"""Data: rows as an estimator has checked them, and those that are held out of them."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+
+class Data(NamedTuple):
+    """Checked rows.
+
+    Attributes
+    ----------
+    X : (rows, features) ndarray or CSR
+    y : ndarray
+        As a scorer takes it.
+    targets : ndarray
+        As the network takes it.
+    sample_weight : (rows,) ndarray or None
+        Of the user.
+    class_weight : (rows,) ndarray or None
+        What the rows count by their classes.
+    strata : ndarray or None
+        What a part that is held out keeps the shares of.
+    """
+
+    X: Any
+    y: NDArray[Any]
+    targets: NDArray[Any]
+    sample_weight: NDArray[Any] | None = None
+    class_weight: NDArray[Any] | None = None
+    strata: NDArray[Any] | None = None
+
+    @property
+    def weights(self) -> NDArray[Any] | None:
+        """What the rows count in training."""
+        if self.sample_weight is None or self.class_weight is None:
+            return self.class_weight if self.sample_weight is None else self.sample_weight
+        return self.sample_weight * self.class_weight
+
+    def take(self, rows: NDArray[Any]) -> "Data":
+        """Some of the rows."""
+        return Data(*(None if part is None else part[rows] for part in self))  # type: ignore[arg-type]
+
+    def split(self, fraction: float, draws: np.random.RandomState) -> "tuple[Data, Data]":
+        """Rows to train on, and rows held out, drawn as scikit-learn draws them."""
+        train, held_out = train_test_split(
+            np.arange(self.X.shape[0]),
+            random_state=draws,
+            test_size=fraction,
+            stratify=self.strata,
+        )
+        if len(held_out) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of "
+                "your dataset."
+            )
+        return self.take(train), self.take(held_out)
