@@ -34,7 +34,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         """Check the data of a fit as scikit-learn does; sets `n_features_in_` and the like."""
 
     @abstractmethod
-    def _checked_validation(self, X: Any, y: Any, sample_weight: Any) -> Data:
+    def _checked_validation(self, X: Any, y: Any, sample_weight: Any, head: Head) -> Data:
         """Check the validation data of a user."""
 
     @abstractmethod
@@ -55,7 +55,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         try:
             self._check_options(incremental)
             data, head = self._checked(X, y, sample_weight, incremental, first)
-            held_out = self._validation(*validation)
+            held_out = self._validation(*validation, head)
             self._random_state = check_random_state(self.random_state)
             network = self._prepared(data, head, first, incremental)
             kind = lbfgs if self.solver == "lbfgs" else stochastic
@@ -75,7 +75,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         vars(self).clear()
         vars(self).update(attributes)
 
-    def _validation(self, X: Any, y: Any, sample_weight: Any) -> Data | None:
+    def _validation(self, X: Any, y: Any, sample_weight: Any, head: Head) -> Data | None:
         if (X is None) != (y is None):
             given, missing = ("X_val", "y_val") if y is None else ("y_val", "X_val")
             raise ValueError(f"{given} was given without {missing}")
@@ -83,7 +83,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             if sample_weight is not None:
                 raise ValueError("sample_weight_val was given without X_val and y_val")
             return None
-        return self._checked_validation(X, y, sample_weight)
+        return self._checked_validation(X, y, sample_weight, head)
 
     def _check_options(self, incremental: bool) -> None:
         """Raise ValueError for parameters that do not go together."""

@@ -13,12 +13,12 @@ from sklearn.utils.multiclass import (
     type_of_target,
     unique_labels,
 )
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import validate_data
 
-from fastbp.losses import Loss
+from fastbp.losses import CrossEntropy, Loss
 from fastbp.sklearn import heads, parameters
 from fastbp.sklearn.base import BaseMLP
-from fastbp.sklearn.data import Data
+from fastbp.sklearn.data import Data, checked_weights
 from fastbp.sklearn.heads import Head
 
 
@@ -208,31 +208,35 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, first: bool
     ) -> tuple[Data, Head]:
         X, y = self._validated(X, y, first)
-        known = hasattr(self, "classes_") and (self.warm_start or incremental)
-        if not known:
+        if hasattr(self, "classes_") and (self.warm_start or incremental):
+            self._expect_classes(unique_labels(y))
+        else:
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
-        else:
-            self._expect_classes(unique_labels(y))
-        multilabel = self._multilabel
         head = heads.classification(
-            self.loss, self.out_activation, len(self.classes_), multilabel
+            self.loss, self.out_activation, len(self.classes_), self._multilabel
         )
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        balance = None
-        if self.class_weight is not None:
-            if incremental and self.class_weight == "balanced":
-                raise ValueError(
-                    "class_weight 'balanced' is not supported for partial_fit, whose batches do "
-                    "not tell how often classes are; give the weights as a dict"
-                )
-            balance = compute_sample_weight(self.class_weight, y)
-        return self._as_data(X, y, sample_weight, head, multilabel)._replace(
-            class_weight=balance
-        ), head
+        data = self._as_data(X, y, sample_weight, head)
+        if self.class_weight is None:
+            return data, head
+        if incremental and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight 'balanced' is not supported for partial_fit, whose batches do not "
+                "tell how often classes are; give the weights as a dict"
+            )
+        return data._replace(class_weight=compute_sample_weight(self.class_weight, y)), head
+
+    def _checked_validation(self, X: Any, y: Any, sample_weight: Any, head: Head) -> Data:
+        X, y = self._validated(X, y, False)
+        unknown = np.setdiff1d(unique_labels(y), self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"`y_val` has classes not in `self.classes_`, {self.classes_}: {unknown}"
+            )
+        return self._as_data(X, y, sample_weight, head)
 
     def _validated(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
+        """X and y as scikit-learn checks them."""
         X, y = validate_data(
             self,
             X,
@@ -242,6 +246,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
             dtype=(np.float64, np.float32),
             reset=reset,
         )
+        if hasattr(y, "toarray"):
+            y = y.toarray()
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y
@@ -260,26 +266,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
                 f"`self.classes_` has {self.classes_}. 'y' has {classes}."
             )
 
-    def _as_data(
-        self, X: Any, y: Any, sample_weight: Any, head: Head, multilabel: bool
-    ) -> Data:
+    def _as_data(self, X: Any, y: Any, sample_weight: Any, head: Head) -> Data:
         """The rows with targets as the network takes them."""
-        if head.activation == "softmax" and head.loss.targets == "labels":
+        strata = None
+        if isinstance(head.loss, CrossEntropy):
             targets = np.searchsorted(self.classes_, y)
-            strata = None
         else:
             targets = self._label_binarizer.transform(y)
-            strata = targets.astype(bool) if head.outputs == 1 else None
-        if hasattr(X, "tocsr"):
-            X = X.tocsr()
-        return Data(X, y, targets, sample_weight, strata=strata)
-
-    def _checked_validation(self, X: Any, y: Any, sample_weight: Any) -> Data:
-        X, y = self._validated(X, y, False)
-        self._expect_known(y)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        return Data(X, y, y, sample_weight)
+            if head.outputs == 1:
+                strata = targets.astype(bool)  # which scikit-learn's messages show
+        return Data(X, y, targets, checked_weights(sample_weight, X), strata=strata)
 
     def _score_of(self, outputs: NDArray[Any], y: NDArray[Any], weights: Any) -> float:
         right = self._classes_of(outputs) == y

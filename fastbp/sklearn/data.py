@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
+from sklearn.utils.validation import _check_sample_weight
 
 
 class Data(NamedTuple):
@@ -57,3 +58,13 @@ class Data(NamedTuple):
                 "your dataset."
             )
         return self.take(train), self.take(held_out)
+
+
+def checked_weights(sample_weight: Any, X: Any) -> NDArray[Any] | None:
+    """Weights of rows as scikit-learn checks them; negative ones are an error."""
+    if sample_weight is None:
+        return None
+    weights: NDArray[Any] = _check_sample_weight(sample_weight, X)
+    if (weights < 0).any():
+        raise ValueError("Negative values in data passed to `sample_weight`")
+    return weights

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 from sklearn.utils.optimize import _check_optimize_result
-from tqdm.auto import tqdm
 
 from fastbp.network import Network
 from fastbp.rows.rows import Rows
@@ -111,6 +110,8 @@ def prepared(
 
 def _minimized(objective: Objective, estimator: Any) -> Any:
     """SciPy's result, whose parameters the network has; or those of before, and an exception."""
+    from tqdm.auto import tqdm  # takes longer to import than a small network to train
+
     before = objective.parameters
     bar = tqdm(total=estimator.max_iter, disable=not estimator.progress, unit="iteration")
 
