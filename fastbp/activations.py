@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
-from numba.core.registry import CPUDispatcher
-
-from fastbp.kernels.machine.jit import Kernel, inline
-from fastbp.kernels.machine.raising import can_raise
+from fastbp.kernels.machine.jit import Kernel
+from fastbp.kernels.machine.raising import refuse_raising, scalar
 from fastbp.kernels.panels import activation_rules as rules
 from fastbp.kernels.panels import output_panels
 from fastbp.kernels.panels.panels import (
@@ -21,7 +19,7 @@ from fastbp.kernels.panels.panels import (
     forward_with_derivative_panel,
     multiply,
 )
-from fastbp.validation import shown
+from fastbp.validation import expect_functions, expect_name
 
 
 @dataclass(frozen=True)
@@ -55,37 +53,19 @@ class Activation:
     output_only: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str):
-            raise TypeError(f"name must be a string, got {shown(self.name)}")
-        if not self.name or not self.name.isprintable():
-            raise ValueError(
-                f"name must be a non-empty string of printable characters, got {shown(self.name)}"
-            )
-        for name in ("f", "df"):
-            if not callable(getattr(self, name)):
-                raise TypeError(f"{name} must be a function, got {shown(getattr(self, name))}")
+        expect_name(self.name)
+        expect_functions(f=self.f, df=self.df)
 
     @cached_property
     def _scalars(self) -> tuple[Any, Any]:
-        def compiled(function: Callable[[Any], Any]) -> Any:
-            return function if isinstance(function, CPUDispatcher) else inline(function)
-
-        return compiled(self.f), compiled(self.df)
+        return scalar(self.f), scalar(self.df)
 
     @property
     def _check(self) -> Callable[[Any], None] | None:
         return None if self._built_in else self._refuse_raising
 
     def _refuse_raising(self, dtype: Any) -> None:
-        """Raise where an exception could be lost in a panel, and a wrong number with it."""
-        for called, function in (("f", self.f), ("df", self.df)):
-            if can_raise(function, dtype):
-                raise ValueError(
-                    f"{called} of activation {self.name!r} can raise an exception for some "
-                    f"{dtype}, which a compiled network cannot pass on: use no raise, assert or "
-                    "index that may be out of range in it; return nan instead, choose with "
-                    "`a if c else b` or numpy.where, write 1 / z for z ** -1"
-                )
+        refuse_raising(f"activation {self.name!r}", {"f": self.f, "df": self.df}, dtype)
 
     @cached_property
     def forward(self) -> Kernel | None:

@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastbp.activations import ACTIVATIONS, Activation, FixedActivation
-from fastbp.losses import LOSSES, Loss
+from fastbp.losses import LOSSES, ElementwiseLoss, Loss
 from fastbp.validation import choice, shown
 
 
 def loss_of(value: Any, name: str) -> Loss:
     """The loss that a user named or passed."""
+    if isinstance(value, ElementwiseLoss):
+        choice(value.output_activation, ACTIVATIONS, f"output_activation of {name}")
+        return value
     chosen: Loss = named(value, LOSSES, Loss, name)
     return chosen
 
@@ -51,6 +54,13 @@ def output_activation_of(
             f"{name} of loss {loss.name!r} must be {natural.name!r}, got {chosen.name!r}"
         )
     return chosen
+
+
+def is_built_in(value: Activation | FixedActivation | Loss) -> bool:
+    """Whether an activation or a loss is fastbp's own, whatever a user's is called."""
+    if isinstance(value, Loss):
+        return type(value) in LOSSES.values()
+    return ACTIVATIONS.get(value.name) is value
 
 
 def from_settings(value: Any, entries: Mapping[str, Any], name: str) -> Any:

@@ -13,6 +13,7 @@ from fastbp.activations import ACTIVATIONS, Activation, FixedActivation
 from fastbp.choices import (
     activation_of,
     from_settings,
+    is_built_in,
     loss_of,
     named,
     output_activation_of,
@@ -82,14 +83,17 @@ def make(
 
 
 def describe(parts: Configuration) -> dict[str, Any]:
-    """What a model file says of the parts; raises ValueError for an activation of the user's."""
+    """What a model file says of the parts; raises ValueError for a function of the user's."""
     of_tasks = parts.loss.groups if isinstance(parts.loss, tasks.Tasks) else ()
-    for activation in (*parts.activations, *(task.activation for task in of_tasks)):
-        if ACTIVATIONS.get(activation.name) is not activation:
-            raise ValueError(
-                f"activation {activation.name!r} is not one of fastbp's own: a file holds no code, "
-                "so the network cannot be saved (copy its weights, or pickle it)"
-            )
+    losses = [task.loss for task in of_tasks] or [parts.loss]
+    activations = (*parts.activations, *(task.activation for task in of_tasks))
+    own = [f"activation {one.name!r}" for one in activations if not is_built_in(one)]
+    own += [f"loss {one.name!r}" for one in losses if not is_built_in(one)]
+    if own:
+        raise ValueError(
+            f"{own[0]} is not one of fastbp's own: a file holds no code, so the network cannot be "
+            "saved (copy its weights, or pickle it)"
+        )
     described = {
         "layers": list(parts.layout.widths),
         "dtype": parts.layout.dtype.name,

@@ -105,6 +105,23 @@ def generator(rng: Any) -> np.random.Generator:
         ) from error
 
 
+def expect_name(name: Any) -> None:
+    """Raise TypeError or ValueError where what a user calls a thing of theirs is no name."""
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a string, got {shown(name)}")
+    if not name or not name.isprintable():
+        raise ValueError(
+            f"name must be a non-empty string of printable characters, got {shown(name)}"
+        )
+
+
+def expect_functions(**functions: Any) -> None:
+    """Raise TypeError where one of the arguments, given by their names, is no function."""
+    for name, function in functions.items():
+        if not callable(function):
+            raise TypeError(f"{name} must be a function, got {shown(function)}")
+
+
 def path_text(path: Any, name: str = "path") -> str:
     """Return a path as text.
 

@@ -40,19 +40,25 @@ def sgd(w, g, state, t, lr=1e-2, momentum=0.0, nesterov=False, weight_decay=0.0,
 
 
 def adam(
-    w, g, state, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, amsgrad=False
-):
+    w, g, state, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, amsgrad=False,
+    epsilon_hat=False,
+):  # fmt: skip
     """Kingma and Ba, arXiv:1412.6980, algorithm 1; eps outside the root, after the correction.
 
     AMSGrad: Reddi, Kale and Kumar, arXiv:1904.09237; the maximum is over the uncorrected v, as in
-    torch.optim.Adam. weight_decay is an L2 penalty, added to the gradient.
+    torch.optim.Adam. weight_decay is an L2 penalty, added to the gradient. epsilon_hat: the form
+    at the end of section 2, with eps inside the correction.
     """
     g = g + weight_decay * w
     state["m"] = beta1 * state["m"] + (1 - beta1) * g
     state["v"] = beta2 * state["v"] + (1 - beta2) * g * g
     state["v_max"] = np.maximum(state["v_max"], state["v"])
     m_hat = state["m"] / (1 - beta1**t)
-    v_hat = state["v_max" if amsgrad else "v"] / (1 - beta2**t)
+    square = state["v_max" if amsgrad else "v"]
+    if epsilon_hat:
+        rate = lr * math.sqrt(1 - beta2**t) / (1 - beta1**t)
+        return w - rate * state["m"] / (np.sqrt(square) + eps)
+    v_hat = square / (1 - beta2**t)
     return w - lr * m_hat / (np.sqrt(v_hat) + eps)
 
 

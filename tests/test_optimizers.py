@@ -25,9 +25,9 @@ def test_defaults():
         "sgd": {"lr": 1e-2, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0,
                 "decoupled": False},
         "adam": {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0,
-                 "amsgrad": False},
+                 "amsgrad": False, "epsilon_hat": False},
         "adamw": {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 1e-2,
-                  "amsgrad": False},
+                  "amsgrad": False, "epsilon_hat": False},
         "rmsprop": {"lr": 1e-3, "rho": 0.9, "eps": 1e-8, "momentum": 0.0, "centered": False,
                     "weight_decay": 0.0},
         "adagrad": {"lr": 1e-2, "eps": 1e-10, "weight_decay": 0.0},
@@ -72,7 +72,7 @@ def test_settings_out_of_range(kind):
             -1,
             float("nan"),
             float("inf"),
-            *([1.0, 2] if name in FRACTIONS else []),
+            *([2, *([1.0] if name != "momentum" else [])] if name in FRACTIONS else []),
         ):
             with raises(ValueError, f"{name} must be a finite real number, at least 0"):
                 kind(**{name: bad})
@@ -85,6 +85,20 @@ def test_nesterov_needs_momentum():
     with raises(ValueError, "nesterov=True needs a momentum above 0"):
         fastbp.SGD(nesterov=True)
     assert fastbp.SGD(nesterov=True, momentum=0.9).nesterov
+
+
+@pytest.mark.parametrize("kind", [fastbp.SGD, fastbp.RMSprop])
+def test_a_momentum_of_one_keeps_all(kind):
+    """As scikit-learn permits: the velocity is the sum of what it was given."""
+    net = fastbp.Network([1, 1], optimizer=kind(momentum=1), initializer="zeros", dtype="float64")
+    assert net.optimizer.momentum == 1.0
+    moved = []
+    for error in (1.0, 0.5, 0.0):  # without a gradient a step is what the one before was
+        before = net.biases[0][0]
+        net.train_step([[0.0]], [[before + error]])
+        moved.append(net.biases[0][0] - before)
+    assert moved[2] == pytest.approx(moved[1], rel=1e-12)
+    assert moved[1] > moved[0] > 0
 
 
 @pytest.mark.parametrize("kind", [fastbp.SGD, fastbp.Nadam])

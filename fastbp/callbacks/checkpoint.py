@@ -49,8 +49,9 @@ class Checkpoint(Callback):
     Raises
     ------
     TypeError, ValueError
-        An argument that cannot be used. From `fit`, before it starts: an activation of your own, a
-        bit generator that is not one of NumPy's, a callback's state that a file cannot hold.
+        An argument that cannot be used. From `fit`, before it starts: an activation or a loss of
+        your own, a bit generator that is not one of NumPy's, a callback's state that a file cannot
+        hold.
     OSError
         From `fit`, before it starts, where no file can be written there; later, when the disk
         is full: the fit ends after a whole epoch, the old file is still whole.

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.activations import ACTIVATIONS
+from fastbp.choices import is_built_in
 from fastbp.configuration import Configuration
 from fastbp.data.sparse import SparseRows
 from fastbp.engine.engine import Engine
@@ -140,14 +140,13 @@ def _limit(loss: Loss, activation: str) -> float:
 
 def _can_tell(parts: Configuration) -> bool:
     """Whether the bound is one for these activations and losses."""
-    known = all(ACTIVATIONS.get(one.name) is one for one in parts.activations)
-    weights = parts.loss_weights or ()
+    activations, weights = [*parts.activations], parts.loss_weights or ()
+    losses = [loss for loss, _ in _heads(parts)]
     if isinstance(parts.loss, Tasks):
         weights = tuple(task.weight for task in parts.loss.groups)
-        known &= all(
-            ACTIVATIONS.get(task.activation.name) is task.activation for task in parts.loss.groups
-        )
-    parameters = [loss.parameter() for loss, _ in _heads(parts)]
+        activations += [task.activation for task in parts.loss.groups]
+    parameters = [loss.parameter() for loss in losses]
+    known = all(map(is_built_in, [*activations, *losses]))
     return known and max((*weights, *parameters), default=0.0) <= FACTOR
 
 

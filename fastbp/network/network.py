@@ -251,7 +251,7 @@ class Network:
         Raises
         ------
         ValueError
-            The network has an activation of your own, which a file cannot hold.
+            The network has an activation or a loss of your own, which a file cannot hold.
         OSError
             The file cannot be written; an old one is still whole.
         """

@@ -26,6 +26,10 @@ class Adam(Optimizer):
         Adds ``weight_decay * p`` to the gradient (L2 penalty); see `AdamW` for the other kind.
     amsgrad : bool
         Divide by the largest mean square so far (Reddi et al. 2018).
+    epsilon_hat : bool
+        Add `eps` before that correction instead, ``p -= lr * sqrt(1 - beta2**t) / (1 - beta1**t) *
+        m / (sqrt(v) + eps)`` at step t: the paper's "epsilon hat" (its section 2), as in
+        scikit-learn and Keras. In the first steps a small gradient moves less with it.
     """
 
     lr: float = 1e-3
@@ -34,6 +38,7 @@ class Adam(Optimizer):
     eps: float = 1e-8
     weight_decay: float = 0.0
     amsgrad: bool = False
+    epsilon_hat: bool = False
     name = "adam"
     _decoupled: ClassVar[bool] = False
 
@@ -48,6 +53,7 @@ class Adam(Optimizer):
 
     def coefficients(self, steps: Floats, rates: float | Floats) -> Floats:
         decoupled = rates * self.weight_decay if self._decoupled else 0.0
+        correction = 1 / np.sqrt(1 - self.beta2**steps)
         return columns(
             steps,
             1 - decoupled,
@@ -56,8 +62,8 @@ class Adam(Optimizer):
             self.beta2,
             1 - self.beta2,
             rates / (1 - self.beta1**steps),
-            1 / np.sqrt(1 - self.beta2**steps),
-            self.eps,
+            correction,
+            self.eps * correction if self.epsilon_hat else self.eps,
         )
 
 

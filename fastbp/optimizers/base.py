@@ -29,7 +29,7 @@ class Decaying(Protocol):
         """Whether past the gradient."""
 
 
-# Settings that lie in [0, 1); all other numbers are at least 0.
+# Settings that lie in [0, 1), momentum in [0, 1]; all other numbers are at least 0.
 FRACTIONS = {"momentum", "beta1", "beta2", "rho"}
 
 
@@ -52,7 +52,7 @@ class Optimizer:
             if field.type in (bool, "bool"):
                 value = flag(value, field.name)
             elif field.name in FRACTIONS:
-                value = real(value, field.name, low=0, high=1, high_open=True)
+                value = real(value, field.name, low=0, high=1, high_open=field.name != "momentum")
             else:
                 value = real(value, field.name, low=0)
             object.__setattr__(self, field.name, value)

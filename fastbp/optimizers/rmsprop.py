@@ -20,7 +20,7 @@ class RMSprop(Optimizer):
     eps : float
         Added to the root of the mean square.
     momentum : float
-        In [0, 1). Above 0 the scaled gradients gather in a velocity.
+        In [0, 1]. Above 0 the scaled gradients gather in a velocity.
     centered : bool
         Divide by the deviation instead, by taking off the square of the mean (Graves 2013).
     weight_decay : float

@@ -16,7 +16,7 @@ class SGD(Optimizer):
     lr : float
         The learning rate.
     momentum : float
-        In [0, 1). Above 0: ``v = momentum * v + g; p -= lr * v``.
+        In [0, 1]. Above 0: ``v = momentum * v + g; p -= lr * v``.
     nesterov : bool
         Step by ``g + momentum * v`` instead (Sutskever et al. 2013); needs momentum.
     weight_decay : float

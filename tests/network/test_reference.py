@@ -166,6 +166,10 @@ CLOSED_FORMS = {
         {"lr": 0.1, "eps": 0.2, "amsgrad": True},
         1 - 0.1 * T * G / (G + 0.2),
     ),
+    "adam epsilon hat": (  # sqrt(v) = G sqrt(1 - beta2**t), and eps is left as it is
+        {"lr": 0.1, "beta2": 0.8, "eps": 0.2, "epsilon_hat": True},
+        1 - 0.1 * sum(G / (G + 0.2 / np.sqrt(1 - 0.8**t)) for t in STEPS),
+    ),
     "adamw": (
         {"lr": 0.1, "eps": 0.2, "weight_decay": 0.5},
         0.95**T - 0.1 * G / (G + 0.2) * sum(0.95 ** (T - t) for t in STEPS),

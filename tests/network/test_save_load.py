@@ -12,6 +12,7 @@ from expect import raises, stable
 
 import fastbp
 from fastbp import initializers, losses
+from fastbp.files import container
 
 LABELS = Case("cross_entropy", targets="labels")
 
@@ -231,3 +232,13 @@ def test_all_cases_are_distinct_files(tmp_path):
         assert getattr(fastbp.load(tmp_path / "m"), kind) == made, number
     repeated = {str(case.loss()) for case in LOSSES} | {str(case.optimizer()) for case in SOLVERS}
     assert len(texts) == len(repeated) - 1  # MSE with Adam is among both
+
+
+def test_files_that_know_nothing_of_epsilon_hat(tmp_path):
+    """Those of 0.1.0 before it came: eps is added where it was."""
+    net, _, _ = network()
+    net.save(tmp_path / "m")
+    arrays, described = container.read(tmp_path / "m")
+    assert described["optimizer"].pop("epsilon_hat") is False
+    container.write(tmp_path / "m", arrays, described)
+    assert_same(contents(fastbp.load(tmp_path / "m")), contents(net))

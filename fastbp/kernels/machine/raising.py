@@ -1,4 +1,4 @@
-"""Whether a scalar function can raise an exception, which a kernel would lose.
+"""Scalar functions of a user's, and whether one can raise an exception, which a kernel would lose.
 
 A compiled function of Numba's takes, before its arguments, a place for its result and one for an
 exception (`excinfo`). LLVM removes branches that cannot be taken; where a store of an exception is
@@ -6,7 +6,7 @@ left, in the function or in what it calls, it can raise. What is handed on from 
 there, and running out of memory is not counted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numba.core.registry import CPUDispatcher
 
-from fastbp.kernels.machine.jit import FLAGS
+from fastbp.kernels.machine.jit import FLAGS, inline
 
 EXCINFO = 1  # the argument's place
 NOTHING = ("null", "undef", "poison")
@@ -22,8 +22,30 @@ NOTHING = ("null", "undef", "poison")
 HARMLESS = "ov_np_where"
 
 
-def can_raise(function: Callable[..., Any], dtype: Any) -> bool:
-    """Whether ``function(x)`` can raise for an x of `dtype`; an index out of range counts."""
+def scalar(function: Callable[..., Any]) -> Any:
+    """The function as panels call it."""
+    return function if isinstance(function, CPUDispatcher) else inline(function)
+
+
+def refuse_raising(
+    owner: str, functions: Mapping[str, Callable[..., Any]], dtype: Any, arguments: int = 1
+) -> None:
+    """Raise ValueError where an exception could be lost in a panel, and a wrong number with it.
+
+    owner, functions: for the message, the functions by what their parameters are called.
+    """
+    for called, function in functions.items():
+        if can_raise(function, dtype, arguments):
+            raise ValueError(
+                f"{called} of {owner} can raise an exception for some {dtype}, which a compiled "
+                "network cannot pass on: use no raise, assert or index that may be out of range "
+                "in it; return nan instead, choose with `a if c else b` or numpy.where, write "
+                "1 / z for z ** -1"
+            )
+
+
+def can_raise(function: Callable[..., Any], dtype: Any, arguments: int = 1) -> bool:
+    """Whether a function of one or two numbers of `dtype` can; an index out of range counts."""
     options, plain = FLAGS, function
     if isinstance(function, CPUDispatcher):
         # What a function does not say of itself it inherits from the kernel that calls it.
@@ -32,10 +54,15 @@ def can_raise(function: Callable[..., Any], dtype: Any) -> bool:
     checked = numba.njit(**{**options, "boundscheck": True})(plain)
 
     @numba.njit(**FLAGS)
-    def called(x):
+    def of_one(x):
         return checked(x)  # with its defaults filled in
 
-    called.compile((numba.from_dtype(np.dtype(dtype)),))
+    @numba.njit(**FLAGS)
+    def of_two(x, y):
+        return checked(x, y)
+
+    called = of_one if arguments == 1 else of_two
+    called.compile((numba.from_dtype(np.dtype(dtype)),) * arguments)
     (compiled,) = called.overloads.values()
     with llvm.parse_assembly(compiled.library.get_llvm_str()) as module:
         return _can_raise(module.get_function(compiled.fndesc.llvm_func_name), module, set())

@@ -126,13 +126,21 @@ def _fill_weights(to, weights, rows, width, stride):
 
 
 def elementwise_loss_panel(
-    name: str, value: Callable[..., Any], slope: Callable[..., Any], masked: bool = False
+    name: str,
+    value: Callable[..., Any],
+    slope: Callable[..., Any],
+    masked: bool = False,
+    cached: bool = True,
+    check: Check = None,
 ) -> Kernel:
     """The panel of a loss that is a mean over elements: value(z, y, p), slope(z, y, p) = d/dz.
 
     p is the loss's first parameter (0 if it has none), in the element type. With `masked`, what
     has NaN for a target counts for nothing, and parameters[1 + j] multiplies the loss of output j.
+    Where a user's functions (`check`) are not finite in the padding, or for an output that weighs
+    nothing, that is zero all the same.
     """
+    own = check is not None
 
     def panel(z, delta, targets, order, values, parameters, rows, n, ld, batch, totals):
         index, losses = carray(order, (rows,)), carray(values, (rows,))
@@ -163,15 +171,21 @@ def elementwise_loss_panel(
                 for i in range(size):
                     if masked:
                         known = y_block[i] == y_block[i]
+                        if own:
+                            known = known and factors[i] != 0
                         worth_i = factors[i] * value(out[i], y_block[i], p)
                         slope_i = scale * factors[i] * slope(out[i], y_block[i], p)
                         block[i] = worth_i if known else like(p, 0.0)
                         slopes[i] = slope_i if known else like(p, 0.0)
                     else:
                         block[i] = value(out[i], y_block[i], p)
-                        slopes[i] = factors[i] * slope(out[i], y_block[i], p)
+                        slope_i = factors[i] * slope(out[i], y_block[i], p)
+                        if own:
+                            slope_i = slope_i if factors[i] != 0 else like(p, 0.0)
+                        slopes[i] = slope_i
                 for r in range(count):
                     total = share * np.float64(row_sum(advance(worth, r * stride), width))
                     losses[first + r] = total + (losses[first + r] if column > 0 else 0.0)
 
-    return Kernel(panel, LOSS, f"{name}.masked_loss" if masked else f"{name}.loss")
+    called = f"{name}.masked_loss" if masked else f"{name}.loss"
+    return Kernel(panel, LOSS, called, cached, check)
