@@ -161,7 +161,7 @@ class Engine:
         )
         if self._alpha:
             coefficients = with_decays(
-                program.coefficients, coefficients, self._alpha, stretch.masses
+                program.coefficients, coefficients, self._alpha, stretch.masses * data.unit
             )
             program.coefficients = address(coefficients)
         program.coefficient_count = coefficients.shape[1]

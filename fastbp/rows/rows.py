@@ -31,7 +31,8 @@ class Rows(NamedTuple):
     Where there are weights, both (rows,): `weights` multiply the losses of rows, and `totals` are
     what the rows add to the total weight by which the losses' sum is divided. They differ where
     targets are NaN (`masked`): a total is the weight times the share of targets that are not.
-    `plain` are the rows as they are without weights of classes, where there are such.
+    `plain` are the rows as they are without weights of classes, where there are such. A weight of 1
+    here is one of `unit` as the user gave it.
 
     Of a network with tasks, `tasks` are the rows as each task has them, and `targets` those of the
     first; all have weights or none. `losses` (rows,) is where training and evaluation leave the
@@ -46,6 +47,7 @@ class Rows(NamedTuple):
     plain: "Rows | None" = None
     tasks: "tuple[Rows, ...]" = ()
     losses: NDArray[np.float64] | None = None
+    unit: float = 1.0
 
     @property
     def labels(self) -> bool:
@@ -61,7 +63,7 @@ class Rows(NamedTuple):
     def given(self) -> "Rows":
         """The data alone, without where losses are left, and each array once."""
         tasks = tuple(task.given for task in self.tasks)
-        return self._replace(losses=None, plain=None, tasks=tasks)
+        return self._replace(losses=None, plain=None, tasks=tasks, unit=1.0)
 
 
 def checked_features(

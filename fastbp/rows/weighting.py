@@ -63,10 +63,10 @@ def weighted_rows(
     flag(mask_nan, "mask_nan")
     layout, loss = parts.layout, parts.loss
     features = checked_features(parts, scaling, X, f"{prefix}X")
-    weights = None
+    weights, unit = None, 1.0
     if sample_weight is not None:
-        weights = _sample_weights(sample_weight, len(features), f"{prefix}sample_weight")
-    options = Options(layout.dtype, weights, mask_nan, prefix)
+        weights, unit = _sample_weights(sample_weight, len(features), f"{prefix}sample_weight")
+    options = Options(layout.dtype, weights, unit, mask_nan, prefix)
     if isinstance(loss, Tasks):
         return _rows_of_tasks(loss, features, y, class_weight, options)
     return _rows_of_loss(loss, layout.widths[-1], features, y, class_weight, options)
@@ -91,6 +91,7 @@ class Options(NamedTuple):
 
     dtype: np.dtype[Any]
     sample_weight: Weights | None
+    unit: float
     mask_nan: bool
     prefix: str
 
@@ -109,7 +110,7 @@ def _rows_of_loss(
     if options.mask_nan:
         y, unknown = _filled(numeric(y, name, nulls=True), loss.elementwise)
     targets = checked_targets(loss, outputs, options.dtype, y, len(features), name)
-    rows = Rows(features, targets)
+    rows = Rows(features, targets, unit=options.unit)
     if options.sample_weight is None and class_weight is None and unknown is None:
         return rows
     weights = np.ones(len(features)) if options.sample_weight is None else options.sample_weight
@@ -124,8 +125,10 @@ def _rows_of_loss(
         return rows
     known = np.ones(weights.size, bool) if unknown is None else ~unknown.reshape(-1)
     of_classes = f"class_weight{key}"
-    classed, own = _with_class_weights(loss, outputs, rows, class_weight, known, name, of_classes)
-    return _weighing(classed, weights * own)._replace(plain=rows)
+    classed, own, unit = _with_class_weights(
+        loss, outputs, rows, class_weight, known, name, of_classes
+    )
+    return _weighing(classed, weights * own)._replace(plain=rows, unit=rows.unit * unit)
 
 
 def _weighing(rows: Rows, weights: Weights) -> Rows:
@@ -204,12 +207,13 @@ def _filled(y: NDArray[Any], elementwise: bool) -> tuple[NDArray[Any], NDArray[n
     return y, unknown
 
 
-def _scaled(weights: Weights) -> Weights:
-    """A copy, multiplied by the power of two that brings the greatest weight into [1, 2).
+def _scaled(weights: Weights) -> tuple[Weights, float]:
+    """A copy, divided by the power of two that brings the greatest weight into [1, 2), and that.
 
     Weighted means do not change by it, to the last bit, and their sums cannot overflow.
     """
-    return np.ldexp(weights, -_exponent(weights))
+    exponent = _exponent(weights)
+    return np.ldexp(weights, -exponent), math.ldexp(1.0, exponent)
 
 
 def _exponent(weights: NDArray[Any]) -> int:
@@ -218,7 +222,8 @@ def _exponent(weights: NDArray[Any]) -> int:
     return math.frexp(top)[1] - 1 if top > 0 else 0
 
 
-def _sample_weights(values: ArrayLike, rows: int, name: str) -> Weights:
+def _sample_weights(values: ArrayLike, rows: int, name: str) -> tuple[Weights, float]:
+    """The weights, scaled, and what 1 of them is of the user's."""
     source = numeric(values, name)
     if source.shape != (rows,):
         raise ValueError(
@@ -239,20 +244,22 @@ def _with_class_weights(
     known: NDArray[np.bool_],
     name: str,
     argument: str,
-) -> tuple[Rows, Weights]:
-    """The rows, and the weight that each has by its class.
+) -> tuple[Rows, Weights, float]:
+    """The rows, the weight that each has by its class, and what 1 of it is of the user's.
 
     Of class probabilities y the loss ``-sum_c w_c y_c log p_c`` is that of the probabilities
     ``w_c y_c / u``, with u = ``sum_c w_c y_c`` as the weight of the row.
     """
     if loss.targets == "labels" and not rows.labels:
         targets = rows.targets
-        of_classes = _class_weights(given, targets[known].sum(axis=0, dtype=np.float64), argument)
+        of_classes, unit = _class_weights(
+            given, targets[known].sum(axis=0, dtype=np.float64), argument
+        )
         products = targets * of_classes.astype(targets.dtype)
         weights = products.sum(axis=1, dtype=np.float64)
         counts = weights > 0
         products[counts] /= weights[counts, None].astype(targets.dtype)
-        return rows._replace(targets=products), weights
+        return rows._replace(targets=products), weights, unit
     if loss.targets == "labels":
         labels, classes = rows.targets, outputs
     elif loss.targets == "fractions" and outputs == 1:
@@ -271,11 +278,12 @@ def _with_class_weights(
             "gives weights to rows whatever the loss)"
         )
     counts = np.bincount(labels[known], minlength=classes)
-    return rows, _class_weights(given, counts, argument)[labels]
+    of_classes, unit = _class_weights(given, counts, argument)
+    return rows, of_classes[labels], unit
 
 
-def _class_weights(given: Any, counts: NDArray[Any], argument: str) -> Weights:
-    """One weight for each class, of which the data have so many rows."""
+def _class_weights(given: Any, counts: NDArray[Any], argument: str) -> tuple[Weights, float]:
+    """One scaled weight for each class, of which the data have so many rows, and the scale."""
     if isinstance(given, str) and given == "balanced":
         classes = np.count_nonzero(counts)
         with np.errstate(divide="ignore", invalid="ignore"):

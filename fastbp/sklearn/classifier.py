@@ -177,7 +177,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         if self._multilabel or self.out_activation_ == "softmax":
             return outputs
         total = outputs.sum(axis=1, keepdims=True)  # of one against the rest
-        return np.divide(outputs, total, out=np.full_like(outputs, 1 / outputs.shape[1]), where=total > 0)
+        return np.divide(
+            outputs, total, out=np.full_like(outputs, 1 / outputs.shape[1]), where=total > 0
+        )
 
     def predict_log_proba(self, X: Any) -> NDArray[Any]:
         """The logarithms of `predict_proba`.

@@ -113,9 +113,7 @@ def from_attributes(out_activation: str, outputs: int) -> Head:
     return Head(outputs, losses.get(out_activation, MSE()), activation(out_activation))
 
 
-def _head(
-    outputs: int, loss: Loss, given: Any, factor: float = 1.0, reported: float = 1.0
-) -> Head:
+def _head(outputs: int, loss: Loss, given: Any, factor: float = 1.0, reported: float = 1.0) -> Head:
     natural = loss.output_activation
     if given is None:
         given = natural

@@ -42,7 +42,7 @@ class Objective:
         biases = [layout.biases(places, layer) for layer in layers]
         self._places = np.concatenate([*weights, *biases])
         self._weights = sum(map(len, weights))
-        mass = len(rows.features) if rows.totals is None else float(rows.totals.sum())
+        mass = len(rows.features) if rows.totals is None else float(rows.totals.sum()) * rows.unit
         self._decay = alpha / mass
 
     @property
@@ -98,9 +98,7 @@ def prepared(
         with turns.fit_changing, turns.fitting(calls_out=False):
             result = _minimized(objective, estimator)
             if trained is not network:
-                models.put(
-                    [*network.weights, *network.biases], [*trained.weights, *trained.biases]
-                )
+                models.put([*network.weights, *network.biases], [*trained.weights, *trained.biases])
         penalty = objective.penalty(result.x)
         estimator.n_iter_ = _check_optimize_result("lbfgs", result, estimator.max_iter)
         estimator.loss_ = (float(result.fun) - penalty) * head.reported + penalty + constant

@@ -20,9 +20,7 @@ NOT_FINITE = (
 
 def checked_rows(estimator: Any, network: Network, data: Data, prefix: str = "") -> Rows:
     """Rows as the network takes them."""
-    rows = network._core.rows(
-        data.X, data.targets, prefix, data.weights, None, estimator.mask_nan
-    )
+    rows = network._core.rows(data.X, data.targets, prefix, data.weights, None, estimator.mask_nan)
     if rows.weights is not None:
         expect_weight(rows, prefix, data.weights, None, estimator.mask_nan)
     return rows

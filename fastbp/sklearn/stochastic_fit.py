@@ -97,7 +97,9 @@ class StochasticFit(RowFit):
         penalties = course.penalties
         losses = (course.losses - penalties) * self._reported + penalties
         if self._constants is not None:
-            losses += [self._constant(self._constants, order) for order in course.order[: len(losses)]]
+            losses += [
+                self._constant(self._constants, order) for order in course.order[: len(losses)]
+            ]
         return [{"loss": loss} for loss in losses.tolist()]
 
     def _constant(self, constants: NDArray[np.float64], order: NDArray[np.int64]) -> float:
