@@ -39,7 +39,7 @@ def agreed(known: Names, X: Any, argument: str) -> Names:
     if found is None or found == known:
         return known
     if known is None:
-        return found if _fit(found) else None
+        return _kept(found)
     missing, unexpected = Counter(known) - Counter(found), Counter(found) - Counter(known)
     faults = []
     if missing:
@@ -56,6 +56,11 @@ def agreed(known: Names, X: Any, argument: str) -> Names:
     )
 
 
+def known_elsewhere(labels: Sequence[Any]) -> Names:
+    """The names that another library has kept of a frame that it was trained on."""
+    return _kept(tuple(map(str, labels))) if len(labels) and _are_text(labels) else None
+
+
 def from_file(names: Any, width: int) -> Names:
     """The names that a model file has; raises ValueError."""
     if not isinstance(names, list) or len(names) != width or not _are_text(names):
@@ -68,9 +73,9 @@ def _names_of(X: Any) -> Names:
     return tuple(map(str, labels)) if labels and _are_text(labels) else None
 
 
-def _fit(names: tuple[str, ...]) -> bool:
-    """Whether a model file has room for them: as JSON, in a string of JSON."""
-    return len(encode(encode(names)).encode()) <= MOST_BYTES
+def _kept(names: tuple[str, ...]) -> Names:
+    """The names if a model file has room for them: as JSON, in a string of JSON."""
+    return names if len(encode(encode(names)).encode()) <= MOST_BYTES else None
 
 
 def _are_text(labels: Sequence[Any]) -> bool:

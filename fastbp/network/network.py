@@ -12,7 +12,14 @@ from fastbp.activations import Activation
 from fastbp.data.scaling import Scaling
 from fastbp.history import History
 from fastbp.losses import Loss
-from fastbp.network import batch_training, inference, model_files, summary, training
+from fastbp.network import (
+    batch_training,
+    inference,
+    model_files,
+    scikit_learn,
+    summary,
+    training,
+)
 from fastbp.network.core import Core
 from fastbp.optimizers import Optimizer
 from fastbp.regularization import Regularization
@@ -166,6 +173,9 @@ class Network:
     predict = inference.predict
     evaluate = inference.evaluate
     loss_and_gradients = inference.loss_and_gradients
+    # Other libraries: scikit_learn.py
+    from_sklearn: "classmethod[Network, ..., Network]" = classmethod(scikit_learn.from_sklearn)
+    to_sklearn = scikit_learn.to_sklearn
 
     @property
     def layers(self) -> tuple[int, ...]:

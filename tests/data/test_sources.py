@@ -269,6 +269,6 @@ def test_fastbp_imports_none_of_the_libraries(tmp_path):
     program = """
 import sys, fastbp
 fastbp.Network([2, 1]).predict([[1, 2]])
-print(*{"matplotlib", "pandas", "polars", "pyarrow", "torch", "jax"} & {*sys.modules})
+print(*{"matplotlib", "pandas", "polars", "pyarrow", "sklearn", "torch", "jax"} & {*sys.modules})
 """
     assert run(tmp_path, program).split() == []
