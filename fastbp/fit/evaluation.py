@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,27 @@ if TYPE_CHECKING:
     from fastbp.metrics import Metric
 
 Metrics = Sequence[str | Callable[[Any, Any], float]]  # as users pass them
+
+
+class Measured(Protocol):
+    """What is measured of a network after each epoch.
+
+    Attributes
+    ----------
+    rows : Rows
+        On which.
+    prefix : str
+        Of the names of the quantities.
+    names : tuple of str
+        Of the quantities.
+    """
+
+    rows: Rows
+    prefix: str
+    names: tuple[str, ...]
+
+    def measure(self) -> dict[str, float]:
+        """The quantities as the network is now."""
 
 
 class Evaluation:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fastbp.callbacks.base import Callback
 from fastbp.engine.course import Course
-from fastbp.fit.evaluation import Evaluation, task_losses
+from fastbp.fit.evaluation import Measured, task_losses
 from fastbp.fit.running import RunningFit
 from fastbp.fit.soundness import Reach
 from fastbp.fit.trained import Trained
@@ -38,7 +38,7 @@ class RowFit(RunningFit):
         epochs: int,
         batch: int,
         rng: np.random.Generator | None,
-        validation: Evaluation | None = None,
+        validation: Measured | None = None,
         callbacks: tuple[Callback, ...] = (),
     ) -> None:
         super().__init__(network, core, epochs, batch, rng, validation, callbacks)

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastbp.callbacks.base import Callback, in_order, states
 from fastbp.callbacks.fit import Fit
-from fastbp.fit.evaluation import Evaluation
+from fastbp.fit.evaluation import Measured
 from fastbp.fit.trained import Trained
 from fastbp.history import RATE, History
 from fastbp.history.snapshot import Snapshot
@@ -37,7 +37,7 @@ class RunningFit(Fit):
         How many epochs, and rows a step.
     rng : numpy.random.Generator or None
         What shuffles the rows; None leaves them in their order.
-    validation : Evaluation or None
+    validation : Measured or None
         What is measured after each epoch: the validation data, or metrics of the training data.
     callbacks : tuple of Callback
         What is called in between.
@@ -61,7 +61,7 @@ class RunningFit(Fit):
         epochs: int,
         batch: int,
         rng: np.random.Generator | None,
-        validation: Evaluation | None = None,
+        validation: Measured | None = None,
         callbacks: tuple[Callback, ...] = (),
     ) -> None:
         self._network, self.core, self.engine = network, core, core.engine
@@ -332,7 +332,7 @@ class RunningFit(Fit):
             self._learning_rate = self.history.get(RATE, [self.learning_rate])[-1]
 
 
-def _sample_of(validation: Evaluation | None) -> dict[str, Any] | None:
+def _sample_of(validation: Measured | None) -> dict[str, Any] | None:
     """What tells the validation data of a fit from others, if it has such."""
     if validation is None or not validation.prefix:
         return None

@@ -18,7 +18,7 @@ from fastbp.sklearn.solvers import Rate
 from fastbp.sklearn.threads import budget
 
 
-class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BaseMLP(BaseEstimator):
     """A multi-layer perceptron with scikit-learn's parameters, attributes and methods.
 
     `coefs_` and `intercepts_` are views of the network's memory: what is written into them counts,
@@ -72,8 +72,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         return self
 
     def _put_back(self, attributes: dict[str, Any]) -> None:
-        vars(self).clear()
-        vars(self).update(attributes)
+        self.__dict__.clear()
+        self.__dict__.update(attributes)
 
     def _validation(self, X: Any, y: Any, sample_weight: Any, head: Head) -> Data | None:
         if (X is None) != (y is None):
@@ -122,8 +122,9 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             initial.draw(network, names, self._random_state)
         else:
             self._expect_shapes(design["layers"])
-            network = old if old is not None and self._design == design else None
-            if network is None:
+            if old is not None and self._design == design:
+                network = old
+            else:
                 network = models.carried_on(old, vars(self).get("_design"), design)
             models.put([*network.weights, *network.biases], [*self.coefs_, *self.intercepts_])
         network._core.engine.threads = budget(self.threads)
@@ -142,7 +143,7 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         self, network: Network, design: Design, head: Head, first: bool, incremental: bool
     ) -> None:
         """Set the fitted attributes as they are before the first step."""
-        begun = {"t_": 0, "_no_improvement_count": 0}
+        begun: dict[str, Any] = {"t_": 0, "_no_improvement_count": 0}
         self.n_iter_ = 0
         self.n_outputs_, self.n_layers_ = head.outputs, len(design["layers"])
         self.out_activation_ = head.out_activation
@@ -163,9 +164,10 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     def _begin_optimizer(self, network: Network, anew: bool) -> None:
         """Begin with the optimizer, or go on with it; the network's part comes with the fit."""
-        rate, before = Rate(self, network.optimizer), vars(self).get("_optimizer")
+        rate: Rate = Rate(self, network.optimizer)
+        before: Rate | None = vars(self).get("_optimizer")
         self._moments_anew = anew or before is None
-        if not self._moments_anew and (before.initial, before.kind) == (rate.initial, rate.kind):
+        if before is not None and not anew and before.begins_as(rate):
             rate.learning_rate = before.learning_rate
         self._optimizer = rate  # scikit-learn's name for what has the learning rate
 

@@ -6,24 +6,142 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import (
-    _check_partial_fit_first_call,
-    type_of_target,
-    unique_labels,
-)
-from sklearn.utils.validation import validate_data
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
-from fastbp.losses import CrossEntropy, Loss
-from fastbp.sklearn import heads, parameters
+from fastbp.losses import Loss
+from fastbp.sklearn import labels, parameters
 from fastbp.sklearn.base import BaseMLP
-from fastbp.sklearn.data import Data, checked_weights
+from fastbp.sklearn.data import Data
 from fastbp.sklearn.heads import Head
 
 
-class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-learn has no types
-    """DOC"""
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """A multi-layer perceptron for classes: scikit-learn's, trained by fastbp.
+
+    Parameters up to `max_fun` have scikit-learn's names, defaults and meanings; those behind are
+    fastbp's own and change nothing by default. float32 data make a float32 network, all other data
+    one of float64.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of each hidden layer; an empty sequence makes a linear model.
+    activation : str, Activation or a sequence of them, default="relu"
+        Of the hidden layers: "identity", "logistic", "tanh", "relu" as in scikit-learn, any other
+        that `fastbp.activations` has by name, or an object; a sequence has one for each layer.
+    solver : str or Optimizer, default="adam"
+        "lbfgs", "sgd" or "adam" as in scikit-learn; "adamw", "rmsprop", "adagrad", "nadam", which
+        take `learning_rate_init`, `epsilon` and the betas; or an object of `fastbp` with settings
+        of its own.
+    alpha : float, default=0.0001
+        The penalty ``alpha / 2 * sum(w**2)``, divided by the rows of a batch, or by their total
+        weight.
+    batch_size : int or "auto", default="auto"
+        Rows an update; "auto" is ``min(200, rows)``.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        Of "sgd": ``learning_rate_init``; that over ``(t_ + 1)**power_t`` after each epoch; or a
+        fifth of it whenever training would end because it no longer improves.
+    learning_rate_init : float, default=0.001
+        The (first) learning rate.
+    power_t : float, default=0.5
+        The exponent of "invscaling".
+    max_iter : int, default=200
+        The most epochs, or iterations of "lbfgs".
+    shuffle : bool, default=True
+        Whether each epoch goes through the rows in a new order.
+    random_state : int, RandomState or None, default=None
+        Draws initial weights, the part that is held out, and orders, as scikit-learn does: with
+        the same number the network is scikit-learn's to rounding.
+    tol : float, default=1e-4
+        By how much the loss (or the validation score) must improve; of "lbfgs", the gradient.
+    verbose : bool or int, default=False
+        Whether to print the loss of each epoch.
+    warm_start : bool, default=False
+        Whether `fit` goes on with the weights that are there.
+    momentum : float, default=0.9
+        Of "sgd", in [0, 1].
+    nesterovs_momentum : bool, default=True
+        Whether it is Nesterov's.
+    early_stopping : bool, default=False
+        Whether to hold out rows, to stop when their score no longer improves, and to end with the
+        weights of the best score.
+    validation_fraction : float, default=0.1
+        How much of the rows is held out, where `fit` is given none.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Of "adam", in [0, 1).
+    epsilon : float, default=1e-8
+        Of "adam".
+    n_iter_no_change : int or inf, default=10
+        How many epochs in a row may not improve.
+    max_fun : int, default=15000
+        The most evaluations of "lbfgs".
+    loss : "log_loss" or Loss, default="log_loss"
+        Cross-entropy, or an object of `fastbp.losses`.
+    out_activation : {"softmax", "logistic"}, default=None
+        Of the outputs. None for scikit-learn's choice: "logistic" for two classes and for
+        several labels a row, else "softmax". With "logistic" outputs of more classes, each is
+        learned against the rest.
+    class_weight : dict, list of dict or "balanced", default=None
+        What rows of each class count in training, as in scikit-learn's other classifiers.
+    dropout : float or sequence of float, default=0.0
+        The rate in [0, 1) at which outputs of hidden layers are dropped in training, one for all
+        or one for each layer.
+    scoring : str or callable, default=None
+        The scorer of validation rows, as scikit-learn's `check_scoring` takes it; None for the
+        accuracy.
+    schedule : Schedule or callable, default=None
+        What `learning_rate_init` is multiplied by in each step: see `fastbp.schedules`.
+    keep_optimizer : bool, default=False
+        Whether a warm start keeps what the optimizer has gathered, such as Adam's moments.
+    progress : bool, default=False
+        Whether to show a progress bar.
+    threads : int, default=None
+        Threads to train and predict with; None for as many as help, and as joblib grants its
+        workers. The numbers do not depend on it.
+
+    Attributes
+    ----------
+    classes_ : (classes,) ndarray
+        The labels.
+    coefs_, intercepts_ : list of ndarray
+        Weights (inputs, outputs) and biases (outputs,) of each layer: views of the network's
+        memory. What is written or put into them counts.
+    loss_ : float
+        Of the last epoch, penalty included.
+    best_loss_ : float or None
+        The least of all epochs; None with `early_stopping`.
+    loss_curve_ : list of float
+        Of each epoch; not of "lbfgs".
+    validation_scores_, validation_loss_curve_ : list of float or None
+        Of each epoch, where rows are held out or given.
+    best_validation_score_ : float or None
+        The greatest score.
+    n_iter_, t_ : int
+        Epochs of the last fit; rows that all fits have gone through.
+    n_layers_, n_outputs_ : int
+        Layers, input and output included; outputs of the network.
+    out_activation_ : str
+        Of the outputs, in scikit-learn's name.
+    n_features_in_, feature_names_in_ : int, (features,) ndarray of str
+        Columns of X, and their names, where all have some.
+    network_ : fastbp.Network
+        What is inside, for all that a network can do: files, evaluation, export.
+
+    Notes
+    -----
+    A fit that diverges raises ValueError, as scikit-learn's does, and leaves the estimator as it
+    was; with `early_stopping` it ends with a ConvergenceWarning and the best weights.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fastbp.sklearn import MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = MLPClassifier(max_iter=1000, random_state=0).fit(X, y)
+    >>> bool(classifier.score(X, y) > 0.95)
+    True
+    """
 
     _parameter_constraints = parameters.CLASSIFIER
 
@@ -107,6 +225,25 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         y_val: Any = None,
         sample_weight_val: Any = None,
     ) -> "MLPClassifier":
+        """Train.
+
+        Parameters
+        ----------
+        X : (rows, features) array_like or sparse
+            Features.
+        y : (rows,) or (rows, labels) array_like
+            Classes; a matrix of 0 and 1 for several labels a row.
+        sample_weight : (rows,) array_like, optional
+            What each row counts, at least 0.
+        X_val, y_val : array_like, optional
+            Rows to measure the network on after each epoch, and with `early_stopping` to stop by.
+        sample_weight_val : (rows,) array_like, optional
+            What these count.
+
+        Returns
+        -------
+        self
+        """
         fitted: MLPClassifier = self._fit(
             X, y, sample_weight, validation=(X_val, y_val, sample_weight_val)
         )
@@ -155,7 +292,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         -------
         (rows,) or (rows, classes) ndarray
         """
-        return self._classes_of(self._outputs(X))
+        return labels.classes_of(self, self._outputs(X))
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """The probabilities of the classes, in the order of `classes_`.
@@ -169,17 +306,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         (rows, classes) ndarray
             Of several labels a row, the probability of each.
         """
-        outputs = self._outputs(X)
-        if len(self.classes_) == 1:
-            return np.ones_like(outputs)
-        if outputs.shape[1] == 1:
-            return np.hstack([1 - outputs, outputs])
-        if self._multilabel or self.out_activation_ == "softmax":
-            return outputs
-        total = outputs.sum(axis=1, keepdims=True)  # of one against the rest
-        return np.divide(
-            outputs, total, out=np.full_like(outputs, 1 / outputs.shape[1]), where=total > 0
-        )
+        return labels.probabilities(self, self._outputs(X))
 
     def predict_log_proba(self, X: Any) -> NDArray[Any]:
         """The logarithms of `predict_proba`.
@@ -193,94 +320,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
         (rows, classes) ndarray
         """
         probabilities = self.predict_proba(X)
-        return np.log(probabilities, out=probabilities)
-
-    @property
-    def _multilabel(self) -> bool:
-        return str(self._label_binarizer.y_type_).startswith("multilabel")
-
-    def _classes_of(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        if outputs.shape[1] == 2 and len(self.classes_) == 2 and not self._multilabel:
-            outputs = outputs[:, 1:] > outputs[:, :1]
-        values = outputs.ravel() if outputs.shape[1] == 1 else outputs
-        found: NDArray[Any] = self._label_binarizer.inverse_transform(values)
-        return found
+        return np.asarray(np.log(probabilities, out=probabilities))
 
     def _checked(
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, first: bool
     ) -> tuple[Data, Head]:
-        X, y = self._validated(X, y, first)
-        if hasattr(self, "classes_") and (self.warm_start or incremental):
-            self._expect_classes(unique_labels(y))
-        else:
-            self._label_binarizer = LabelBinarizer().fit(y)
-            self.classes_ = self._label_binarizer.classes_
-        head = heads.classification(
-            self.loss, self.out_activation, len(self.classes_), self._multilabel
-        )
-        data = self._as_data(X, y, sample_weight, head)
-        if self.class_weight is None:
-            return data, head
-        if incremental and self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight 'balanced' is not supported for partial_fit, whose batches do not "
-                "tell how often classes are; give the weights as a dict"
-            )
-        return data._replace(class_weight=compute_sample_weight(self.class_weight, y)), head
+        return labels.checked(self, X, y, sample_weight, incremental, first)
 
     def _checked_validation(self, X: Any, y: Any, sample_weight: Any, head: Head) -> Data:
-        X, y = self._validated(X, y, False)
-        unknown = np.setdiff1d(unique_labels(y), self.classes_)
-        if len(unknown):
-            raise ValueError(
-                f"`y_val` has classes not in `self.classes_`, {self.classes_}: {unknown}"
-            )
-        return self._as_data(X, y, sample_weight, head)
-
-    def _validated(self, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
-        """X and y as scikit-learn checks them."""
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        if hasattr(y, "toarray"):
-            y = y.toarray()
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        return X, y
-
-    def _expect_classes(self, classes: NDArray[Any]) -> None:
-        """Raise scikit-learn's errors for classes that do not go with those of before."""
-        if self.warm_start:
-            if set(classes) != set(self.classes_):
-                raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in the "
-                    f"previous call to fit. Previously got {self.classes_}, `y` has {classes}"
-                )
-        elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
-            raise ValueError(
-                "`y` has classes not in `self.classes_`. "
-                f"`self.classes_` has {self.classes_}. 'y' has {classes}."
-            )
-
-    def _as_data(self, X: Any, y: Any, sample_weight: Any, head: Head) -> Data:
-        """The rows with targets as the network takes them."""
-        strata = None
-        if isinstance(head.loss, CrossEntropy):
-            targets = np.searchsorted(self.classes_, y)
-        else:
-            targets = self._label_binarizer.transform(y)
-            if head.outputs == 1:
-                strata = targets.astype(bool)  # which scikit-learn's messages show
-        return Data(X, y, targets, checked_weights(sample_weight, X), strata=strata)
+        return labels.checked_validation(self, X, y, sample_weight, head)
 
     def _score_of(self, outputs: NDArray[Any], y: NDArray[Any], weights: Any) -> float:
-        right = self._classes_of(outputs) == y
+        right = labels.classes_of(self, outputs) == y
         if right.ndim == 2:
             right = right.all(axis=1)
         return float(np.average(right, weights=weights))

@@ -36,13 +36,17 @@ class Data(NamedTuple):
     @property
     def weights(self) -> NDArray[Any] | None:
         """What the rows count in training."""
-        if self.sample_weight is None or self.class_weight is None:
-            return self.class_weight if self.sample_weight is None else self.sample_weight
-        return self.sample_weight * self.class_weight
+        if self.sample_weight is None:
+            return self.class_weight
+        if self.class_weight is None:
+            return self.sample_weight
+        return np.asarray(self.sample_weight * self.class_weight)
 
     def take(self, rows: NDArray[Any]) -> "Data":
         """Some of the rows."""
-        return Data(*(None if part is None else part[rows] for part in self))  # type: ignore[arg-type]
+        X, y, targets, *more = self
+        parts = (None if part is None else part[rows] for part in more)
+        return Data(X[rows], y[rows], targets[rows], *parts)
 
     def split(self, fraction: float, draws: np.random.RandomState) -> "tuple[Data, Data]":
         """Rows to train on, and rows held out, drawn as scikit-learn draws them."""

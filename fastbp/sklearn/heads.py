@@ -127,6 +127,6 @@ def _head(outputs: int, loss: Loss, given: Any, factor: float = 1.0, reported: f
 
 
 def poisson_constants(y: NDArray[Any]) -> NDArray[np.float64]:
-    """What scikit-learn's Poisson loss of each row of `y` has beside what depends on the network."""
+    """What scikit-learn's Poisson loss has for each row of `y` beside what the network decides."""
     terms: NDArray[np.float64] = xlogy(y, y) - y
     return np.asarray(np.nansum(terms, axis=1), dtype=float)

@@ -12,7 +12,7 @@ from fastbp.rows.rows import Rows
 
 
 class HeldOut:
-    """Validation rows; what a fit asks of an `Evaluation`, it can ask of these.
+    """Validation rows, and their loss and score.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class HeldOut:
     """
 
     prefix = "val_"
-    names = ("val_loss", "val_score")
+    names: tuple[str, ...] = ("val_loss", "val_score")
 
     def __init__(
         self,

@@ -48,7 +48,8 @@ class Objective:
     @property
     def parameters(self) -> NDArray[Any]:
         """Weights, then biases, layer by layer."""
-        return self._engine.slot(0)[self._places]
+        found: NDArray[Any] = self._engine.slot(0)[self._places]
+        return found
 
     @parameters.setter
     def parameters(self, values: NDArray[Any]) -> None:

@@ -17,8 +17,128 @@ from fastbp.sklearn.data import Data, checked_weights
 from fastbp.sklearn.heads import Head
 
 
-class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-learn has no types
-    """DOC"""
+class MLPRegressor(RegressorMixin, BaseMLP):
+    """A multi-layer perceptron for values: scikit-learn's, trained by fastbp.
+
+    Parameters up to `max_fun` have scikit-learn's names, defaults and meanings; those behind are
+    fastbp's own and change nothing by default. float32 data make a float32 network, all other data
+    one of float64.
+
+    Parameters
+    ----------
+    loss : str or Loss, default="squared_error"
+        "squared_error" or "poisson" as in scikit-learn, "absolute_error", "huber", or an object of
+        `fastbp.losses`.
+    hidden_layer_sizes : int or sequence of int, default=(100,)
+        Units of each hidden layer; an empty sequence makes a linear model.
+    activation : str, Activation or a sequence of them, default="relu"
+        Of the hidden layers: "identity", "logistic", "tanh", "relu" as in scikit-learn, any other
+        that `fastbp.activations` has by name, or an object; a sequence has one for each layer.
+    solver : str or Optimizer, default="adam"
+        "lbfgs", "sgd" or "adam" as in scikit-learn; "adamw", "rmsprop", "adagrad", "nadam", which
+        take `learning_rate_init`, `epsilon` and the betas; or an object of `fastbp` with settings
+        of its own.
+    alpha : float, default=0.0001
+        The penalty ``alpha / 2 * sum(w**2)``, divided by the rows of a batch, or by their total
+        weight.
+    batch_size : int or "auto", default="auto"
+        Rows an update; "auto" is ``min(200, rows)``.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        Of "sgd": ``learning_rate_init``; that over ``(t_ + 1)**power_t`` after each epoch; or a
+        fifth of it whenever training would end because it no longer improves.
+    learning_rate_init : float, default=0.001
+        The (first) learning rate.
+    power_t : float, default=0.5
+        The exponent of "invscaling".
+    max_iter : int, default=200
+        The most epochs, or iterations of "lbfgs".
+    shuffle : bool, default=True
+        Whether each epoch goes through the rows in a new order.
+    random_state : int, RandomState or None, default=None
+        Draws initial weights, the part that is held out, and orders, as scikit-learn does: with
+        the same number the network is scikit-learn's to rounding.
+    tol : float, default=1e-4
+        By how much the loss (or the validation score) must improve; of "lbfgs", the gradient.
+    verbose : bool or int, default=False
+        Whether to print the loss of each epoch.
+    warm_start : bool, default=False
+        Whether `fit` goes on with the weights that are there.
+    momentum : float, default=0.9
+        Of "sgd", in [0, 1].
+    nesterovs_momentum : bool, default=True
+        Whether it is Nesterov's.
+    early_stopping : bool, default=False
+        Whether to hold out rows, to stop when their score no longer improves, and to end with the
+        weights of the best score.
+    validation_fraction : float, default=0.1
+        How much of the rows is held out, where `fit` is given none.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Of "adam", in [0, 1).
+    epsilon : float, default=1e-8
+        Of "adam".
+    n_iter_no_change : int or inf, default=10
+        How many epochs in a row may not improve.
+    max_fun : int, default=15000
+        The most evaluations of "lbfgs".
+    out_activation : str or Activation, default=None
+        Of the outputs; None for "identity", of the Poisson loss "exp".
+    mask_nan : bool, default=False
+        Whether targets may be NaN, which count for nothing then.
+    dropout : float or sequence of float, default=0.0
+        The rate in [0, 1) at which outputs of hidden layers are dropped in training, one for all
+        or one for each layer.
+    scoring : str or callable, default=None
+        The scorer of validation rows, as scikit-learn's `check_scoring` takes it; None for R2.
+    schedule : Schedule or callable, default=None
+        What `learning_rate_init` is multiplied by in each step: see `fastbp.schedules`.
+    keep_optimizer : bool, default=False
+        Whether a warm start keeps what the optimizer has gathered, such as Adam's moments.
+    progress : bool, default=False
+        Whether to show a progress bar.
+    threads : int, default=None
+        Threads to train and predict with; None for as many as help, and as joblib grants its
+        workers. The numbers do not depend on it.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of ndarray
+        Weights (inputs, outputs) and biases (outputs,) of each layer: views of the network's
+        memory. What is written or put into them counts.
+    loss_ : float
+        Of the last epoch, penalty included.
+    best_loss_ : float or None
+        The least of all epochs; None with `early_stopping`.
+    loss_curve_ : list of float
+        Of each epoch; not of "lbfgs".
+    validation_scores_, validation_loss_curve_ : list of float or None
+        Of each epoch, where rows are held out or given.
+    best_validation_score_ : float or None
+        The greatest score.
+    n_iter_, t_ : int
+        Epochs of the last fit; rows that all fits have gone through.
+    n_layers_, n_outputs_ : int
+        Layers, input and output included; outputs of the network.
+    out_activation_ : str
+        Of the outputs, in scikit-learn's name.
+    n_features_in_, feature_names_in_ : int, (features,) ndarray of str
+        Columns of X, and their names, where all have some.
+    network_ : fastbp.Network
+        What is inside, for all that a network can do: files, evaluation, export.
+
+    Notes
+    -----
+    A fit that diverges raises ValueError, as scikit-learn's does, and leaves the estimator as it
+    was; with `early_stopping` it ends with a ConvergenceWarning and the best weights.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from fastbp.sklearn import MLPRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> regressor = MLPRegressor(solver="lbfgs", max_iter=20, random_state=0)
+    >>> regressor.set_params(tol=1e3).fit(X, y).predict(X[:2]).shape
+    (2,)
+    """
 
     _parameter_constraints = parameters.REGRESSOR
 
@@ -102,7 +222,25 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
         y_val: Any = None,
         sample_weight_val: Any = None,
     ) -> "MLPRegressor":
-        """FIT"""
+        """Train.
+
+        Parameters
+        ----------
+        X : (rows, features) array_like or sparse
+            Features.
+        y : (rows,) or (rows, outputs) array_like
+            Values.
+        sample_weight : (rows,) array_like, optional
+            What each row counts, at least 0.
+        X_val, y_val : array_like, optional
+            Rows to measure the network on after each epoch, and with `early_stopping` to stop by.
+        sample_weight_val : (rows,) array_like, optional
+            What these count.
+
+        Returns
+        -------
+        self
+        """
         fitted: MLPRegressor = self._fit(
             X, y, sample_weight, validation=(X_val, y_val, sample_weight_val)
         )

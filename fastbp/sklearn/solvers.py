@@ -50,6 +50,10 @@ class Rate:
         self.kind = estimator.learning_rate if isinstance(chosen, SGD) else "constant"
         self.power = float(estimator.power_t)
 
+    def begins_as(self, other: "Rate") -> bool:
+        """Whether the other one has the same course ahead."""
+        return (self.initial, self.kind, self.power) == (other.initial, other.kind, other.power)
+
     def epoch_ended(self, samples: int) -> None:
         """What `invscaling` makes of it after so many rows."""
         if self.kind == "invscaling":

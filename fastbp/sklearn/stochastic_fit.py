@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.data.sparse import SparseRows
 from fastbp.engine.course import Course
 from fastbp.fit.row_fit import RowFit
 from fastbp.network import Network
-from fastbp.rows.rows import Rows
+from fastbp.rows.rows import Rows, batch_totals
 from fastbp.sklearn.held_out import HeldOut
 from fastbp.sklearn.solvers import Rate
 
@@ -55,17 +56,18 @@ class StochasticFit(RowFit):
         constants: NDArray[np.float64] | None,
     ) -> None:
         core = network._core
-        super().__init__(network, core, rows, epochs, batch, None, held_out)  # type: ignore[arg-type]
+        super().__init__(network, core, rows, epochs, batch, None, held_out)
         self._estimator, self._draws, self._rate = estimator, draws, rate
         self._reported, self._constants = reported, constants
         self._numbers = np.arange(len(rows.features))
+        self._squares_before = 0.0
         self.best: NDArray[Any] | None = None  # parameters of the best validation score
 
     # What a call of the kernels is to do.
 
     def _together(self) -> int:
         most, estimator = super()._together(), self._estimator
-        if estimator.verbose or self._rate.kind == "invscaling":
+        if estimator.verbose or self._rate.kind == "invscaling" or self._estimates_penalty:
             return 1
         left = estimator.n_iter_no_change + 1 - estimator._no_improvement_count
         return int(max(1, min(most, left)))
@@ -88,6 +90,8 @@ class StochasticFit(RowFit):
         return orders
 
     def _course(self, order: NDArray[np.int64], rates: NDArray[np.float64] | None) -> Course:
+        if self._estimates_penalty:
+            self._squares_before = self._squares()
         return Course(self._rows, order, self.batch_size, rates, by_rows=True)
 
     # What has come of it.
@@ -95,7 +99,9 @@ class StochasticFit(RowFit):
     def _losses(self, course: Course) -> list[dict[str, float]]:
         """The losses of whole epochs as scikit-learn counts them, penalties included."""
         penalties = course.penalties
-        losses = (course.losses - penalties) * self._reported + penalties
+        if self._estimates_penalty:
+            penalties = np.array([self._penalty(course.order[0])][: len(penalties)])
+        losses = (course.losses - course.penalties) * self._reported + penalties
         if self._constants is not None:
             losses += [
                 self._constant(self._constants, order) for order in course.order[: len(losses)]
@@ -107,14 +113,43 @@ class StochasticFit(RowFit):
         weights = self._rows.weights
         if weights is None:
             return float(constants.mean())
+        rows, totals = self._batches(order)
         starts = np.arange(0, len(order), self.batch_size)
-        totals = np.add.reduceat(weights[order], starts)
         sums = np.add.reduceat((weights * constants)[order], starts)
-        rows = np.diff([*starts, len(order)])
         means = np.divide(sums, totals, out=np.zeros(len(starts)), where=totals > 0)
         return float(means @ rows / len(order))
 
+    def _batches(self, order: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The rows of each batch of an epoch, and their total weights."""
+        rows = np.diff([*range(0, len(order), self.batch_size), len(order)]).astype(float)
+        totals = batch_totals(self._rows, order[None], self.batch_size)
+        return rows, rows if totals is None else totals
+
+    # Rows of weights that meet zeros alone are brought up to date later on: with sparse rows the
+    # kernels do not know the penalty of a step. It is taken to change evenly during an epoch.
+
+    @property
+    def _estimates_penalty(self) -> bool:
+        alpha = self.core.configuration.regularization.alpha
+        return isinstance(self._rows.features, SparseRows) and alpha > 0
+
+    def _squares(self) -> float:
+        """The sum of the squares of all weights."""
+        layout, state = self.engine.layout, self.engine.state
+        weights = (layout.weights(state, layer) for layer in range(layout.layers))
+        return sum(float(np.square(of_layer, dtype=float).sum()) for of_layer in weights)
+
+    def _penalty(self, order: NDArray[np.int64]) -> float:
+        """The mean of the penalties of an epoch's batches, by their rows."""
+        rows, totals = self._batches(order)
+        before, after = self._squares_before, self._squares()
+        squares = before + (after - before) * np.arange(len(rows)) / len(rows)
+        decays = np.divide(0.5 * rows, totals, out=np.zeros(len(rows)), where=totals > 0)
+        alpha = self.core.configuration.regularization.alpha / self._rows.unit
+        return float(alpha * (decays @ squares) / len(order))
+
     def record(self, quantities: dict[str, float]) -> None:
+        """Take down an epoch, as the estimator's attributes have it too, and judge it."""
         super().record(quantities)
         loss, estimator = self.history.last("loss"), self._estimator
         estimator.n_iter_ += 1

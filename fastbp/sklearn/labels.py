@@ -1,0 +1,124 @@
+"""Labels: what classes are as targets of a network, and what its outputs are as classes."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils.multiclass import unique_labels
+from sklearn.utils.validation import validate_data
+
+from fastbp.losses import CrossEntropy
+from fastbp.sklearn import heads
+from fastbp.sklearn.data import Data, checked_weights
+from fastbp.sklearn.heads import Head
+
+
+def checked(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, incremental: bool, first: bool
+) -> tuple[Data, Head]:
+    """The rows of a fit and the head that they want; sets `classes_` where they are not known."""
+    X, y = _validated(estimator, X, y, first)
+    if hasattr(estimator, "classes_") and (estimator.warm_start or incremental):
+        _expect_classes(estimator, unique_labels(y))
+    else:
+        estimator._label_binarizer = LabelBinarizer().fit(y)
+        estimator.classes_ = estimator._label_binarizer.classes_
+    head = heads.classification(
+        estimator.loss, estimator.out_activation, len(estimator.classes_), _multilabel(estimator)
+    )
+    data = _as_data(estimator, X, y, sample_weight, head)
+    balance = estimator.class_weight
+    if balance is None:
+        return data, head
+    if incremental and isinstance(balance, str):
+        raise ValueError(
+            "class_weight 'balanced' is not supported for partial_fit, whose batches do not tell "
+            "how often classes are; give the weights as a dict"
+        )
+    return data._replace(class_weight=compute_sample_weight(balance, y)), head
+
+
+def checked_validation(estimator: Any, X: Any, y: Any, sample_weight: Any, head: Head) -> Data:
+    """The validation rows of a user, whose classes must be known."""
+    X, y = _validated(estimator, X, y, False)
+    unknown = np.setdiff1d(unique_labels(y), estimator.classes_)
+    if len(unknown):
+        raise ValueError(
+            f"`y_val` has classes not in `self.classes_`, {estimator.classes_}: {unknown}"
+        )
+    return _as_data(estimator, X, y, sample_weight, head)
+
+
+def classes_of(estimator: Any, outputs: NDArray[Any]) -> NDArray[Any]:
+    """The classes that outputs of the network tell."""
+    if outputs.shape[1] == 2 and len(estimator.classes_) == 2 and not _multilabel(estimator):
+        outputs = outputs[:, 1:] > outputs[:, :1]
+    values = outputs.ravel() if outputs.shape[1] == 1 else outputs
+    found: NDArray[Any] = estimator._label_binarizer.inverse_transform(values)
+    return found
+
+
+def probabilities(estimator: Any, outputs: NDArray[Any]) -> NDArray[Any]:
+    """The probability of each class."""
+    if len(estimator.classes_) == 1:
+        return np.ones_like(outputs)
+    if outputs.shape[1] == 1:
+        return np.hstack([1 - outputs, outputs])
+    if _multilabel(estimator) or estimator.out_activation_ == "softmax":
+        return outputs
+    total = outputs.sum(axis=1, keepdims=True)  # of each against the rest
+    even = np.full_like(outputs, 1 / outputs.shape[1])
+    return np.asarray(np.divide(outputs, total, out=even, where=total > 0))
+
+
+def _multilabel(estimator: Any) -> bool:
+    """Whether a row may have several labels."""
+    return str(estimator._label_binarizer.y_type_).startswith("multilabel")
+
+
+def _validated(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
+    """X and y as scikit-learn checks them."""
+    X, y = validate_data(
+        estimator,
+        X,
+        y,
+        accept_sparse=["csr", "csc"],
+        multi_output=True,
+        dtype=(np.float64, np.float32),
+        reset=reset,
+    )
+    if hasattr(y, "toarray"):
+        y = y.toarray()
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    return X, y
+
+
+def _expect_classes(estimator: Any, classes: NDArray[Any]) -> None:
+    """Raise scikit-learn's errors for classes that do not go with those of before."""
+    known = estimator.classes_
+    if estimator.warm_start:
+        if set(classes) != set(known):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {known}, `y` has {classes}"
+            )
+    elif len(np.setdiff1d(classes, known, assume_unique=True)):
+        raise ValueError(
+            f"`y` has classes not in `self.classes_`. `self.classes_` has {known}. 'y' has "
+            f"{classes}."
+        )
+
+
+def _as_data(estimator: Any, X: Any, y: Any, sample_weight: Any, head: Head) -> Data:
+    """The rows with targets as the network takes them."""
+    strata = None
+    if isinstance(head.loss, CrossEntropy):
+        targets = np.searchsorted(estimator.classes_, y)
+    else:
+        targets = estimator._label_binarizer.transform(y)
+        if head.outputs == 1:
+            strata = targets.astype(bool)  # which scikit-learn's messages show
+    return Data(X, y, targets, checked_weights(sample_weight, X), strata=strata)
