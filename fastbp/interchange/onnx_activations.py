@@ -1,8 +1,8 @@
 """fastbp's activations in the operators of ONNX.
 
-In float32 each that ONNX knows is one operator, with fastbp's own parameters. In float64 it is
-composed of those for which onnxruntime has kernels in that dtype: it has none for these, and their
-parameters are float32.
+In float32 nearly each that ONNX knows is one operator, with fastbp's own parameters. In float64 it
+is composed of those for which onnxruntime has kernels in that dtype: it has none for these, and
+their parameters are float32.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +34,6 @@ OPERATORS_32: dict[str, tuple[str, dict[str, Any]]] = {
     "selu": ("Selu", {"alpha": SELU_ALPHA, "gamma": SELU_SCALE}),
     "gelu": ("Gelu", {"approximate": "none"}),
     "gelu_tanh": ("Gelu", {"approximate": "tanh"}),
-    "softplus": ("Softplus", {}),
     "softsign": ("Softsign", {}),
 }
 
@@ -90,12 +89,14 @@ def gelu_tanh(g: Graph, z: str) -> str:
 
 
 def silu(g: Graph, z: str) -> str:
-    """``z sigmoid(z)``."""
+    """``z sigmoid(z)``; in float64 onnxruntime would make of that what it has no kernel for."""
+    if g.dtype == "float64":
+        return g.node("Div", z, g.node("Add", g.node("Exp", g.node("Neg", z)), 1.0))
     return g.node("Mul", z, g.node("Sigmoid", z))
 
 
 def softplus(g: Graph, z: str) -> str:
-    """``max(z, 0) + log(1 + exp(-abs(z)))``."""
+    """``max(z, 0) + log(1 + exp(-abs(z)))``: Softplus overflows where it is computed as defined."""
     power = g.node("Exp", g.node("Neg", g.node("Abs", z)))
     return g.node("Add", g.node("Relu", z), g.node("Log", g.node("Add", power, 1.0)))
 

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-# With the oldest onnx and onnxruntime that know opset 20 (Gelu), and all later ones.
+# The first with Gelu, and what the oldest onnxruntime that has it reads.
 OPSET, IR_VERSION = 20, 9
 
 

@@ -21,7 +21,7 @@ def to_onnx(
 ) -> Any:
     """The network as a model of ONNX, which computes what `predict` does, to rounding.
 
-    Opset 20, IR version 9: for onnxruntime 1.17 and newer. The input is (rows, inputs) of the
+    Opset 20, IR version 9: for onnxruntime 1.18 and newer. The input is (rows, inputs) of the
     network's dtype, any number of rows; scaling and output activation are in the model. It is for
     prediction: dropout, penalties and the optimizer are left behind. In float64 some activations
     are composed of several operators, as onnxruntime has not all of them in that dtype.

@@ -69,6 +69,13 @@ def test_every_activation_there_and_back(activation, dtype):
         assert_carried(network(dtype, scaling, activation))
 
 
+def test_softplus_is_exact_where_pytorchs_default_is_linear():
+    net = fastbp.Network([1, 1], output_activation="softplus", dtype="float64")
+    net.weights[0][:] = 21
+    got = outputs(to_torch(net), np.ones((1, 1)))
+    np.testing.assert_allclose(got, 21 + np.log1p(np.exp(-21)), rtol=1e-15)
+
+
 @both_dtypes
 @pytest.mark.parametrize("activation", OUTPUTS)
 def test_every_output_activation_there_and_back(activation, dtype):
