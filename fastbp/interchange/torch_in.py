@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.activations import ACTIVATIONS, Activation, FixedActivation
+from fastbp.activations import ACTIVATIONS, Activation
 from fastbp.data.scaling import STANDARD, restored
 from fastbp.interchange.contents import needed
 from fastbp.losses import LOSSES, Loss
@@ -149,12 +149,11 @@ def _told(last: str | None, given: Any) -> Any:
 
 def _natural(output_activation: Any) -> str:
     """The loss that goes with an output activation."""
-    if isinstance(output_activation, FixedActivation | Activation):
-        output_activation = output_activation.name
-    return next(
-        (name for name, loss in LOSSES.items() if loss.output_activation == output_activation),
-        "mse",
-    )
+    for name, loss in LOSSES.items():
+        # By the object: one of the user's may be called as one of fastbp's.
+        if output_activation in (loss.output_activation, ACTIVATIONS[loss.output_activation]):
+            return name
+    return "mse"
 
 
 def _scaling(shift: NDArray[Any], factor: NDArray[Any]) -> float | str:

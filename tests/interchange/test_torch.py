@@ -10,6 +10,7 @@ from cases import HIDDEN, OUTPUTS, both_dtypes
 from expect import raises
 
 import fastbp
+from fastbp.activations import ACTIVATIONS
 from fastbp.interchange import from_torch, to_torch
 
 torch = pytest.importorskip("torch")
@@ -169,7 +170,13 @@ def test_the_loss_that_goes_with_the_end():
         "sigmoid",
     )
     logits = Linear(4, 3)
-    for told in ({"loss": "cross_entropy"}, {"output_activation": "softmax"}):
+    own = fastbp.Activation("sigmoid", lambda z: z, lambda z: z)
+    assert from_torch(logits, output_activation=own).loss.name == "mse"
+    for told in (
+        {"loss": "cross_entropy"},
+        {"output_activation": "softmax"},
+        {"output_activation": ACTIVATIONS["softmax"]},
+    ):
         net = from_torch(logits, **told)
         assert net.loss.name == "cross_entropy"
         assert_equal(net.predict(rows), outputs(Sequential(logits, Softmax(dim=1)), rows))
