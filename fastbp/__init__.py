@@ -30,6 +30,7 @@ __all__ = [
     "activations",
     "callbacks",
     "initializers",
+    "interchange",
     "load",
     "losses",
     "metrics",
@@ -39,11 +40,11 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from fastbp import metrics, schedules
+    from fastbp import interchange, metrics, schedules
 
 
 def __getattr__(name: str) -> Any:
     """Modules that a plain fit does not need are loaded when they are first asked for."""
-    if name in ("metrics", "schedules"):
+    if name in ("interchange", "metrics", "schedules"):
         return importlib.import_module(f"fastbp.{name}")
     raise AttributeError(f"module 'fastbp' has no attribute {name!r}")
