@@ -125,7 +125,8 @@ class Reference:
 
     ``activation`` is one name or one a hidden layer; ``loss`` and ``optimizer`` are names, their
     options go into ``loss_options`` and ``optimizer_options``. ``regularization`` holds any of
-    dropout (one rate a hidden layer), dropout_seed, l1, l2, clip_value, clip_norm and max_norm.
+    dropout (one rate a hidden layer), dropout_seed, l1, l2, clip_value, clip_norm, max_norm and
+    alpha.
     """
 
     def __init__(
@@ -212,7 +213,10 @@ class Reference:
     def train_step(self, X, y, weights=None):
         """One update of every parameter; the loss before it."""
         value, dW, db = self.loss_and_gradients(X, y, weights, self.masks(len(X)))
-        dW, db = self.regularized(dW, db)
+        mass = len(X) if weights is None else weights.sum()
+        decay = self.regularization.get("alpha", 0.0) / mass if mass else 0.0
+        value += decay / 2 * sum((W.astype(float) ** 2).sum() for W in self.weights)
+        dW, db = self.regularized(dW, db, decay)
         self.steps += 1
         rule = OPTIMIZERS[self.optimizer]
         for p, g, state in zip(self.weights + self.biases, dW + db, self.states, strict=True):
@@ -223,10 +227,10 @@ class Reference:
                 W[:] = np.where(norms > bound, W * (bound / (norms + 1e-7)), W)
         return value
 
-    def regularized(self, dW, db):
+    def regularized(self, dW, db, decay):
         """The gradients with penalties, clipped by value, then by their norm together."""
         has = self.regularization
-        l1, l2 = has.get("l1", 0.0), has.get("l2", 0.0)
+        l1, l2 = has.get("l1", 0.0), has.get("l2", 0.0) + decay
         dW = [g + l1 * np.sign(W) + l2 * W for g, W in zip(dW, self.weights, strict=True)]
         if "clip_value" in has:
             bound = has["clip_value"]

@@ -25,6 +25,7 @@ ACCEPTED = [
     ({"l1": 1e-3, "l2": np.float64(2)}, "l1=0.001, l2=2.0, "),
     ({"max_norm": 3, "clip_value": 1.5}, "max_norm=3.0, clip_value=1.5, "),
     ({"clip_norm": 1}, "clip_norm=1.0, "),
+    ({"alpha": 2, "l2": 1}, "l2=1.0, alpha=2.0, "),
 ]
 
 
@@ -79,7 +80,7 @@ REFUSED = [
     ({"dropout": np.full((2, 1), 0.2)}, TypeError, (f"dropout {RATE}", "ndarray")),
     *[
         ({name: value}, ValueError, (f"{name} must be a finite real number", "at least 0"))
-        for name in ("l1", "l2")
+        for name in ("l1", "l2", "alpha")
         for value in (-1e-9, NAN, INF)
     ],
     ({"l1": None}, TypeError, ("l1 must be", "None")),

@@ -116,6 +116,7 @@ REGULARIZATIONS = [
     {"l1": 0.01, "l2": 0.1, "clip_value": 0.03},
     {"clip_norm": 0.1},
     {"max_norm": 0.8},
+    {"alpha": 5.0},
 ]
 RUNS = {
     **{f"activation-{name}": Run(activation=name) for name in HIDDEN},

@@ -22,10 +22,10 @@ from fastbp.regularization import Regularization
 NAN, INF = float("nan"), float("inf")
 
 
-def penalized(parameters, gradient, weights, **options):
+def penalized(parameters, gradient, weights, of_step=0, **options):
     got, settings = gradient.copy(), Regularization(**options).settings()
     penalize.call(gradient.dtype)(
-        address(parameters), address(got), weights, gradient.size, address(settings)
+        address(parameters), address(got), weights, gradient.size, address(settings), of_step
     )
     return got
 
@@ -43,7 +43,10 @@ def test_the_kernel_changes_weights_and_cuts_all(share, size, dtype):
     options = {"l1": 0.25, "l2": 0.5}
     tolerance = 4 * np.finfo(dtype).eps
     np.testing.assert_allclose(penalized(p, g, weights, **options), want, tolerance, tolerance)
-    options["clip_value"] = 0.75
+    decay, options["l2"] = np.array([0.375]), 0.125
+    got = penalized(p, g, weights, address(decay), **options)
+    np.testing.assert_allclose(got, want, tolerance, tolerance)
+    options |= {"l2": 0.5, "clip_value": 0.75}
     got = penalized(p, g, weights, **options)
     np.testing.assert_allclose(got, np.clip(want, -0.75, 0.75), tolerance, tolerance)
 
@@ -62,7 +65,10 @@ SHAPES = {  # layers, rows, batch size
     "slabs": ((20, 260, 130, 3), 900, 600),
     "wide": ((30, 620, 3), 33, 32),
 }
-OPTIONS = [{"l1": 0.01}, {"l2": 0.3}, {"clip_value": 0.02}, {"l1": 0.01, "clip_value": 0.03}]
+OPTIONS = [
+    {"l1": 0.01}, {"l2": 0.3}, {"clip_value": 0.02}, {"l1": 0.01, "clip_value": 0.03},
+    {"alpha": 2.0}, {"alpha": 3.0, "l2": 0.1, "clip_norm": 0.5},
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -76,6 +82,25 @@ def test_fit_and_single_steps_are_those_of_the_reference(shape, options):
     for _ in range(2):
         assert net.train_step(X[:9], y[:9]) == pytest.approx(ref.train_step(X[:9], y[:9]), 1e-10)
     assert_same_parameters(net, ref, 1e-10)
+
+
+@both_dtypes
+def test_alpha_is_divided_by_the_total_weight_of_each_batch(dtype):
+    net, ref = twins((5, 17, 9, 4), optimizer=ADAM, dtype=dtype, alpha=5.0)
+    X, y = data(37, 5, 4)
+    weights = np.random.default_rng(0).uniform(0, 9, 37)
+    weights[16:32] = 0  # a batch of which nothing counts
+    history = net.fit(X, y, 3, 16, shuffle=False, progress=False, sample_weight=weights)
+    tolerance = 1e-10 if dtype == "float64" else 1e-5
+    np.testing.assert_allclose(history["loss"], ref.fit(X, y, 3, 16, weights=weights), tolerance)
+    assert_same_parameters(net, ref, tolerance)
+    classed, plain = (network([5, 9, 3], loss="cross_entropy", alpha=5.0) for _ in range(2))
+    labels, of_class = np.arange(37) % 3, np.array([4.0, 0.5, 16.0])
+    losses = [
+        classed.train_step(X, labels, class_weight=dict(enumerate(of_class))),
+        plain.train_step(X, labels, sample_weight=of_class[labels]),
+    ]
+    assert losses[0] == pytest.approx(losses[1], 1e-12)
 
 
 def test_the_update_is_the_gradient_of_loss_and_penalties():
