@@ -1,6 +1,7 @@
 """BaseMLP: what the classifier and the regressor share, from parameters to fitted attributes."""
 
 from abc import abstractmethod
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,8 @@ class BaseMLP(BaseEstimator):
     def _check_options(self, incremental: bool) -> None:
         """Raise ValueError for parameters that do not go together."""
         sizes = self._hidden_sizes()
+        if not all(isinstance(size, Integral) for size in sizes):
+            raise TypeError(f"hidden_layer_sizes must be whole numbers, got {sizes}.")
         if any(size <= 0 for size in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         if incremental and self.early_stopping:
@@ -196,6 +199,9 @@ class BaseMLP(BaseEstimator):
     def network_(self) -> Network:
         """The `fastbp.Network`: to evaluate, save, summarize or export it."""
         check_is_fitted(self)
+        return self._fitted_network()
+
+    def _fitted_network(self) -> Network:
         network = self._network_if_any()
         if network is None:  # attributes that were set by hand
             widths = [np.shape(coef)[0] for coef in self.coefs_]
@@ -209,7 +215,7 @@ class BaseMLP(BaseEstimator):
         """The outputs of the network for checked or unchecked rows."""
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        network = self.network_
+        network = self._fitted_network()
         network._core.engine.threads = budget(self.threads)
         outputs: NDArray[Any] = network.predict(X)
         return outputs

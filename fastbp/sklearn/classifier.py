@@ -269,14 +269,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         self
         """
         before = dict(vars(self))
-        if _check_partial_fit_first_call(self, classes):
-            self._label_binarizer = LabelBinarizer()
-            multilabel = type_of_target(y).startswith("multilabel")
-            self._label_binarizer.fit(y if multilabel else classes)
         try:
+            if _check_partial_fit_first_call(self, classes):
+                self._label_binarizer = LabelBinarizer()
+                multilabel = type_of_target(y).startswith("multilabel")
+                self._label_binarizer.fit(y if multilabel else classes)
             fitted: MLPClassifier = self._fit(X, y, sample_weight, incremental=True)
         except BaseException:
-            if not hasattr(self, "coefs_"):
+            if "classes_" not in before:
                 self._put_back(before)
             raise
         return fitted

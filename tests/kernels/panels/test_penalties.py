@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from cases import (
     ADAM,
+    LOSSES,
     Case,
     assert_close,
     assert_same_parameters,
@@ -94,7 +95,7 @@ def test_alpha_is_divided_by_the_total_weight_of_each_batch(dtype):
     tolerance = 1e-10 if dtype == "float64" else 1e-5
     np.testing.assert_allclose(history["loss"], ref.fit(X, y, 3, 16, weights=weights), tolerance)
     assert_same_parameters(net, ref, tolerance)
-    classed, plain = (network([5, 9, 3], loss="cross_entropy", alpha=5.0) for _ in range(2))
+    classed, plain = (network([5, 9, 3], loss=LOSSES[4], alpha=5.0) for _ in range(2))
     labels, of_class = np.arange(37) % 3, np.array([4.0, 0.5, 16.0])
     losses = [
         classed.train_step(X, labels, class_weight=dict(enumerate(of_class))),
