@@ -91,7 +91,7 @@ class Network:
     alpha : float
         scikit-learn's penalty, at least 0: ``alpha / 2 * sum(w**2)`` over all weights, divided by
         the rows of each batch (by their total weight, where they have weights). Unlike `l2` it is
-        part of the losses that training reports, but for those of sparse rows.
+        part of the losses that training reports, but for those of tasks and of sparse rows.
 
     Examples
     --------
