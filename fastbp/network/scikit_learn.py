@@ -146,7 +146,8 @@ def _ends(fitted: Any) -> tuple[Any, Any]:
     if loss is None:
         return natural, output
     if isinstance(loss, str):
-        loss = {"squared_error": "mse", "log_loss": natural}.get(loss, loss)
+        known = {"squared_error": "mse", "absolute_error": "mae", "log_loss": natural}
+        loss = known.get(loss, loss)
     return loss, output
 
 
@@ -208,7 +209,7 @@ def to_sklearn(network: HasCore, classes: ArrayLike | Sequence[Any] | None = Non
         from sklearn.neural_network import MLPClassifier, MLPRegressor
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "to_sklearn needs scikit-learn: pip install scikit-learn"
+            'to_sklearn needs scikit-learn: pip install "fastbp[sklearn]"'
         ) from error
     classifies = isinstance(parts.loss, CrossEntropy | BinaryCrossEntropy)
     if classes is not None and not classifies:
