@@ -2,6 +2,7 @@
 
 import signal
 
+import hypothesis
 import pytest
 
 from fastbp.kernels.machine.team import available_cores
@@ -9,6 +10,11 @@ from fastbp.kernels.machine.team import available_cores
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes is no failure: it may wait for a core, or for a kernel to be compiled.
+slow = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("fastbp", deadline=None, suppress_health_check=slow)
+hypothesis.settings.load_profile("fastbp")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -202,7 +202,7 @@ PLACES = [
 ]  # fmt: skip
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(place=st.sampled_from(PLACES), value=JSON)
 def test_any_edit_is_refused_with_a_value_error_or_harmless(place, value, model, tmp_path_factory):
     arrays, configuration = model
@@ -327,7 +327,7 @@ FIT_PLACES = [
 ]  # fmt: skip
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(place=st.sampled_from(FIT_PLACES), value=JSON)
 def test_any_edit_of_a_fit_is_refused_or_harmless(place, value, checkpoint, tmp_path_factory):
     arrays, configuration = checkpoint
