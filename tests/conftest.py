@@ -2,11 +2,29 @@
 
 import signal
 
+import hypothesis
 import pytest
+
+from fastbp.kernels.machine.team import available_cores
 
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes is no failure: it may wait for a core, or for a kernel to be compiled.
+slow = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("fastbp", deadline=None, suppress_health_check=slow)
+hypothesis.settings.load_profile("fastbp")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """All tests run in two processes, where there are cores for them; named ones run in this one.
+
+    Not in more: on a new machine each would compile what none has compiled yet.
+    """
+    alone = config.args_source is config.ArgsSource.ARGS or available_cores() == 1
+    return 0 if alone else 2
 
 
 def pytest_collection_modifyitems(items):

@@ -61,14 +61,11 @@ def result(**changes):
     )
 
 
-def final_loss(name, workload, epochs):
-    from contenders.process import Worker
-
-    with Worker(name, 1) as worker:
-        worker.prepare(workload)
-        first = worker.loss()
-        assert worker.run(epochs) > 0
-        return first, worker.loss()
+def losses(worker, workload, epochs):
+    worker.prepare(workload)
+    first = worker.loss()
+    assert worker.run(epochs) > 0
+    return first, worker.loss()
 
 
 def short(name, **changes):
@@ -77,28 +74,31 @@ def short(name, **changes):
     return dataclasses.replace(WORKLOADS[name], **changes)
 
 
-@pytest.mark.parametrize(
-    ("name", "changes"),
-    [
-        ("tiny", {"steps": 200}),
-        ("tiny", {"steps": 20, "optimizer": "adam"}),
-        ("expm", {"steps": 20, "batch_size": 50}),
-        ("digits", {"steps": 20, "batch_size": 50}),
-    ],
-)
-def test_contenders_learn_the_same(name, changes):
+def test_contenders_learn_the_same():
     pytest.importorskip("sklearn")
-    workload = short(name, **changes)
-    first, ours = final_loss("fastbp", workload, 2)
-    assert ours < 0.99 * first
-    assert final_loss("sklearn", workload, 2) == pytest.approx((first, ours), rel=2e-4)
+    from contenders.process import Worker
+
+    with Worker("fastbp", 1) as ours, Worker("sklearn", 1) as peer:
+        for name, changes in (
+            ("tiny", {"steps": 200}),
+            ("tiny", {"steps": 20, "optimizer": "adam"}),
+            ("expm", {"steps": 20, "batch_size": 50}),
+            ("digits", {"steps": 20, "batch_size": 50}),
+        ):
+            workload = short(name, **changes)
+            first, last = losses(ours, workload, 2)
+            assert last < 0.99 * first, workload
+            found = losses(peer, workload, 2)
+            assert found == pytest.approx((first, last), rel=2e-4), workload
 
 
 def test_a_contender_that_trains_half_as_long_disagrees():
+    from contenders.process import Worker
+
     workload = short("tiny", steps=200)
-    losses = {"fastbp": final_loss("fastbp", workload, 2)[1]}
-    losses["torch"] = final_loss("fastbp", workload, 1)[1]
-    assert set(result(losses=losses).disagreeing()) == {"fastbp", "torch"}
+    with Worker("fastbp", 1) as worker:
+        found = {"fastbp": losses(worker, workload, 2)[1], "torch": losses(worker, workload, 1)[1]}
+    assert set(result(losses=found).disagreeing()) == {"fastbp", "torch"}
 
 
 def test_a_worker_takes_another_workload():
@@ -108,8 +108,7 @@ def test_a_worker_takes_another_workload():
         for width in (8, 9, 8):
             worker.prepare(short("tiny", layers=(2, width, 1), steps=4))
             worker.run(1)
-            losses = worker.loss(), worker.loss()
-            assert losses[0] == losses[1]
+            assert worker.loss() == worker.loss()
 
 
 def test_what_a_library_cannot_do_is_not_possible():

@@ -36,7 +36,7 @@ def test_empty_content_comes_back(tmp_path):
     assert container.read(tmp_path / "m") == ({}, {})
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     array=hnp.arrays(
         st.sampled_from([f"{order}{kind}" for order in "<>" for kind in container._CODES]),

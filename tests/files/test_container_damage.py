@@ -76,7 +76,7 @@ def test_a_file_cut_short_while_it_is_read_is_found(file, monkeypatch):
         container.read(file)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(content=st.binary(max_size=300))
 def test_garbage_is_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "garbage"
@@ -108,7 +108,7 @@ ENTRY = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     entries=st.dictionaries(st.text(max_size=3), ENTRY, max_size=3),
     metadata=st.dictionaries(st.sampled_from(["format", "format_version", "configuration"]), TREE),

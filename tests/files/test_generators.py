@@ -125,7 +125,7 @@ def test_other_things_are_refused(described):
         generators.restore(described)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(name=st.sampled_from(NAMES), data=st.data())
 def test_a_state_of_any_numbers_is_refused_or_works(name, data):
     """Reads out of bounds would crash, a generator that stands still would hang."""

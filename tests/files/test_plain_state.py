@@ -57,7 +57,7 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(tree=st.dictionaries(st.text("ab"), JSON, max_size=3))
 def test_any_tree_comes_back(tree, tmp_path_factory):
     same(through_a_file(tree, tmp_path_factory.getbasetemp() / "tree"), tree)

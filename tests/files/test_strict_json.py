@@ -20,7 +20,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.dictionaries(st.text(), VALUES))
 def test_values_come_back_and_their_order_does_not_matter(value):
     text = encode_checked(value, "value")

@@ -85,20 +85,29 @@ def test_an_interrupt_before_any_instruction_changes_nothing(name, rows):
     if rows > 1:
         for call in CALLS.values():
             call(new, 1)
+
+    def copied():
+        net = copy.deepcopy(new)
+        if rows > 1:  # a copy holds no memory to replace
+            net.predict(X[:1])
+            net.evaluate(X[:1], Y[:1])
+            net.loss_and_gradients(X[:1], Y[:1])
+        return net
+
+    wanted = {}  # what is learned and used where no step was made, and where all were
+    for made in (False, True):
+        twin = copied()
+        if made:
+            CALLS[name](twin, rows)
+        wanted[made] = learned(twin), used(twin)
     moments = 0
     while True:
-        net, twin = copy.deepcopy(new), copy.deepcopy(new)
-        if rows > 1:  # a copy holds no memory to replace
-            for n in (net, twin):
-                n.predict(X[:1])
-                n.evaluate(X[:1], Y[:1])
-                n.loss_and_gradients(X[:1], Y[:1])
+        net = copied()
         if not interrupted(lambda net=net: CALLS[name](net, rows), moments):
             break
-        if net.steps > new.steps:  # all steps were made
-            CALLS[name](twin, rows)
-        assert_same(learned(net), learned(twin))
-        for got, want in zip(used(net), used(twin), strict=True):
+        parameters, results = wanted[net.steps > new.steps]
+        assert_same(learned(net), parameters)
+        for got, want in zip(used(net), results, strict=True):
             np.testing.assert_array_equal(got, want)
         moments += STRIDE
     assert moments > 300

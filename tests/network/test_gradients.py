@@ -214,7 +214,7 @@ def networks(draw, activations, losses):
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(networks(HIDDEN, LOSSES))
 def test_random_architectures_against_the_reference(case):
     layers, activations, loss, rows, seed = case
@@ -223,7 +223,7 @@ def test_random_architectures_against_the_reference(case):
     assert_gradients(net, ref, X, y, 1e-11)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(networks(SMOOTH, SMOOTH_LOSSES))
 def test_random_architectures_against_central_differences(case):
     """Along a random direction of unit length in every array of parameters."""

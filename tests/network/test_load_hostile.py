@@ -177,12 +177,12 @@ def test_arrays(model, tmp_path):
         refused(tmp_path / "m", rest, configuration)
 
 
-def test_a_small_file_cannot_ask_for_a_million_layers(model, tmp_path):
-    """The arrays' names alone would take a gigabyte."""
+def test_a_small_file_cannot_ask_for_many_layers(model, tmp_path):
+    """The arrays' names alone would take 300 megabytes."""
     arrays, configuration = model
-    layers = 200_000
+    layers = 60_000
     deep = configuration | {"layers": [1] * (layers + 1), "activations": ["selu"] * layers}
-    refused(tmp_path / "m", arrays, deep, megabytes=150)  # the file's own JSON takes most of it
+    refused(tmp_path / "m", arrays, deep, megabytes=45)  # the file's own JSON takes most of it
 
 
 JSON = st.recursive(
@@ -202,7 +202,7 @@ PLACES = [
 ]  # fmt: skip
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(place=st.sampled_from(PLACES), value=JSON)
 def test_any_edit_is_refused_with_a_value_error_or_harmless(place, value, model, tmp_path_factory):
     arrays, configuration = model
@@ -327,7 +327,7 @@ FIT_PLACES = [
 ]  # fmt: skip
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(place=st.sampled_from(FIT_PLACES), value=JSON)
 def test_any_edit_of_a_fit_is_refused_or_harmless(place, value, checkpoint, tmp_path_factory):
     arrays, configuration = checkpoint
