@@ -19,12 +19,11 @@ hypothesis.settings.load_profile("fastbp")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
-    """All tests run in two processes, where there are cores for them; named ones run in this one.
+    """With ``-n auto`` tests run in two processes, where there are cores for them.
 
     Not in more: on a new machine each would compile what none has compiled yet.
     """
-    alone = config.args_source is config.ArgsSource.ARGS or available_cores() == 1
-    return 0 if alone else 2
+    return min(2, available_cores())
 
 
 def pytest_collection_modifyitems(items):
