@@ -155,11 +155,17 @@ class MLPRegressor(RegressorMixin, BaseMLP):  # type: ignore[misc]  # scikit-lea
             "dtype": (np.float64, np.float32),
             "reset": reset,
         }
-        if not self.mask_nan:
+        if not self.mask_nan or y is None:  # which has scikit-learn's error
             X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, **options)
         else:
             X = validate_data(self, X, **options)
-            y = check_array(y, ensure_2d=False, dtype="numeric", ensure_all_finite="allow-nan")
+            y = check_array(
+                y,
+                ensure_2d=False,
+                dtype="numeric",
+                ensure_all_finite="allow-nan",
+                input_name="y",
+            )
             check_consistent_length(X, y)
         if hasattr(y, "toarray"):
             y = y.toarray()
