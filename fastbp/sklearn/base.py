@@ -1,6 +1,7 @@
 """BaseMLP: what the classifier and the regressor share, from parameters to fitted attributes."""
 
 from abc import abstractmethod
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -88,13 +89,18 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     def _check_options(self, incremental: bool) -> None:
         """Raise ValueError for parameters that do not go together."""
         sizes = self._hidden_sizes()
+        if not all(isinstance(size, Integral) for size in sizes):
+            raise TypeError(f"hidden_layer_sizes must be integers, got {sizes}.")
         if any(size <= 0 for size in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if self.schedule is not None:
             if self.solver == "lbfgs" or incremental:
-                raise ValueError("schedule is for the stochastic solvers' fit")
+                raise ValueError(
+                    "schedule is for fit with a stochastic solver, not for partial_fit or "
+                    "solver='lbfgs'"
+                )
             if self.learning_rate != "constant":
                 raise ValueError(
                     f"schedule and learning_rate={self.learning_rate!r} were both given"
@@ -158,6 +164,8 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         for name, value in begun.items():
             if first or not hasattr(self, name):
                 setattr(self, name, value)
+        if self.solver != "lbfgs" and not self.early_stopping and vars(self)["best_loss_"] is None:
+            self.best_loss_ = np.inf  # the fit before had early stopping
         self._begin_optimizer(network, first or not (incremental or self.keep_optimizer))
         self._adopt(network, design)
 
