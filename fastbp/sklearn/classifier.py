@@ -226,7 +226,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
                 "class_weight 'balanced' is not supported for partial_fit, whose batches do not "
                 "tell how often classes are; give the weights as a dict"
             )
-        return data._replace(class_weight=compute_sample_weight(self.class_weight, y)), head
+        weights = compute_sample_weight(self.class_weight, y)
+        if not (np.isfinite(weights).all() and (weights >= 0).all()):
+            raise ValueError(
+                "class_weight must hold finite numbers that are not negative, got "
+                f"{self.class_weight}"
+            )
+        return data._replace(class_weight=weights), head
 
     def _checked_validation(self, X: Any, y: Any, sample_weight: Any, head: Head) -> Data:
         X, y = self._validated(X, y, False)
