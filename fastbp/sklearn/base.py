@@ -17,6 +17,7 @@ from fastbp.sklearn.heads import Head
 from fastbp.sklearn.models import Design
 from fastbp.sklearn.solvers import Rate
 from fastbp.sklearn.threads import budget
+from fastbp.validation import shown
 
 
 class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -51,7 +52,10 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> Any:
         """Train; the estimator is as it was if nothing comes of it."""
-        before = dict(vars(self))
+        before = {  # curves go on where training does
+            name: value.copy() if isinstance(value, list) and name.endswith("_") else value
+            for name, value in vars(self).items()
+        }
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         try:
             self._check_options(incremental)
@@ -64,11 +68,13 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         except BaseException:
             self._put_back(before)
             raise
+        kept = None if first else models.kept(network)
         try:
             fit()
         except BaseException:
-            if first:
-                self._put_back(before)
+            if kept is not None:
+                models.put_back(network, *kept)
+            self._put_back(before)
             raise
         return self
 
@@ -185,6 +191,16 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     def _network_if_any(self) -> Network | None:
         """The network with what the user has put into `coefs_` and `intercepts_`, if it fits."""
         network: Network | None = vars(self).get("_network")
+        for name in ("coefs_", "intercepts_"):
+            if not isinstance(getattr(self, name), list | tuple):
+                raise TypeError(
+                    f"{name} must be a list of arrays, one a layer, got {shown(getattr(self, name))}"
+                )
+        if not 0 < len(self.coefs_) == len(self.intercepts_):
+            raise ValueError(
+                "coefs_ and intercepts_ must hold one array a layer, got "
+                f"{len(self.coefs_)} and {len(self.intercepts_)} of them"
+            )
         given = [*self.coefs_, *self.intercepts_]
         if network is None:
             return None
