@@ -192,9 +192,10 @@ class BaseMLP(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         """The network with what the user has put into `coefs_` and `intercepts_`, if it fits."""
         network: Network | None = vars(self).get("_network")
         for name in ("coefs_", "intercepts_"):
-            if not isinstance(getattr(self, name), list | tuple):
+            arrays = getattr(self, name)
+            if not isinstance(arrays, list | tuple):
                 raise TypeError(
-                    f"{name} must be a list of arrays, one a layer, got {shown(getattr(self, name))}"
+                    f"{name} must be a list of arrays, one a layer, got {shown(arrays)}"
                 )
         if not 0 < len(self.coefs_) == len(self.intercepts_):
             raise ValueError(

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from expect import stable
+from perceptrons import BITS, BOTH, LABELS, NAMES, SIGNS, VALUES, WEIGHTS, WIDE, X
 
 pytest.importorskip("sklearn")
 import scipy.sparse
 import sklearn
 from sklearn import neural_network
-from sklearn.datasets import load_diabetes, load_iris
 
 import fastbp.sklearn
 
@@ -16,15 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 VERSION = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
 since_1_7 = pytest.mark.skipif(VERSION < (1, 7), reason="scikit-learn before 1.7")
 
-X, LABELS = load_iris(return_X_y=True)
-SIGNS, NAMES = (LABELS > 0).astype(int), np.array(["setosa", "versi", "virgi"])[LABELS]
-BITS = np.stack([LABELS > 0, LABELS > 1, X[:, 0] > 6], axis=1).astype(int)
-WIDE, VALUES = load_diabetes(return_X_y=True)
-WIDE, VALUES = WIDE[:150] * 20, (VALUES[:150] - 150) / 77
-BOTH = np.stack([VALUES, VALUES**2], axis=1)
 COUNTS = np.round(np.exp(VALUES))
-WEIGHTS = np.random.default_rng(0).uniform(0.2, 3, 150)
-WEIGHTS[:5] = 0
 
 CURVES = ("loss_curve_", "validation_scores_")
 SGD = {"solver": "sgd", "learning_rate_init": 0.02, "batch_size": 20}
