@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
+import sklearn
 from sklearn.datasets import load_diabetes, load_iris
 
 from fastbp.sklearn import MLPClassifier, MLPRegressor
+
+VERSION = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
+since_1_7 = pytest.mark.skipif(VERSION < (1, 7), reason="scikit-learn before 1.7")
 
 X, LABELS = load_iris(return_X_y=True)
 SIGNS, NAMES = (LABELS > 0).astype(int), np.array(["setosa", "versi", "virgi"])[LABELS]

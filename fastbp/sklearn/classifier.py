@@ -276,6 +276,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
 
     def _as_data(self, X: Any, y: Any, sample_weight: Any, head: Head) -> Data:
         """The rows with targets as the network takes them."""
+        if (y.ndim == 2) != self._multilabel:
+            kinds = "one label a row", f"an indicator matrix of {len(self.classes_)} labels"
+            raise ValueError(
+                f"y must be {kinds[self._multilabel]}, as in the fit before; got the shape {y.shape}"
+            )
         strata = None
         if isinstance(head.loss, CrossEntropy):
             targets = np.searchsorted(self.classes_, y)

@@ -6,12 +6,25 @@ import pickle
 import numpy as np
 import pytest
 from expect import raises
-from perceptrons import LABELS, NAMES, QUICK, VALUES, WIDE, X, classifier, interrupting, regressor
+from perceptrons import (
+    BITS,
+    LABELS,
+    NAMES,
+    QUICK,
+    VALUES,
+    WIDE,
+    X,
+    classifier,
+    interrupting,
+    regressor,
+    since_1_7,
+)
 
 pytest.importorskip("sklearn")
 from sklearn import neural_network
 from sklearn.exceptions import NotFittedError
 
+from fastbp.losses import CrossEntropy
 from fastbp.sklearn import MLPClassifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -115,7 +128,13 @@ AS_THEIRS = {
 }
 
 
-@pytest.mark.parametrize("case", AS_THEIRS)
+NEWER = {"small", "partial_fit"}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=since_1_7 if case in NEWER else ()) for case in AS_THEIRS],
+)
 def test_messages_are_scikit_learns(case):
     errors = []
     for kind in (neural_network.MLPClassifier, MLPClassifier):
@@ -147,6 +166,10 @@ OWN = {
     "class_weight": ({"class_weight": {7: 1}}, "are not in class_weight"),
     "negative": ({"class_weight": {0: -1}}, "class_weight must hold", "got {0: -1}"),
     "threads": ({"threads": 0}, "'threads' parameter", "Got 0"),
+    "softmax alone": (
+        {"loss": CrossEntropy(), "out_activation": "logistic"},
+        "out_activation of loss 'cross_entropy' must be 'softmax', got 'logistic'",
+    ),
     "schedule": ({"schedule": "cosine"}, "'schedule' parameter", "Got 'cosine'"),
     "two": (
         {"schedule": lambda step: 1, "learning_rate": "adaptive"},
@@ -187,6 +210,16 @@ def test_messages_about_the_arguments_of_fit(case):
     arguments, *parts = WRONG_FITS[case]
     with raises(ValueError, *parts):
         classifier().fit(X, LABELS, **arguments)
+
+
+def test_other_kinds_of_labels_than_before():
+    model = classifier().fit(X, BITS)
+    with raises(ValueError, "y must be an indicator matrix of 3 labels", "shape (150,)"):
+        model.partial_fit(X, LABELS)
+    with raises(ValueError, "y must be an indicator matrix of 3 labels", "shape (150,)"):
+        model.fit(X, BITS, X_val=X, y_val=LABELS)
+    with raises(ValueError, "y must be one label a row", "shape (150, 3)"):
+        classifier().fit(X, LABELS).partial_fit(X, BITS)
 
 
 def test_weights_of_zero_are_an_error():

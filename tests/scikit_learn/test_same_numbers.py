@@ -3,18 +3,15 @@
 import numpy as np
 import pytest
 from expect import stable
-from perceptrons import BITS, BOTH, LABELS, NAMES, SIGNS, VALUES, WEIGHTS, WIDE, X
+from perceptrons import BITS, BOTH, LABELS, NAMES, SIGNS, VALUES, WEIGHTS, WIDE, X, since_1_7
 
 pytest.importorskip("sklearn")
 import scipy.sparse
-import sklearn
 from sklearn import neural_network
 
 import fastbp.sklearn
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-VERSION = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
-since_1_7 = pytest.mark.skipif(VERSION < (1, 7), reason="scikit-learn before 1.7")
 
 COUNTS = np.round(np.exp(VALUES))
 
