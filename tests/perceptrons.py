@@ -42,3 +42,15 @@ def interrupting(calls, error=KeyboardInterrupt):
         return estimator.score(rows, y)
 
     return score
+
+
+def expect_equal(*models, rtol=1e-10):
+    """The same weights."""
+    first, *others = models
+    for other in others:
+        for wanted, found in zip(first.coefs_, other.coefs_, strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=rtol, atol=1e-12)
+
+
+def expect_different(first, second):
+    assert not np.allclose(first.coefs_[0], second.coefs_[0], rtol=1e-6)
