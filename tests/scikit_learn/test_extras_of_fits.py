@@ -1,4 +1,4 @@
-"""Validation, solvers and how a fit runs beyond scikit-learn's: each parameter does what it says."""
+"""Validation, solvers and how a fit runs, beyond scikit-learn's: parameters do what they say."""
 
 import pickle
 
