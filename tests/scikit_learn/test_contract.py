@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-import threading
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from perceptrons import (
     classifier,
     regressor,
 )
+from process import finish, start
 
 pytest.importorskip("sklearn")
 import joblib
@@ -31,7 +31,7 @@ from sklearn import neural_network
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import AdaBoostClassifier, StackingRegressor, VotingClassifier
-from sklearn.inspection import partial_dependence, permutation_importance
+from sklearn.inspection import partial_dependence
 from sklearn.linear_model import Ridge
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, cross_val_predict, learning_curve
@@ -40,11 +40,24 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_html_repr, get_tags
 
-from fastbp.sklearn.threads import budget
-
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 COLUMNS = ["length", "width", "petal length", "petal width"]
 TABLE = pd.DataFrame(X, columns=COLUMNS)
+
+
+def test_only_its_own_room_needs_scikit_learn(tmp_path):
+    program = """if True:
+        import sys
+        import fastbp
+        assert not [name for name in sys.modules if name.split(".")[0] == "sklearn"]
+        sys.modules["sklearn"] = None  # as where it is not installed
+        try:
+            import fastbp.sklearn
+        except ModuleNotFoundError as error:
+            print(error.name, error)
+        """
+    expected = "sklearn fastbp.sklearn needs scikit-learn: pip install 'fastbp[sklearn]'\n"
+    assert finish(start(tmp_path, program)) == expected
 
 
 # Parameters.
@@ -121,68 +134,6 @@ def test_copies_predict_and_train_on(make, tmp_path):
     assert not np.array_equal(copies[0].coefs_[0], model.coefs_[0])
 
 
-# Workers.
-
-
-def threads_of_a_fit(_number):
-    """What a fit may use where this runs, and what its network does use."""
-    model = classifier().fit(X, LABELS)
-    return budget(None), model.network_._core.engine.threads, budget(3)
-
-
-def test_threads_of_workers():
-    """Together they have no more than there are cores; what the user asks for, he gets."""
-    assert threads_of_a_fit(0)[0] is None
-    share = max(1, joblib.cpu_count() // 2)
-    for backend, granted in (("loky", share), ("threading", 1), ("sequential", None)):
-        run = joblib.Parallel(n_jobs=2, backend=backend)
-        for found, used, asked in run(joblib.delayed(threads_of_a_fit)(i) for i in range(2)):
-            assert found == granted, backend
-            assert used == found, backend
-            assert asked == 3
-    assert budget(None) is None
-
-
-@pytest.mark.parametrize("backend", ["loky", "threading"])
-def test_grid_search_with_workers(backend):
-    grid = {"mlp__alpha": [0.1, 10.0], "mlp__hidden_layer_sizes": [(5,), (6, 4)]}
-    scores = []
-    for workers in (1, 2):
-        pipeline = make_pipeline(StandardScaler(), classifier(max_iter=20))
-        pipeline.steps[1] = ("mlp", pipeline.steps[1][1])
-        search = GridSearchCV(pipeline, grid, cv=2, n_jobs=workers)
-        with joblib.parallel_config(backend=backend):
-            search.fit(TABLE, NAMES)
-        scores.append(search.cv_results_["mean_test_score"])
-        assert search.best_estimator_["mlp"].network_._core.engine.threads is None
-    np.testing.assert_array_equal(*scores)
-
-
-def test_permutation_importance_with_workers():
-    model = classifier(max_iter=60).fit(TABLE, NAMES)
-    found = [
-        permutation_importance(model, TABLE, NAMES, n_repeats=2, random_state=0, n_jobs=workers)
-        for workers in (1, 2)
-    ]
-    np.testing.assert_array_equal(found[0].importances, found[1].importances)
-    assert found[0].importances.max() > 0
-
-
-def test_one_model_predicts_in_several_threads():
-    model, results = classifier(max_iter=20).fit(X, NAMES), []
-    expected = model.predict_proba(X)
-
-    def work():
-        results.extend(np.array_equal(model.predict_proba(X), expected) for _ in range(20))
-
-    workers = [threading.Thread(target=work) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert results == [True] * 80
-
-
 # Tools around an estimator.
 
 
@@ -246,6 +197,8 @@ def test_tags_are_scikit_learns():
 @pytest.mark.parametrize("made", [pd.DataFrame, pl.DataFrame], ids=["pandas", "polars"])
 def test_tables(made, early_stopping):
     table = made(dict(zip(COLUMNS, X.T, strict=True)))
+    if not hasattr(StandardScaler().fit(table), "feature_names_in_"):
+        pytest.skip("this scikit-learn does not know tables of this polars")
     y = pd.Series(NAMES) if made is pd.DataFrame else pl.Series(NAMES)
     options = {"early_stopping": early_stopping, "scoring": "neg_log_loss", "max_iter": 5}
     model, plain = classifier(**options).fit(table, y), classifier(**options).fit(X, NAMES)

@@ -1,5 +1,7 @@
 """The same weights, losses, scores and predictions as scikit-learn's, to rounding."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from expect import stable
@@ -8,6 +10,7 @@ from perceptrons import BITS, BOTH, LABELS, NAMES, SIGNS, VALUES, WEIGHTS, WIDE,
 pytest.importorskip("sklearn")
 import scipy.sparse
 from sklearn import neural_network
+from sklearn.base import clone
 
 import fastbp.sklearn
 
@@ -137,6 +140,58 @@ def test_float32(options):
     for wanted, found in zip(theirs.coefs_, ours.coefs_, strict=True):
         np.testing.assert_allclose(found, wanted, **bounds)
     assert ours.loss_ == pytest.approx(theirs.loss_, rel=1e-4)
+
+
+def unsorted(rows):
+    """CSR with the columns of each row in descending order."""
+    found = scipy.sparse.csr_matrix(rows)
+    for a, b in pairwise(found.indptr):
+        found.indices[a:b], found.data[a:b] = found.indices[a:b][::-1], found.data[a:b][::-1]
+    found.has_sorted_indices = False
+    return found
+
+
+INPUTS = {
+    "big endian": lambda rows: rows.astype(">f8"),
+    "reversed": lambda rows: np.ascontiguousarray(rows[::-1, ::-1])[::-1, ::-1],
+    "columns": np.asfortranarray,
+    "half": lambda rows: rows.astype("f2"),
+    "integers": lambda rows: (rows * 2).astype("i2"),
+    "booleans": lambda rows: rows > 3,
+    "objects": lambda rows: rows.astype(object),
+    "lists": lambda rows: rows.tolist(),
+    "unsorted": unsorted,
+    "coo": scipy.sparse.coo_array,
+    "wide csr": lambda rows: scipy.sparse.csr_array(rows).astype("i8"),
+    "empty": lambda rows: scipy.sparse.csr_array(rows.shape),
+}
+
+
+@pytest.mark.parametrize("kind", INPUTS)
+def test_kinds_of_input(kind):
+    rows = INPUTS[kind](np.where(np.abs(X) < 2, 0, X))
+    expect_same(*fitted_pair("Classifier", NAMES.tolist(), rows=rows, alpha=0, max_iter=4), rows)
+
+
+def test_losses_of_certain_errors_are_not_capped():
+    """The weights are the same, since scikit-learn's gradient knows of no cap, either."""
+    theirs, ours = fitted_pair("Classifier", LABELS, learning_rate_init=100.0, max_iter=6)
+    for wanted, found in zip(theirs.coefs_, ours.coefs_, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-7)
+    assert max(theirs.loss_curve_) < 40 < max(ours.loss_curve_)
+
+
+@since_1_7
+def test_batches_that_weigh_nothing():
+    weights = np.where(np.arange(150) < 60, 0.0, 1.0)
+    options = {"batch_size": 30, "shuffle": False, "hidden_layer_sizes": 8, "max_iter": 12}
+    ours = fastbp.sklearn.MLPClassifier(
+        solver="sgd", momentum=0, alpha=0, random_state=3, **options
+    )
+    ours.fit(X, NAMES == "virgi", sample_weight=weights)  # scikit-learn divides by zero
+    without = clone(ours).fit(X[60:], NAMES[60:] == "virgi")
+    for wanted, found in zip(without.coefs_, ours.coefs_, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-10)
 
 
 @pytest.mark.parametrize(
