@@ -17,6 +17,7 @@ from fastbp.sklearn.heads import Head
 from fastbp.sklearn.models import Design
 from fastbp.sklearn.solvers import Rate
 from fastbp.sklearn.threads import budget
+from fastbp.validation import shown
 
 
 class BaseMLP(BaseEstimator):
@@ -51,7 +52,10 @@ class BaseMLP(BaseEstimator):
         validation: tuple[Any, Any, Any] = (None, None, None),
     ) -> Any:
         """Train; the estimator is as it was if nothing comes of it."""
-        before = dict(vars(self))
+        before = {  # curves go on where training does
+            name: value.copy() if isinstance(value, list) and name.endswith("_") else value
+            for name, value in vars(self).items()
+        }
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         try:
             self._check_options(incremental)
@@ -64,11 +68,13 @@ class BaseMLP(BaseEstimator):
         except BaseException:
             self._put_back(before)
             raise
+        kept = None if first else models.kept(network)
         try:
             fit()
         except BaseException:
-            if first:
-                self._put_back(before)
+            if kept is not None:
+                models.put_back(network, *kept)
+            self._put_back(before)
             raise
         return self
 
@@ -90,14 +96,17 @@ class BaseMLP(BaseEstimator):
         """Raise ValueError for parameters that do not go together."""
         sizes = self._hidden_sizes()
         if not all(isinstance(size, Integral) for size in sizes):
-            raise TypeError(f"hidden_layer_sizes must be whole numbers, got {sizes}.")
+            raise TypeError(f"hidden_layer_sizes must be integers, got {sizes}.")
         if any(size <= 0 for size in sizes):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if self.schedule is not None:
             if self.solver == "lbfgs" or incremental:
-                raise ValueError("schedule is for the stochastic solvers' fit")
+                raise ValueError(
+                    "schedule is for fit with a stochastic solver, not for partial_fit or "
+                    "solver='lbfgs'"
+                )
             if self.learning_rate != "constant":
                 raise ValueError(
                     f"schedule and learning_rate={self.learning_rate!r} were both given"
@@ -162,6 +171,8 @@ class BaseMLP(BaseEstimator):
         for name, value in begun.items():
             if first or not hasattr(self, name):
                 setattr(self, name, value)
+        if self.solver != "lbfgs" and not self.early_stopping and vars(self)["best_loss_"] is None:
+            self.best_loss_ = np.inf  # the fit before had early stopping
         self._begin_optimizer(network, first or not (incremental or self.keep_optimizer))
         self._adopt(network, design)
 
@@ -182,6 +193,17 @@ class BaseMLP(BaseEstimator):
     def _network_if_any(self) -> Network | None:
         """The network with what the user has put into `coefs_` and `intercepts_`, if it fits."""
         network: Network | None = vars(self).get("_network")
+        for name in ("coefs_", "intercepts_"):
+            arrays = getattr(self, name)
+            if not isinstance(arrays, list | tuple):
+                raise TypeError(
+                    f"{name} must be a list of arrays, one a layer, got {shown(arrays)}"
+                )
+        if not 0 < len(self.coefs_) == len(self.intercepts_):
+            raise ValueError(
+                "coefs_ and intercepts_ must hold one array a layer, got "
+                f"{len(self.coefs_)} and {len(self.intercepts_)} of them"
+            )
         given = [*self.coefs_, *self.intercepts_]
         if network is None:
             return None

@@ -121,7 +121,7 @@ def _head(outputs: int, loss: Loss, given: Any, factor: float = 1.0, reported: f
         name = given if isinstance(given, str) else given.name
         raise ValueError(
             f"out_activation of loss {loss.name!r} must be "
-            f"{SKLEARN_NAMES.get(natural, natural)!r}, got {name!r}"
+            f"{SKLEARN_NAMES.get(natural, natural)!r}, got {SKLEARN_NAMES.get(name, name)!r}"
         )
     return Head(outputs, loss, given, factor, reported)
 

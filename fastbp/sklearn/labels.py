@@ -37,7 +37,12 @@ def checked(
             "class_weight 'balanced' is not supported for partial_fit, whose batches do not tell "
             "how often classes are; give the weights as a dict"
         )
-    return data._replace(class_weight=compute_sample_weight(balance, y)), head
+    weights = compute_sample_weight(balance, y)
+    if not (np.isfinite(weights).all() and (weights >= 0).all()):
+        raise ValueError(
+            f"class_weight must hold finite numbers that are not negative, got {balance}"
+        )
+    return data._replace(class_weight=weights), head
 
 
 def checked_validation(estimator: Any, X: Any, y: Any, sample_weight: Any, head: Head) -> Data:
@@ -114,6 +119,12 @@ def _expect_classes(estimator: Any, classes: NDArray[Any]) -> None:
 
 def _as_data(estimator: Any, X: Any, y: Any, sample_weight: Any, head: Head) -> Data:
     """The rows with targets as the network takes them."""
+    multilabel = _multilabel(estimator)
+    if (y.ndim == 2) != multilabel:
+        kinds = "one label a row", f"an indicator matrix of {len(estimator.classes_)} labels"
+        raise ValueError(
+            f"y must be {kinds[multilabel]}, as in the fit before; got the shape {y.shape}"
+        )
     strata = None
     if isinstance(head.loss, CrossEntropy):
         targets = np.searchsorted(estimator.classes_, y)

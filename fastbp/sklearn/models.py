@@ -72,6 +72,19 @@ def forget_moments(network: Network) -> None:
     engine.step = 0
 
 
+def kept(network: Network) -> tuple[NDArray[Any], int, int]:
+    """What training changes: parameters and the optimizer's state, its steps, dropout's seed."""
+    engine = network._core.engine
+    return engine.state.copy(), engine.step, engine.dropout_seed
+
+
+def put_back(network: Network, state: NDArray[Any], step: int, dropout_seed: int) -> None:
+    """Undo the training since they were kept."""
+    engine = network._core.engine
+    engine.put_back(state, step)
+    engine.dropout_seed = dropout_seed
+
+
 def copied(network: Network, dtype: Any, of: Design) -> Network:
     """The network with parameters of another dtype."""
     other = made(of | {"dtype": np.dtype(dtype).name}, network._core.engine.threads)

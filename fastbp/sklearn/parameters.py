@@ -4,6 +4,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastbp.activations import Activation
@@ -46,7 +47,7 @@ COMMON: dict[str, Any] = {
     # fastbp's
     "out_activation": [StrOptions(set(OUTPUT_NAMES)), Activation, None],
     "dropout": [_FRACTION, "array-like"],
-    "scoring": [str, callable, None],
+    "scoring": [StrOptions(set(get_scorer_names())), callable, None],
     "schedule": [Schedule, callable, None],
     "keep_optimizer": ["boolean"],
     "progress": ["boolean"],

@@ -277,6 +277,35 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         outputs = self._outputs(X)
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R2, the mean of several outputs; with `mask_nan`, of the targets that are not NaN.
+
+        Parameters
+        ----------
+        X : (rows, features) array_like or sparse
+        y : (rows,) or (rows, outputs) array_like
+        sample_weight : (rows,) array_like, optional
+
+        Returns
+        -------
+        float
+        """
+        if not self.mask_nan:
+            return float(super().score(X, y, sample_weight))
+        outputs = self._outputs(X)
+        y = self._masked(y, outputs)
+        return self._score_of(outputs, y, checked_weights(sample_weight, outputs))
+
+    @staticmethod
+    def _masked(y: Any, rows: Any) -> NDArray[Any]:
+        """Targets, of which some may be NaN, for these rows."""
+        y = check_array(
+            y, ensure_2d=False, dtype="numeric", ensure_all_finite="allow-nan", input_name="y"
+        )
+        check_consistent_length(rows, y)
+        masked: NDArray[Any] = y
+        return masked
+
     def _checked(
         self, X: Any, y: Any, sample_weight: Any, incremental: bool, first: bool
     ) -> tuple[Data, Head]:
@@ -293,12 +322,11 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             "dtype": (np.float64, np.float32),
             "reset": reset,
         }
-        if not self.mask_nan:
+        if not self.mask_nan or y is None:  # which has scikit-learn's error
             X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, **options)
         else:
             X = validate_data(self, X, **options)
-            y = check_array(y, ensure_2d=False, dtype="numeric", ensure_all_finite="allow-nan")
-            check_consistent_length(X, y)
+            y = self._masked(y, X)
         if hasattr(y, "toarray"):
             y = y.toarray()
         if y.ndim == 2 and y.shape[1] == 1:

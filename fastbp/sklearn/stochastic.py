@@ -123,7 +123,7 @@ def _run(estimator: Any, network: Network, fit: StochasticFit, incremental: bool
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=2)
         except FloatingPointError as error:
-            if not estimator.early_stopping:
+            if not estimator.early_stopping or estimator.best_validation_score_ == -np.inf:
                 raise ValueError(NOT_FINITE) from error
             fit.diverged()
             warnings.warn(
