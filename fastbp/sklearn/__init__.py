@@ -1,8 +1,8 @@
 """scikit-learn's multi-layer perceptrons, trained by fastbp: change one import.
 
 ``from fastbp.sklearn import MLPClassifier, MLPRegressor`` in place of ``sklearn.neural_network``'s.
-The only room whose import needs scikit-learn. What is trained is a `fastbp.Network`, by the loop of `fit/`
-with other orders, rates and ends.
+The only room whose import needs scikit-learn. What is trained is a `fastbp.Network`, by the loop of
+`fit/` with other orders, rates and ends.
 """
 
 try:

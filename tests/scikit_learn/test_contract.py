@@ -56,7 +56,7 @@ def test_only_its_own_room_needs_scikit_learn(tmp_path):
         except ModuleNotFoundError as error:
             print(error.name, error)
         """
-    expected = "sklearn fastbp.sklearn needs scikit-learn: pip install 'fastbp[sklearn]'\n"
+    expected = 'sklearn fastbp.sklearn needs scikit-learn: pip install "fastbp[sklearn]"\n'
     assert finish(start(tmp_path, program)) == expected
 
 
