@@ -160,7 +160,7 @@ def score_table(options):
             scores = [
                 f"{np.mean(pair.scores[by]):.4f} ± {np.std(pair.scores[by]):.4f}" for by in MODULES
             ]
-            differences = f"{pair.difference:+.4f}", f"{pair.farthest:.1e}"
+            differences = f"{round(pair.difference, 4) + 0.0:+.4f}", f"{pair.farthest:.1e}"
             lines.append(
                 row(
                     name,
@@ -259,15 +259,16 @@ def warm_up():
 def circumstances(options, pinned):
     """Where, with what and how it is measured."""
     blas = {
-        f"{found['internal_api']} {found['version']} ({found.get('architecture', '?')})": None
+        f"{found['internal_api']} {found['version']} ({found.get('architecture', '?')})"
         for found in threadpool_info()
         if found["user_api"] == "blas"
     }
+    given = ["DIR" if value == str(options.data) else value for value in options.given]
     where = machine(["scikit-learn", "numpy", "scipy", "numba"], options.threads, pinned)
     return (
-        f"{where}, BLAS {', '.join(blas)}; {time.strftime('%Y-%m-%d')}; seconds of the fits, each "
-        f"the best of {options.rounds}, by `python benchmarks/scikit_learn.py "
-        f"{shlex.join(options.given)}`."
+        f"{where}, BLAS {', '.join(sorted(blas))}; {time.strftime('%Y-%m-%d')}; seconds of the "
+        f"fits, each the best of {options.rounds}, by `python benchmarks/scikit_learn.py "
+        f"{shlex.join(given)}`."
     )
 
 
