@@ -16,23 +16,20 @@ import dataclasses
 import importlib.util
 import json
 import math
-import platform
 import shlex
 import sys
 import time
 from pathlib import Path
 
 import race_report
-from contenders import CONTENDERS, version
+from contenders import CONTENDERS
 from contenders.base import NotPossibleError
 from contenders.process import Worker, WorkerError, cores, pin
 from race_report import Result
 from suite.workloads import WORKLOADS
 from tqdm import tqdm
 
-import fastbp
 from fastbp.kernels.machine.peak import fma_peak
-from fastbp.system import processor
 
 CHECK_STEPS, CHECK_FLOPS = 200, 3e11  # how far all train before their losses are compared
 
@@ -124,15 +121,10 @@ def race(name, names, options, advance):
 
 def circumstances(names, options, pinned):
     """Return lines that say where, with what and how the race is run."""
-    packages = dict.fromkeys(
-        ["numpy", *(package for name in names for package in CONTENDERS[name].packages)]
-    )
-    versions = [f"fastbp {fastbp.__version__}", *(f"{p} {version(p)}" for p in packages)]
-    where = f"core {', '.join(map(str, pinned))}" if pinned else "not pinned"
+    packages = ["numpy", *(package for name in names for package in CONTENDERS[name].packages)]
     return [
-        f"{processor()}, {platform.system()}, {options.threads} "
-        f"thread{'s' * (options.threads > 1)} ({where}); Python {platform.python_version()}, "
-        f"{', '.join(versions)}; float32; {time.strftime('%Y-%m-%d')};",
+        f"{race_report.machine(packages, options.threads, pinned)}; float32; "
+        f"{time.strftime('%Y-%m-%d')};",
         f"us a step, best (median) of {options.rounds} rounds of {options.seconds:g} s or one epoch"
         f" by `python benchmarks/race.py {shlex.join(options.given)}`.",
     ]

@@ -1,11 +1,15 @@
 """What a race found, as text: a block for each workload, and README's table."""
 
 import math
+import platform
 import statistics
 from dataclasses import dataclass, field
 
-from contenders import CONTENDERS
+from contenders import CONTENDERS, version
 from suite.workloads import Workload
+
+import fastbp
+from fastbp.system import processor
 
 TOLERANCE = 0.01  # of the median of all final losses
 REFERENCE = "fastbp"
@@ -59,6 +63,17 @@ class Result:
     def disagreeing(self):
         """The contenders whose final loss is not within TOLERANCE; NaN is not."""
         return [name for name in self.losses if not self.difference(name) <= TOLERANCE]
+
+
+def machine(packages, threads, pinned):
+    """Return the processor, the cores used, and the versions of fastbp and of `packages`."""
+    versions = [f"fastbp {fastbp.__version__}"]
+    versions += [f"{package} {version(package)}" for package in dict.fromkeys(packages)]
+    where = f"core {', '.join(map(str, pinned))}" if pinned else "not pinned"
+    return (
+        f"{processor()}, {platform.system()}, {threads} thread{'s' * (threads > 1)} ({where}); "
+        f"Python {platform.python_version()}, {', '.join(versions)}"
+    )
 
 
 def describe(workload):

@@ -61,7 +61,7 @@ class Penalties:
         weights, gradient = normal(ROWS, COLUMNS), normal(ROWS, COLUMNS)
         self.arrays = weights, gradient, PENALTIES[penalty].settings()
         at, of, settings = map(address, self.arrays)
-        self.arguments = at, of, weights.size, weights.size, settings
+        self.arguments = at, of, weights.size, weights.size, settings, 0
         self.penalize = penalize.call()
         self.penalize(*self.arguments)
 

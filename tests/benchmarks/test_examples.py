@@ -4,7 +4,6 @@ import gzip
 import os
 import re
 import runpy
-import struct
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from idx_files import write_fashion_mnist, write_idx
 
 import fastbp
 
@@ -46,24 +46,6 @@ def number(pattern, text):
     """Return the one number that `pattern`'s group finds in `text`."""
     (found,) = re.findall(pattern, text, re.MULTILINE)
     return float(found.replace(",", ""))
-
-
-def write_idx(path, array):
-    """Write `array` of unsigned bytes as a gzip-compressed IDX file."""
-    header = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
-    path.write_bytes(gzip.compress(header + array.tobytes()))
-
-
-def write_fashion_mnist(folder):
-    """Write a small data set in which class k is bright in rows 2k and 2k + 1 of the image."""
-    rng = np.random.default_rng(0)
-    for name, rows in (("train", 500), ("t10k", 100)):
-        labels = rng.integers(0, 10, rows).astype(np.uint8)
-        images = rng.integers(0, 100, (rows, 28, 28)).astype(np.uint8)
-        for image, label in zip(images, labels, strict=True):
-            image[2 * label : 2 * label + 2] += 150
-        write_idx(folder / f"{name}-images-idx3-ubyte.gz", images)
-        write_idx(folder / f"{name}-labels-idx1-ubyte.gz", labels)
 
 
 def test_digits(tmp_path):
@@ -163,6 +145,20 @@ def test_training_features(tmp_path):
     assert float(error) < 0.5 * float(variance)
     assert "6 epochs, of which 3 before the break; the same bits: True" in output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_scikit_learn_pipeline(tmp_path):
+    pytest.importorskip("sklearn")
+    output, errors = succeed([EXAMPLES / "scikit_learn_pipeline.py", "--jobs", 1], tmp_path)
+    assert errors == ""
+    theirs, ours, _ = output.splitlines()
+    assert theirs.startswith("scikit-learn ")
+    assert ours.startswith("fastbp ")
+    best = r" +(\{.*\}), accuracy ([\d.]+) in the folds, ([\d.]+) on test images, [\d.]+ s$"
+    found = re.search(best, ours).groups()
+    assert re.search(best, theirs).groups() == found
+    assert float(found[2]) > 0.96
+    assert number(r"^scikit-learn / fastbp: ([\d.]+)$", output) > 1
 
 
 def test_readme_examples(tmp_path):
