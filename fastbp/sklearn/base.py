@@ -40,8 +40,8 @@ class BaseMLP(BaseEstimator):
         """Check the validation data of a user."""
 
     @abstractmethod
-    def _score_of(self, outputs: NDArray[Any], y: NDArray[Any], weights: Any) -> float:
-        """The score of outputs of the network."""
+    def _score_of(self, outputs: NDArray[Any], data: Data) -> float:
+        """The score of the network's outputs for these rows."""
 
     def _fit(
         self,

@@ -330,11 +330,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _checked_validation(self, X: Any, y: Any, sample_weight: Any, head: Head) -> Data:
         return labels.checked_validation(self, X, y, sample_weight, head)
 
-    def _score_of(self, outputs: NDArray[Any], y: NDArray[Any], weights: Any) -> float:
-        right = labels.classes_of(self, outputs) == y
-        if right.ndim == 2:
-            right = right.all(axis=1)
-        return float(np.average(right, weights=weights))
+    def _score_of(self, outputs: NDArray[Any], data: Data) -> float:
+        right = labels.right(self, outputs, data.targets)
+        return float(np.average(right, weights=data.sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

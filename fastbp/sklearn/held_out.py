@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from fastbp.fit.evaluation import mean_loss
 from fastbp.network.core import Core
 from fastbp.rows.rows import Rows
+from fastbp.sklearn.data import Data
 
 
 class HeldOut:
@@ -22,7 +23,7 @@ class HeldOut:
         Of its network.
     rows : Rows
         As the network takes them.
-    X, y, sample_weight : object
+    data : Data
         As a scorer takes them.
     scorer : callable or None
         As `sklearn.metrics.check_scoring` returns them; None for accuracy or R2.
@@ -38,16 +39,14 @@ class HeldOut:
         estimator: Any,
         core: Core,
         rows: Rows,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
+        data: Data,
         scorer: Any,
         reported: float,
         constant: float,
     ) -> None:
-        self._core, self.rows, self._y, self._weight = core, rows, y, sample_weight
+        self._core, self.rows, self._data = core, rows, data
         self._reported, self._constant, self._scorer = reported, constant, scorer
-        self._X, self._judged = X, estimator
+        self._judged = estimator
         if scorer is not None:
             # X has lost the names of its columns, which would be a warning of each prediction.
             self._judged = copy.copy(estimator)
@@ -67,6 +66,7 @@ class HeldOut:
         if not np.isfinite(outputs).all():
             return float("nan")
         if self._scorer is None:
-            return float(self._judged._score_of(outputs, self._y, self._weight))
-        weight = {} if self._weight is None else {"sample_weight": self._weight}
-        return float(self._scorer(self._judged, self._X, self._y, **weight))
+            return float(self._judged._score_of(outputs, self._data))
+        given = self._data.sample_weight
+        weight = {} if given is None else {"sample_weight": given}
+        return float(self._scorer(self._judged, self._data.X, self._data.y, **weight))

@@ -65,6 +65,16 @@ def classes_of(estimator: Any, outputs: NDArray[Any]) -> NDArray[Any]:
     return found
 
 
+def right(estimator: Any, outputs: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether `classes_of` the outputs are those of the targets: each row, all labels of it."""
+    if len(estimator.classes_) == 1:
+        return np.ones(len(outputs), bool)
+    if outputs.shape[1] == 1 or _multilabel(estimator):
+        return np.asarray(((outputs > 0.5) == (targets == 1)).all(axis=1))
+    wanted = targets if targets.ndim == 1 else targets.argmax(axis=1)
+    return np.asarray(outputs.argmax(axis=1) == wanted)
+
+
 def probabilities(estimator: Any, outputs: NDArray[Any]) -> NDArray[Any]:
     """The probability of each class."""
     if len(estimator.classes_) == 1:

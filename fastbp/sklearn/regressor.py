@@ -5,13 +5,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.metrics import r2_score
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
 from fastbp.losses import Loss
-from fastbp.sklearn import heads, parameters
+from fastbp.sklearn import heads, parameters, scores
 from fastbp.sklearn.base import BaseMLP
 from fastbp.sklearn.data import Data, checked_weights
 from fastbp.sklearn.heads import Head
@@ -294,7 +293,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             return float(super().score(X, y, sample_weight))
         outputs = self._outputs(X)
         y = self._masked(y, outputs)
-        return self._score_of(outputs, y, checked_weights(sample_weight, outputs))
+        y = y.reshape(outputs.shape)
+        return scores.r2(y, outputs, checked_weights(sample_weight, outputs))
 
     @staticmethod
     def _masked(y: Any, rows: Any) -> NDArray[Any]:
@@ -333,14 +333,5 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             y = column_or_1d(y, warn=True)
         return Data(X, y, y.reshape(len(y), -1), checked_weights(sample_weight, X))
 
-    def _score_of(self, outputs: NDArray[Any], y: NDArray[Any], weights: Any) -> float:
-        y = y.reshape(outputs.shape)
-        if not self.mask_nan:
-            return float(r2_score(y, outputs, sample_weight=weights))
-        scores = []
-        for wanted, found in zip(y.T, outputs.T, strict=True):
-            known = ~np.isnan(wanted)
-            of_known = None if weights is None else weights[known]
-            if known.sum() > 1:
-                scores.append(r2_score(wanted[known], found[known], sample_weight=of_known))
-        return float(np.mean(scores)) if scores else float("nan")
+    def _score_of(self, outputs: NDArray[Any], data: Data) -> float:
+        return scores.r2(data.targets, outputs, data.sample_weight)

@@ -1,6 +1,5 @@
 """The stochastic solvers: from checked rows to a fit that can begin, and how it may end."""
 
-import warnings
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any
@@ -17,6 +16,7 @@ from fastbp.sklearn.heads import Head
 from fastbp.sklearn.held_out import HeldOut
 from fastbp.sklearn.rows import NOT_FINITE, checked_rows, constants, mean_constant
 from fastbp.sklearn.stochastic_fit import StochasticFit
+from fastbp.sklearn.telling import warn
 
 MOST_SEEDS = 1 << 31
 
@@ -79,9 +79,7 @@ def _validation(estimator: Any, network: Network, held_out: Data, head: Head) ->
         estimator,
         network._core,
         rows,
-        held_out.X,
-        held_out.y,
-        held_out.sample_weight,
+        held_out,
         scorer,
         head.reported,
         mean_constant(estimator, head, rows),
@@ -92,9 +90,8 @@ def _batch_size(given: Any, rows: int) -> int:
     if given == "auto":
         return min(200, rows)
     if given > rows:
-        warnings.warn(
+        warn(
             "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-            stacklevel=2,
         )
     return int(min(given, rows))
 
@@ -121,23 +118,21 @@ def _run(estimator: Any, network: Network, fit: StochasticFit, incremental: bool
         try:
             fitting.run(fit, estimator.progress)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=2)
+            warn("Training interrupted by user.")
         except FloatingPointError as error:
             if not estimator.early_stopping or estimator.best_validation_score_ == -np.inf:
                 raise ValueError(NOT_FINITE) from error
             fit.diverged()
-            warnings.warn(
+            warn(
                 f"Training diverged in iteration {estimator.n_iter_}: the weights are those of "
                 "the best validation score",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         else:
             if fit.history.stopped is None and not incremental:
-                warnings.warn(
+                warn(
                     f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and "
                     "the optimization hasn't converged yet.",
                     ConvergenceWarning,
-                    stacklevel=2,
                 )
         fit.restore_best()
