@@ -107,8 +107,9 @@ def test_out_activation():
 def test_the_network_itself():
     model = classifier(hidden_layer_sizes=(5, 4)).fit(X, LABELS)
     np.testing.assert_array_equal(model.network_.predict(X), model.predict_proba(X))
-    for coefs, weights in zip(model.coefs_, model.network_.weights, strict=True):
-        assert np.shares_memory(coefs, weights)
+    for one in (model, pickle.loads(pickle.dumps(model))):
+        for coefs, weights in zip(one.coefs_, one.network_.weights, strict=True):
+            assert np.shares_memory(coefs, weights)
     assert model.network_.evaluate(X, LABELS)["loss"] == pytest.approx(
         log_loss(LABELS, model.predict_proba(X))
     )
@@ -199,6 +200,17 @@ def test_dropout():
     assert not np.array_equal(*parts)
 
 
+def test_dropout_depends_on_the_random_state():
+    models = []
+    for state in (1, 2, 2):
+        options = {"dropout": 0.5, "shuffle": False, "warm_start": True, "random_state": state}
+        model = classifier(**options).fit(X, LABELS)
+        model.coefs_, model.intercepts_ = [np.ones((4, 5)), np.eye(5, 3)], [np.ones(5), np.ones(3)]
+        models.append(model.fit(X, LABELS))
+    expect_different(*models[:2])
+    expect_equal(*models[1:])
+
+
 @pytest.mark.parametrize("options", [PARTS, {"solver": "lbfgs"}], ids=stable)
 @pytest.mark.parametrize(
     ("y", "weight"),
@@ -231,11 +243,13 @@ def test_class_weight_of_parts():
         classifier(class_weight="balanced").partial_fit(X, LABELS, classes=[0, 1, 2])
 
 
-def test_class_weight_is_not_the_scores():
-    options = {"early_stopping": True, "max_iter": 30, "class_weight": {0: 1, 1: 0, 2: 0}}
-    model = classifier(**options).fit(X, LABELS)
-    rows = {score * 15 for score in model.validation_scores_}  # of 15 that are held out
-    assert all(abs(count - round(count)) < 1e-9 for count in rows)
+def test_class_weight_is_not_of_the_rows_held_out():
+    options = {"early_stopping": True, "max_iter": 1, "learning_rate_init": 1e-12}
+    weight = {0: 1, 1: 5, 2: 0}
+    models = [classifier(class_weight=w, **options).fit(X, LABELS) for w in (None, weight)]
+    assert models[0].loss_ != pytest.approx(models[1].loss_)
+    for curve in ("validation_scores_", "validation_loss_curve_"):
+        assert getattr(models[0], curve) == pytest.approx(getattr(models[1], curve))
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])

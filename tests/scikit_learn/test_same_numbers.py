@@ -258,6 +258,17 @@ def test_partial_fit(options):
     expect_same(theirs, ours, X)
 
 
+@pytest.mark.parametrize("options", [{}, SGD], ids=stable)
+def test_parameters_that_change_between_parts(options):
+    """What the optimizer has gathered is kept."""
+    theirs, ours = pair("Classifier", **{"batch_size": 20} | options)
+    for change in ({"alpha": 1}, {"activation": "tanh"}, {"batch_size": 50}, {"shuffle": False}):
+        for estimator in (theirs, ours):
+            estimator.partial_fit(X, LABELS, classes=[0, 1, 2]).set_params(**change)
+            estimator.partial_fit(X, LABELS)
+        expect_same(theirs, ours, X)
+
+
 def test_partial_fit_of_values_and_of_bits():
     theirs, ours = pair("Regressor")
     for estimator in (theirs, ours):
