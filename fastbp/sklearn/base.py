@@ -1,5 +1,6 @@
 """BaseMLP: what the classifier and the regressor share, from parameters to fitted attributes."""
 
+import operator
 from abc import abstractmethod
 from numbers import Integral
 from typing import Any
@@ -188,11 +189,15 @@ class BaseMLP(BaseEstimator):
     def _adopt(self, network: Network, design: Design) -> None:
         """Make a network the estimator's own."""
         self._network, self._design = network, design
-        self.coefs_, self.intercepts_ = list(network.weights), list(network.biases)
+        self._views = [*network.weights, *network.biases]
+        layers = len(network.weights)
+        self.coefs_, self.intercepts_ = self._views[:layers], self._views[layers:]
 
     def _network_if_any(self) -> Network | None:
         """The network with what the user has put into `coefs_` and `intercepts_`, if it fits."""
         network: Network | None = vars(self).get("_network")
+        if network is not None and self._are_views():
+            return network
         for name in ("coefs_", "intercepts_"):
             arrays = getattr(self, name)
             if not isinstance(arrays, list | tuple):
@@ -207,15 +212,18 @@ class BaseMLP(BaseEstimator):
         given = [*self.coefs_, *self.intercepts_]
         if network is None:
             return None
-        views = self._views(network)
-        if [view.shape for view in views] != [np.shape(array) for array in given]:
+        if [view.shape for view in self._views] != [np.shape(array) for array in given]:
             return None
-        models.put(views, given)
+        models.put(self._views, given)
         return network
 
-    @staticmethod
-    def _views(network: Network) -> list[NDArray[Any]]:
-        return [*network.weights, *network.biases]
+    def _are_views(self) -> bool:
+        """Whether `coefs_` and `intercepts_` hold the network's memory, as a fit leaves them."""
+        coefs, intercepts = self.coefs_, self.intercepts_
+        if not (type(coefs) is type(intercepts) is list):
+            return False
+        given = [*coefs, *intercepts]
+        return len(given) == len(self._views) and all(map(operator.is_, given, self._views))
 
     @property
     def network_(self) -> Network:
@@ -230,7 +238,7 @@ class BaseMLP(BaseEstimator):
             head = heads.from_attributes(self.out_activation_, np.shape(self.coefs_[-1])[1])
             design = models.design(self, head, widths, _float_of(self.coefs_[0]))
             network = models.made(design, budget(self.threads))
-            models.put(self._views(network), [*self.coefs_, *self.intercepts_])
+            models.put([*network.weights, *network.biases], [*self.coefs_, *self.intercepts_])
         return network
 
     def _outputs(self, X: Any) -> NDArray[Any]:
@@ -262,12 +270,14 @@ class BaseMLP(BaseEstimator):
         if "_network" in state and "coefs_" in state and self._network_if_any() is not None:
             for name in ("coefs_", "intercepts_"):  # which are the network's
                 del state[name]
+        state.pop("_views", None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if "_network" in state and "coefs_" not in state:
+        if "_network" in state:
             self._adopt(self._network, self._design)
+            self.__dict__.update(state)
 
 
 def _float_of(array: Any) -> Any:

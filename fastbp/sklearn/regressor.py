@@ -35,8 +35,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         that `fastbp.activations` has by name, or an object; a sequence has one for each layer.
     solver : str or Optimizer, default="adam"
         "lbfgs", "sgd" or "adam" as in scikit-learn; "adamw", "rmsprop", "adagrad", "nadam", which
-        take `learning_rate_init`, `epsilon` and the betas; or an object of `fastbp` with settings
-        of its own.
+        take `learning_rate_init`, `epsilon` and the betas, and have fastbp's defaults else (a
+        decoupled decay of 0.01 of "adamw"); or an object of `fastbp` with settings of its own.
     alpha : float, default=0.0001
         The penalty ``alpha / 2 * sum(w**2)``, divided by the rows of a batch, or by their total
         weight.
