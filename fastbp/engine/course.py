@@ -31,11 +31,13 @@ class Stretch(NamedTuple):
     penalties: int = 0
     by_rows: bool = False
 
-    @property
-    def masses(self) -> NDArray[np.float64]:
-        """What the rows of each batch weigh together; of several tasks, how many they are."""
+    def masses(self, unit: float) -> NDArray[np.float64]:
+        """What the rows of each batch weigh together; of several tasks, how many they are.
+
+        unit: what a weight of 1 is of the user's.
+        """
         if self.totals is not None and self.totals.ndim == 1:
-            return self.totals[: self.steps]
+            return self.totals[: self.steps] * unit
         an_epoch = -(-self.rows // self.batch)
         masses = np.full(self.steps, float(self.batch))
         first = self.first_row // self.batch

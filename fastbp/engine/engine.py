@@ -99,7 +99,12 @@ class Engine:
         """Bytes that the network holds at the moment."""
         return self._memory.nbytes
 
-    def train(self, course: Course, after_step: Callable[[float], bool] | None = None) -> None:
+    def train(
+        self,
+        course: Course,
+        after_step: Callable[[float], bool] | None = None,
+        until: int | None = None,
+    ) -> None:
         """Train, call after call of the kernels, with readers in between who have asked.
 
         Parameters
@@ -109,11 +114,14 @@ class Engine:
         after_step : callable, optional
             Called with the loss of each step, which then takes a call of the kernels of its own;
             training ends where it returns False.
+        until : int, optional
+            Go no further than that many steps of the course.
         """
         most = STEPS_A_CALL if after_step is None else 1
-        while course.done < course.steps and course.failure is None:
+        end = course.steps if until is None else until
+        while course.done < end and course.failure is None:
             self.turns.give_way()
-            self.turns.hold(self._go_on, course, most)
+            self.turns.hold(self._go_on, course, min(most, end - course.done))
             if course.failure is None and after_step and not after_step(course.last_loss):
                 break
 
@@ -161,7 +169,7 @@ class Engine:
         )
         if self._alpha:
             coefficients = with_decays(
-                program.coefficients, coefficients, self._alpha, stretch.masses * data.unit
+                program.coefficients, coefficients, self._alpha, stretch.masses(data.unit)
             )
             program.coefficients = address(coefficients)
         program.coefficient_count = coefficients.shape[1]

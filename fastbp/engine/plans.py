@@ -118,7 +118,8 @@ def _fill_regularization(plan: Plan, parts: Configuration, memory: Memory) -> No
         program.penalize = penalties.penalize.address(dtype)
     if regularization.alpha:
         program.decays = 1
-        if not program.sparse:  # whose rows of weights are not updated at every step
+        # The losses of tasks are added up elsewhere; sparse rows do not update W at every step.
+        if not program.sparse and not isinstance(parts.loss, Tasks):
             program.square_sum = penalties.add_squares.address(dtype)
             program.squares = address(memory.weight_squares)
             program.square_count = memory.weight_squares.shape[1]

@@ -1,5 +1,6 @@
 """RowFit: a fit on rows that are all there, epoch by epoch in a new order."""
 
+import math
 from typing import Any, NoReturn
 
 import numpy as np
@@ -59,7 +60,10 @@ class RowFit(RunningFit):
 
     def told(self) -> dict[str, Any]:
         """The arguments that exactness depends on, by their names."""
-        return super().told() | {"X, y and sample_weight": data_sample(self._rows)}
+        sample = data_sample(self._rows)
+        if self.core.configuration.regularization.alpha:  # else twice the weights changes nothing
+            sample["unit"] = self._rows.unit
+        return super().told() | {"X, y and sample_weight": sample}
 
     @property
     def _plain(self) -> bool:
@@ -88,6 +92,10 @@ class RowFit(RunningFit):
     def _course(self, order: NDArray[np.int64], rates: NDArray[np.float64] | None) -> Course:
         """What the engine is to go through."""
         return Course(self._rows, order, self.batch_size, rates)
+
+    def _train(self, course: Course) -> None:
+        """Go through it."""
+        self.engine.train(course, self.after_step if self.after_steps else None)
 
     def some_epochs(self) -> None:
         """As many epochs in one call of the kernels as need nothing in between."""
@@ -130,9 +138,10 @@ class RowFit(RunningFit):
         course, begun, sound = None, self.engine.step, False
         try:
             course = self._course(order, rates)
-            self.engine.train(course, self.after_step if self.after_steps else None)
+            self._train(course)
             losses = self._losses(course)
-            sound = course.failure is None and self.is_sound()
+            finite = all(math.isfinite(of_epoch["loss"]) for of_epoch in losses)
+            sound = course.failure is None and finite and self.is_sound()
             if not sound:
                 self.engine.go_back()
                 if len(order) == 1:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.kernels.machine.vectors import LINE
-from fastbp.kernels.step.penalty import BLOCK
+from fastbp.kernels.step.penalty import ROWS
 from fastbp.kernels.step.weight_rows import LEAST_STRIP
 from fastbp.layout.aligned import row_stride
 
@@ -67,10 +67,7 @@ class Layout:
     @cached_property
     def weight_blocks(self) -> int:
         """Blocks of all weights whose squares are added up one by one."""
-        return sum(
-            -(-inputs * ld // BLOCK)
-            for inputs, ld in zip(self.widths[:-1], self.strides[1:], strict=True)
-        )
+        return sum(-(-inputs // ROWS) for inputs in self.widths[:-1])
 
     @cached_property
     def mirror_sizes(self) -> tuple[int, ...]:

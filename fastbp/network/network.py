@@ -90,8 +90,9 @@ class Network:
         before the update, as by ``torch.nn.utils.clip_grad_norm_``; after `clip_value`.
     alpha : float
         scikit-learn's penalty, at least 0: ``alpha / 2 * sum(w**2)`` over all weights, divided by
-        the rows of each batch (by their total weight, where they have weights). Unlike `l2` it is
-        part of the losses that training reports, but for those of tasks and of sparse rows.
+        the rows of each batch, or their total weight (see `fit`); with tasks always by the rows.
+        Unlike `l2` it is part of the losses that training reports, but for those of tasks and of
+        sparse rows.
 
     Examples
     --------

@@ -63,7 +63,7 @@ class Rows(NamedTuple):
     def given(self) -> "Rows":
         """The data alone, without where losses are left, and each array once."""
         tasks = tuple(task.given for task in self.tasks)
-        return self._replace(losses=None, plain=None, tasks=tasks, unit=1.0)
+        return self._replace(losses=None, plain=None, tasks=tasks)
 
 
 def checked_features(

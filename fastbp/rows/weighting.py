@@ -162,7 +162,7 @@ def _rows_of_tasks(
             part._replace(weights=ones, totals=ones) if part.weights is None else part
             for part in parts
         ]
-    return parts[0]._replace(masked=False, losses=None, tasks=tuple(parts))
+    return parts[0]._replace(masked=False, losses=None, tasks=tuple(parts), unit=options.unit)
 
 
 def _by_task(y: Any, tasks: Tasks, name: str) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.fit.evaluation import mean_loss
 from fastbp.losses import Poisson
 from fastbp.network import Network
 from fastbp.rows.rows import Rows
@@ -34,6 +35,6 @@ def constants(estimator: Any, head: Head, rows: Rows) -> NDArray[np.float64] | N
 
 
 def mean_constant(estimator: Any, head: Head, rows: Rows) -> float:
-    """Their mean."""
+    """Their mean, as that of the losses."""
     terms = constants(estimator, head, rows)
-    return 0.0 if terms is None else float(np.average(terms, weights=rows.weights))
+    return 0.0 if terms is None else mean_loss(rows, terms)

@@ -13,6 +13,8 @@ from fastbp.rows.rows import Rows, batch_totals
 from fastbp.sklearn.held_out import HeldOut
 from fastbp.sklearn.solvers import Rate
 
+PIECES = 32  # of an epoch of sparse rows, between which the penalty is computed
+
 
 class StochasticFit(RowFit):
     """A fit of an estimator's network.
@@ -60,7 +62,7 @@ class StochasticFit(RowFit):
         self._estimator, self._draws, self._rate = estimator, draws, rate
         self._reported, self._constants = reported, constants
         self._numbers = np.arange(len(rows.features))
-        self._squares_before = 0.0
+        self._before_steps = np.empty(0)  # the squares of the weights, before each step
         self.best: NDArray[Any] | None = None  # parameters of the best validation score
 
     # What a call of the kernels is to do.
@@ -90,8 +92,6 @@ class StochasticFit(RowFit):
         return orders
 
     def _course(self, order: NDArray[np.int64], rates: NDArray[np.float64] | None) -> Course:
-        if self._estimates_penalty:
-            self._squares_before = self._squares()
         return Course(self._rows, order, self.batch_size, rates, by_rows=True)
 
     # What has come of it.
@@ -126,12 +126,24 @@ class StochasticFit(RowFit):
         return rows, rows if totals is None else totals
 
     # Rows of weights that meet zeros alone are brought up to date later on: with sparse rows the
-    # kernels do not know the penalty of a step. It is taken to change evenly during an epoch.
+    # kernels do not know the penalty of a step. It is known where a call of theirs ends, and taken
+    # to change evenly in between.
 
     @property
     def _estimates_penalty(self) -> bool:
         alpha = self.core.configuration.regularization.alpha
         return isinstance(self._rows.features, SparseRows) and alpha > 0
+
+    def _train(self, course: Course) -> None:
+        if not self._estimates_penalty:
+            super()._train(course)
+            return
+        ends = np.linspace(0, course.steps, min(course.steps, PIECES) + 1).astype(int)
+        squares = [self._squares()]
+        for end in ends[1:]:
+            self.engine.train(course, until=int(end))
+            squares.append(self._squares())
+        self._before_steps = np.interp(np.arange(course.steps), ends, squares)
 
     def _squares(self) -> float:
         """The sum of the squares of all weights."""
@@ -142,11 +154,9 @@ class StochasticFit(RowFit):
     def _penalty(self, order: NDArray[np.int64]) -> float:
         """The mean of the penalties of an epoch's batches, by their rows."""
         rows, totals = self._batches(order)
-        before, after = self._squares_before, self._squares()
-        squares = before + (after - before) * np.arange(len(rows)) / len(rows)
         decays = np.divide(0.5 * rows, totals, out=np.zeros(len(rows)), where=totals > 0)
         alpha = self.core.configuration.regularization.alpha / self._rows.unit
-        return float(alpha * (decays @ squares) / len(order))
+        return float(alpha * (decays @ self._before_steps) / len(order))
 
     def record(self, quantities: dict[str, float]) -> None:
         """Take down an epoch, as the estimator's attributes have it too, and judge it."""

@@ -1,11 +1,12 @@
 """What is done to the gradient before the update, element by element: L1, L2, clipping by value."""
 
+import numpy as np
 from numba import carray
 
 from fastbp.kernels.machine.fields import float64s_at
 from fastbp.kernels.machine.jit import INT, REAL, inline, kernel
-from fastbp.kernels.machine.pointers import advance
-from fastbp.kernels.machine.simd import fma, square_sum
+from fastbp.kernels.machine.pointers import advance, stack_array
+from fastbp.kernels.machine.simd import fma, row_sum
 from fastbp.kernels.machine.vecmath import like
 from fastbp.kernels.panels.panels import FLOAT64S, run
 
@@ -48,7 +49,22 @@ def penalize(p, g, weights, n, settings, of_step):
         rest[i] = clipped(rest[i], bound)
 
 
-@kernel(REAL, INT, FLOAT64S)
-def add_squares(p, n, to):
-    """to[0] = the sum of the squares of p[:n]."""
-    carray(to, (1,))[0] = square_sum(p, n)
+WIDTH = 256  # columns whose squares are added up together
+_sums_stack = stack_array(WIDTH)
+
+
+@kernel(REAL, INT, INT, INT, FLOAT64S)
+def add_squares(p, rows, columns, ld, to):
+    """to[0] = the sum of the squares of p[:rows, :columns], whose rows are ld elements apart."""
+    total, place = 0.0, _sums_stack(to)
+    for first in range(0, columns, WIDTH):
+        width = min(WIDTH, columns - first)
+        sums = carray(place, (width,))
+        sums[:] = 0
+        for r in range(rows):
+            row = carray(advance(p, r * ld + first), (width,))
+            for j in range(width):
+                value = np.float64(row[j])
+                sums[j] += value * value
+        total += row_sum(place, width)
+    carray(to, (1,))[0] = total

@@ -13,7 +13,7 @@ from fastbp.kernels.machine.simd import row_sum
 from fastbp.kernels.machine.team import share
 from fastbp.kernels.step.program import decay_of_step
 
-BLOCK = 4096  # elements whose squares are added up together, by one thread
+ROWS = 64  # of W, whose squares are added up together, by one thread
 
 
 @inline
@@ -23,15 +23,15 @@ def sum_squares(p, layers, me, step):
         to = p.squares + 8 * p.square_count * (step & 1)
         for n in range(p.layer_count):
             layer = layers[n]
-            count = layer.inputs * layer.ld_out
-            blocks = (count + BLOCK - 1) // BLOCK
+            blocks = (layer.inputs + ROWS - 1) // ROWS
             first, last = share(blocks, 1, me, p.team)
             for block in range(first, last):
-                at = block * BLOCK
+                row = block * ROWS
                 call(
                     p.square_sum,
-                    (layer.weights + at * p.itemsize, min(BLOCK, count - at), to + 8 * block),
-                )
+                    (layer.weights + row * layer.ld_out * p.itemsize,
+                     min(ROWS, layer.inputs - row), layer.outputs, layer.ld_out, to + 8 * block),
+                )  # fmt: skip
             to += 8 * blocks
 
 

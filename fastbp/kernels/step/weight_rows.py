@@ -117,16 +117,6 @@ def strip_of_few(p, layer, base, row, rows, depth, scratch, gradient, queue):
 
 
 @inline
-def _clear_padding(to, row_bytes, rows, columns, size):
-    """Zeros behind the last whole register of the columns of a strip, up to the next row."""
-    begin = (columns * size + REGISTER - 1) // REGISTER * REGISTER
-    for r in range(rows):
-        words = carray(words_at(to + r * row_bytes + begin), ((row_bytes - begin) // 8,))
-        for i in range(words.size):
-            words[i] = 0
-
-
-@inline
 def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients):
     """Thread `me`'s rows of one layer: gradient of a slab, and after the last slab the update.
 
@@ -165,8 +155,6 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
                     (layer.below + row * size, 1, layer.ld_in, delta, ld, start, start_ld,
                      to, to_ld, rows, columns, slab_rows, size, queue, 0),
                 )  # fmt: skip
-                if REGISTER < LINE and not keep:
-                    _clear_padding(to, width * size, rows, columns, size)
             if updating:
                 if width == ld:
                     count = rows * ld
