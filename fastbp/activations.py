@@ -91,6 +91,9 @@ class Activation:
             return activation, (self.name,)
         return Activation, (self.name, self.f, self.df, self.from_output)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Activation":
+        return self  # which nothing can change: a copy would be compiled again
+
 
 @dataclass(frozen=True)
 class FixedActivation:

@@ -234,6 +234,9 @@ class ElementwiseLoss(Loss):
         made = partial(ElementwiseLoss, output_activation=self.output_activation)
         return made, (self.name, self.f, self.df)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ElementwiseLoss":
+        return self  # which nothing can change: a copy would be compiled again
+
 
 LOSSES: dict[str, type[Loss]] = {
     loss.name: loss for loss in (MSE, MAE, Huber, CrossEntropy, BinaryCrossEntropy, Poisson)

@@ -14,10 +14,11 @@ from fastbp.history import History
 from fastbp.losses import Loss
 from fastbp.network import (
     batch_training,
+    from_scikit_learn,
     inference,
     model_files,
-    scikit_learn,
     summary,
+    to_scikit_learn,
     training,
 )
 from fastbp.network.core import Core
@@ -174,9 +175,9 @@ class Network:
     predict = inference.predict
     evaluate = inference.evaluate
     loss_and_gradients = inference.loss_and_gradients
-    # Other libraries: scikit_learn.py
-    from_sklearn: "classmethod[Network, ..., Network]" = classmethod(scikit_learn.from_sklearn)
-    to_sklearn = scikit_learn.to_sklearn
+    # Other libraries: from_scikit_learn.py, to_scikit_learn.py
+    from_sklearn: "classmethod[Network, ..., Network]" = classmethod(from_scikit_learn.from_sklearn)
+    to_sklearn = to_scikit_learn.to_sklearn
 
     @property
     def layers(self) -> tuple[int, ...]:

@@ -129,10 +129,7 @@ class BaseMLP(BaseEstimator):
         design = models.design(self, head, widths, dtype)
         if first:
             network = models.made(design, budget(self.threads))
-            names = [self.activation] * len(widths)
-            if isinstance(self.activation, list | tuple):
-                names = [*self.activation, *self.activation[-1:]] or ["relu"]
-            initial.draw(network, names, self._random_state)
+            initial.draw(network, str(self.activation), self._random_state)
         else:
             self._expect_shapes(design["layers"])
             if old is not None and self._design == design:

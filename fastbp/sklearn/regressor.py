@@ -126,8 +126,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Notes
     -----
-    A fit that diverges raises ValueError, as scikit-learn's does, and leaves the estimator as it
-    was; with `early_stopping` it ends with a ConvergenceWarning and the best weights.
+    Where it is not as in scikit-learn: a fit that fails leaves the estimator as it was; one that
+    diverges with `early_stopping` ends there, with a ConvergenceWarning and the best weights.
+    `predict` and `coefs_` are those of the last fit, whatever parameters are set since, and
+    `partial_fit` goes on with parameters as they are now, the optimizer's too. With "lbfgs"
+    rounding parts the two after some dozens of iterations. Of sparse X with more than 32 batches,
+    the penalty within `loss_` is interpolated between 32 places of an epoch.
 
     Examples
     --------

@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -290,3 +291,69 @@ def test_an_estimator_with_the_same_attributes():
     assert net.activations == ("gelu", "tanh", "sigmoid")
     assert (net.loss, net.dtype) == (fastbp.losses.Huber(), "float32")
     assert net.optimizer == fastbp.Adam()
+
+
+GOING_ON = {
+    "classes": (MLPClassifier, {}, 3),
+    "two classes": (MLPClassifier, {}, 2),
+    "labels": (MLPClassifier, {}, "labels"),
+    "values": (MLPRegressor, {}, 1),
+    "several values": (MLPRegressor, {}, 3),
+    "counts": (MLPRegressor, {"loss": "poisson"}, 1),
+}
+
+
+@pytest.mark.parametrize("name", GOING_ON)
+def test_training_goes_on_as_there(name):
+    kind, options, targets = GOING_ON[name]
+    if options and not HAS_POISSON:
+        pytest.skip("this scikit-learn has no Poisson loss")
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((50, 4))
+    if kind is MLPClassifier:
+        y = rng.integers(0, 2, (50, 3)) if targets == "labels" else rng.integers(0, targets, 50)
+    else:
+        y = rng.poisson(2, (50, targets)).astype(float)
+        y = y[:, 0] if targets == 1 else y
+    theirs = kind(
+        hidden_layer_sizes=(6,), activation="tanh", solver="sgd", momentum=0,
+        learning_rate_init=0.05, alpha=3.0, batch_size=20, max_iter=1, shuffle=False,
+        random_state=0, **options,
+    )  # fmt: skip
+    with warnings.catch_warnings(action="ignore"):
+        theirs.fit(X, y)
+    net = fastbp.Network.from_sklearn(theirs)
+    again = net.to_sklearn().set_params(batch_size=20, shuffle=False)
+    assert again.alpha == pytest.approx(3.0)
+    assert again.learning_rate_init == pytest.approx(0.05)
+    theirs.partial_fit(X, y)
+    again.partial_fit(X, y)
+    net.fit(X, y, batch_size=20, shuffle=False, progress=False)
+    for one, two, three in zip(net.weights, theirs.coefs_, again.coefs_, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(three, two, rtol=1e-9, atol=1e-12)
+
+
+def test_estimators_of_fastbp_hand_over_what_their_network_has():
+    from fastbp.sklearn import MLPRegressor as Own
+
+    X = np.random.default_rng(0).standard_normal((40, 3))
+    sine = fastbp.Activation("tanh", lambda z: np.sin(z), lambda z: np.cos(z))  # as another one
+    own = Own("huber", (5, 4), [sine, "gelu"], out_activation=sine, max_iter=2, dropout=0.2)
+    with warnings.catch_warnings(action="ignore"):
+        own.fit(X, X[:, :2])
+    net = fastbp.Network.from_sklearn(own)
+    np.testing.assert_array_equal(net.predict(X), own.predict(X))
+    own.set_params(activation="relu")  # of a fit to come
+    np.testing.assert_array_equal(fastbp.Network.from_sklearn(own).predict(X), own.predict(X))
+    assert net.regularization.dropout == (0.2, 0.2)
+    assert net.regularization.alpha == own.alpha
+
+
+def test_weights_that_are_not_finite_are_refused():
+    theirs = MLPRegressor(hidden_layer_sizes=(3,), max_iter=1)
+    with warnings.catch_warnings(action="ignore"):
+        theirs.fit(np.eye(4), np.arange(4.0))
+    theirs.coefs_[0][0, 0] = np.nan
+    with raises(ValueError, "coefs_ and intercepts_ of fitted must be finite"):
+        fastbp.Network.from_sklearn(theirs)

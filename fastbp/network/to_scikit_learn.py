@@ -1,30 +1,22 @@
-"""Networks from scikit-learn's multi-layer perceptrons, and such from networks.
+"""scikit-learn's multi-layer perceptrons from networks.
 
 scikit-learn is imported when it is asked for, never before.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp.choices import is_built_in
 from fastbp.configuration import Configuration
-from fastbp.data import names
 from fastbp.losses import MSE, BinaryCrossEntropy, CrossEntropy, Loss, Poisson
 from fastbp.network.core import HasCore
 from fastbp.optimizers import SGD, Adam, Optimizer
 from fastbp.tasks import Tasks
 from fastbp.validation import shown
 
-Made = TypeVar("Made", bound=HasCore)
-Arrays = list[NDArray[Any]]
-
-FITTED = ("coefs_", "intercepts_", "out_activation_", "n_features_in_")
-# By what scikit-learn calls them; where nothing stands here, names are the same.
-ACTIVATIONS = {"logistic": "sigmoid", "exp": "exponential"}
-NATURAL = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy", "exponential": "poisson"}
 # By what fastbp calls them.
 HIDDEN = {"identity": "identity", "relu": "relu", "sigmoid": "logistic", "tanh": "tanh"}
 OUTPUT: dict[type[Loss], str] = {
@@ -33,137 +25,6 @@ OUTPUT: dict[type[Loss], str] = {
     MSE: "identity",
     Poisson: "exponential",
 }
-
-
-def from_sklearn(
-    cls: type[Made],
-    fitted: Any,
-    *,
-    optimizer: str | Optimizer | None = None,
-    rng: int | np.random.Generator | None = None,
-    threads: int | None = None,
-) -> Made:
-    """The network of a fitted multi-layer perceptron of scikit-learn's; predicts the same.
-
-    It has copies of the weights, in their dtype, the activations, the loss, and the names of the
-    features. A classifier's label is here its position in `classes_`; one of two classes has one
-    output, the probability of the second.
-
-    Parameters
-    ----------
-    fitted : MLPClassifier or MLPRegressor
-        Or an estimator with the same attributes.
-    optimizer : str or Optimizer, optional
-        As in `Network`; None for `fitted`'s with its settings, Adam for "lbfgs". Its velocities
-        or moments begin at zero, and its schedule is left behind.
-    rng : int, numpy.random.Generator or None
-        What shuffles in further training; `random_state` is not carried.
-    threads : int, optional
-        As in `Network`.
-
-    Returns
-    -------
-    Network
-
-    Raises
-    ------
-    TypeError
-        `fitted` is something else: a pipeline, a class.
-    sklearn.exceptions.NotFittedError
-        It is not fitted.
-    ValueError
-        Its parameters do not fit together, or are none that a network can have.
-
-    Notes
-    -----
-    Training goes on in other units. scikit-learn takes half the squared error, and sums the losses
-    of several outputs where fastbp takes their mean: with n outputs the gradients of "mse" are 2 /
-    n times scikit-learn's, those of "binary_cross_entropy" and "poisson" 1 / n. Its penalty
-    `alpha` is divided by the rows of each batch, and is left behind.
-    """
-    _expect_fitted(fitted)
-    weights, biases = _parameters(fitted)
-    loss, output_activation = _ends(fitted)
-    make: Callable[..., Made] = cls
-    network = make(
-        [len(weights[0]), *map(len, biases)],
-        activation=_named(fitted.activation),
-        loss=loss,
-        output_activation=output_activation,
-        optimizer=_optimizer(fitted) if optimizer is None else optimizer,
-        dtype="float32" if np.can_cast(np.result_type(*weights, *biases), "float32") else "float64",
-        rng=rng,
-        threads=threads,
-    )
-    core = network._core
-    for views, arrays in zip(core.parameters, (weights, biases), strict=True):
-        for view, array in zip(views, arrays, strict=True):
-            view[:] = array
-    core.names = names.known_elsewhere(getattr(fitted, "feature_names_in_", ()))
-    return network
-
-
-def _expect_fitted(fitted: Any) -> None:
-    if all(hasattr(fitted, name) for name in ("activation", *FITTED)):
-        return
-    if hasattr(fitted, "activation") and hasattr(fitted, "hidden_layer_sizes"):
-        from sklearn.utils.validation import check_is_fitted
-
-        check_is_fitted(fitted, FITTED)
-    raise TypeError(
-        "fitted must be an MLPClassifier or MLPRegressor of scikit-learn's that is fitted, got "
-        f"{shown(fitted)}; of a pipeline or a search pass the perceptron that it holds"
-    )
-
-
-def _parameters(fitted: Any) -> tuple[Arrays, Arrays]:
-    """Weights and biases, of shapes that make a network."""
-    weights, biases = ([*map(np.asarray, of)] for of in (fitted.coefs_, fitted.intercepts_))
-    shapes = [array.shape for array in (*weights, *biases)]
-    width, fits = (fitted.n_features_in_,), len(weights) == len(biases) > 0
-    for weight, bias in zip(weights, biases, strict=False):
-        fits &= weight.ndim == 2 and weight.shape == width + bias.shape
-        width = bias.shape
-    if not fits:
-        raise ValueError(
-            f"coefs_ and intercepts_ of fitted must be the layers of {fitted.n_features_in_} "
-            f"features, each as wide as the one before; they have the shapes {shapes}"
-        )
-    return weights, biases
-
-
-def _named(activation: Any) -> Any:
-    """The activations of hidden layers by fastbp's names."""
-    if isinstance(activation, list | tuple):
-        return [_named(one) for one in activation]
-    return ACTIVATIONS.get(activation, activation) if isinstance(activation, str) else activation
-
-
-def _ends(fitted: Any) -> tuple[Any, Any]:
-    """The loss and the activation of the outputs."""
-    output, loss = _named(fitted.out_activation_), getattr(fitted, "loss", None)
-    natural = NATURAL.get(output, "mse") if isinstance(output, str) else "mse"
-    if loss is None:
-        return natural, output
-    if isinstance(loss, str):
-        known = {"squared_error": "mse", "absolute_error": "mae", "log_loss": natural}
-        loss = known.get(loss, loss)
-    return loss, output
-
-
-def _optimizer(fitted: Any) -> Any:
-    solver = getattr(fitted, "solver", "lbfgs")
-    if not isinstance(solver, str):
-        return solver
-    if solver == "lbfgs":
-        return "adam"
-    if solver == "adam":
-        betas = fitted.beta_1, fitted.beta_2
-        return Adam(fitted.learning_rate_init, *betas, fitted.epsilon, epsilon_hat=True)
-    if solver == "sgd":
-        nesterov = bool(fitted.nesterovs_momentum) and fitted.momentum > 0
-        return SGD(fitted.learning_rate_init, fitted.momentum, nesterov)
-    return solver
 
 
 def to_sklearn(network: HasCore, classes: ArrayLike | Sequence[Any] | None = None) -> Any:
@@ -197,10 +58,11 @@ def to_sklearn(network: HasCore, classes: ArrayLike | Sequence[Any] | None = Non
 
     Notes
     -----
-    SGD's and Adam's settings are carried, for `partial_fit`, other optimizers are not; velocities,
-    moments, counts and curves begin anew. What is only for training and unknown to scikit-learn is
-    left behind: dropout, penalties (`alpha` is 0), clipping, label smoothing, weights of outputs.
-    `from_sklearn` tells how the units of losses differ.
+    `alpha` is carried, and the rate, momentum, betas and eps of SGD and Adam, in scikit-learn's
+    units, where losses are sums over outputs and squared errors are halved: `partial_fit` goes on
+    as the network would. Velocities, moments, counts and curves begin anew. What is only for
+    training and unknown to scikit-learn is left behind: other optimizers and settings, dropout,
+    other penalties, clipping, label smoothing, weights of outputs that differ.
     """
     core = network._core
     parts, widths = core.configuration, core.configuration.layout.widths
@@ -215,7 +77,8 @@ def to_sklearn(network: HasCore, classes: ArrayLike | Sequence[Any] | None = Non
     if classes is not None and not classifies:
         raise ValueError(f"classes are for classifiers; the loss is {parts.loss.name!r}")
     binarizer, order = _binarizer(parts, classes) if classifies else (None, [])
-    settings = {"alpha": 0.0, **_solver(parts.optimizer)}
+    unit = _unit(parts)
+    settings = {"alpha": parts.regularization.alpha * unit, **_solver(parts.optimizer, unit)}
     if isinstance(parts.loss, Poisson):
         _expect_poisson(MLPRegressor())
         settings["loss"] = "poisson"
@@ -274,8 +137,17 @@ def _carried(parts: Configuration) -> str:
     return HIDDEN[hidden[0].name] if hidden else "relu"
 
 
-def _solver(optimizer: Optimizer) -> dict[str, Any]:
+def _unit(parts: Configuration) -> float:
+    """How many times as large scikit-learn's gradients are."""
+    outputs, weights = parts.layout.widths[-1], parts.loss_weights or (1.0,)
+    whole = {CrossEntropy: 1.0, MSE: outputs / 2}.get(type(parts.loss), float(outputs))
+    return whole / weights[0] if len(set(weights)) == 1 else 1.0
+
+
+def _solver(optimizer: Optimizer, unit: float) -> dict[str, Any]:
     """The optimizer as scikit-learn's parameters; nothing where it has none such."""
+    if optimizer.lr == 0 or getattr(optimizer, "eps", 1.0) == 0:
+        return {}
     if type(optimizer) is Adam:
         return {
             "solver": "adam",
@@ -287,7 +159,7 @@ def _solver(optimizer: Optimizer) -> dict[str, Any]:
     if isinstance(optimizer, SGD):
         return {
             "solver": "sgd",
-            "learning_rate_init": optimizer.lr,
+            "learning_rate_init": optimizer.lr / unit,
             "momentum": optimizer.momentum,
             "nesterovs_momentum": optimizer.nesterov,
         }
