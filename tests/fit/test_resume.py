@@ -129,6 +129,17 @@ def test_sparse_rows(tmp_path):
         fastbp.load(tmp_path / "2").fit(X[::-1], y, 5, 8, resume=True)
 
 
+def test_alpha_tells_weights_from_twice_the_weights(tmp_path):
+    weights = np.linspace(0.1, 1.9, 37)
+    for alpha in (0.0, 1.0):
+        net = network(alpha=alpha)
+        resumed = interrupted(tmp_path / "x", net, 4, after=2, sample_weight=weights)
+        if alpha:
+            with raises(ValueError, "X, y and sample_weight must be the same data"):
+                resumed.fit(X, Y, 4, 8, resume=True, sample_weight=2 * weights)
+        resumed.fit(X, Y, 4, 8, resume=True, sample_weight=weights if alpha else 2 * weights)
+
+
 def test_a_schedule_counts_on_the_epochs(tmp_path):
     one = {"schedule": schedules.Cosine(), "callbacks": [Checkpoint(tmp_path / "m")]}
     network().fit(X, Y, 3, 8, **one)

@@ -22,6 +22,7 @@ from perceptrons import (
 )
 
 pytest.importorskip("sklearn")
+from scipy.special import xlogy
 from sklearn.metrics import log_loss, r2_score
 from sklearn.utils import compute_sample_weight
 
@@ -268,3 +269,15 @@ def test_masked_targets(solver):
         expect_equal(some, fewer, rtol=1e-5)
     early = regressor(early_stopping=True, mask_nan=True).fit(WIDE, holes)
     assert np.isfinite(early.validation_scores_).all()
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_poisson_losses_of_masked_targets(solver):
+    counts = np.where(np.arange(300).reshape(150, 2) % 4 == 0, np.nan, np.round(np.abs(BOTH)))
+    options = {"loss": "poisson", "mask_nan": True, "solver": solver, "alpha": 0, "max_iter": 5}
+    validation = {"X_val": WIDE, "y_val": counts} if solver == "adam" else {}
+    model = regressor(**options).fit(WIDE, counts, **validation)
+    found, known = model.predict(WIDE), ~np.isnan(counts)
+    deviance = (xlogy(counts, counts / found) - counts + found)[known]
+    loss = model.loss_ if solver == "lbfgs" else model.validation_loss_curve_[-1]
+    assert loss == pytest.approx(2 * deviance.mean(), rel=1e-9)  # of the sum of two outputs

@@ -201,9 +201,18 @@ def test_sparse(made):
     rows = made(np.where(np.abs(X) < 2, 0, X))
     theirs, ours = fitted_pair("Classifier", LABELS, rows=rows, alpha=0, batch_size=37)
     expect_same(theirs, ours, rows)
-    # The losses of sparse rows are without the penalty.
-    expect_same(*fitted_pair("Classifier", LABELS, rows=rows, alpha=1), rows, losses=False)
+    expect_same(*fitted_pair("Classifier", LABELS, rows=rows, alpha=1, batch_size=37), rows)
     expect_same(*fitted_pair("Classifier", BITS, rows=rows, solver="lbfgs", alpha=1), rows)
+
+
+def test_sparse_of_many_batches():
+    """The penalty within the losses is interpolated; all else is the same."""
+    rows = scipy.sparse.csr_array(np.where(np.abs(X) < 2, 0, X))
+    options = {"rows": rows, "alpha": 10, "batch_size": 3, "max_iter": 4}
+    theirs, ours = fitted_pair("Classifier", LABELS, **options)
+    expect_same(theirs, ours, rows, losses=False)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-3)
+    assert ours.loss_curve_ != theirs.loss_curve_
 
 
 @pytest.mark.parametrize("options", [{}, SGD, {"solver": "lbfgs"}], ids=stable)

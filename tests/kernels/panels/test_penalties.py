@@ -15,7 +15,9 @@ from cases import (
     network,
     twins,
 )
+from expect import raises
 
+import fastbp
 from fastbp.kernels.machine.jit import address
 from fastbp.kernels.panels.penalties import penalize
 from fastbp.regularization import Regularization
@@ -102,6 +104,41 @@ def test_alpha_is_divided_by_the_total_weight_of_each_batch(dtype):
         plain.train_step(X, labels, sample_weight=of_class[labels]),
     ]
     assert losses[0] == pytest.approx(losses[1], 1e-12)
+
+
+def test_alpha_of_tasks_is_divided_by_rows():
+    X, y = data(12, 4, 3)
+    targets = {"a": y[:, :1], "b": y[:, 1:]}
+    for weights in (None, np.linspace(0.5, 8, 12)):
+        nets = [
+            fastbp.Network(
+                [4, 3], loss={"a": "mse", "b": "mse"}, outputs={"a": 1, "b": 2},
+                optimizer=fastbp.SGD(1.0), dtype="float64", rng=0, alpha=alpha,
+            )
+            for alpha in (0.0, 6.0)
+        ]  # fmt: skip
+        before = nets[0].weights[0].copy()
+        losses = [net.train_step(X, targets, sample_weight=weights) for net in nets]
+        assert losses[0] == losses[1]
+        difference = nets[0].weights[0] - nets[1].weights[0]
+        np.testing.assert_allclose(difference, 6.0 / 12 * before, rtol=1e-10, atol=1e-14)
+
+
+def test_losses_with_alpha_leave_out_what_lies_between_rows():
+    """Where eps is 0, padding is 0 / 0."""
+    X, y = data(12, 5, 3)
+    net = network([5, 7, 3], optimizer=Case("adam", {"eps": 0.0}), alpha=0.1)
+    history = net.fit(X, y, epochs=3, batch_size=4, progress=False)
+    assert np.isfinite(history["loss"]).all()
+
+
+def test_a_penalty_that_is_not_finite_ends_the_fit():
+    net = network([5, 3], alpha=1.0)
+    net.weights[0][:] = 1e160
+    X, y = np.zeros((4, 5)), np.zeros((4, 3))
+    with raises(FloatingPointError, "the loss is not finite"):
+        net.fit(X, y, progress=False)
+    assert (net.weights[0] == 1e160).all()
 
 
 def test_the_update_is_the_gradient_of_loss_and_penalties():
