@@ -227,10 +227,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):  # type: ignore[misc]  # scikit-l
                 "tell how often classes are; give the weights as a dict"
             )
         weights = compute_sample_weight(self.class_weight, y)
-        if not (np.isfinite(weights).all() and (weights >= 0).all()):
+        if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
             raise ValueError(
-                "class_weight must hold finite numbers that are not negative, got "
-                f"{self.class_weight}"
+                "class_weight must hold finite numbers, not negative, nor all zero for the classes "
+                f"of y, got {self.class_weight}"
             )
         return data._replace(class_weight=weights), head
 

@@ -1,6 +1,7 @@
 """HeldOut: the rows on which an estimator is measured after each epoch."""
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -61,11 +62,17 @@ class HeldOut:
             outputs, losses = engine.evaluate(self.rows)
         with np.errstate(all="ignore"):
             loss = mean_loss(self.rows, losses) * self._reported + self._constant
-        return {"val_loss": loss, "val_score": self._score(outputs)}
+        score = float("nan")
+        if np.isfinite(outputs).all():
+            score = self._score(outputs)
+            if math.isnan(score) and self._judged.early_stopping:
+                raise ValueError(
+                    "the score of the validation rows is NaN, by which early_stopping cannot tell "
+                    "the best epoch: another scoring, or more rows"
+                )
+        return {"val_loss": loss, "val_score": score}
 
     def _score(self, outputs: NDArray[Any]) -> float:
-        if not np.isfinite(outputs).all():
-            return float("nan")
         if self._scorer is None:
             return float(self._judged._score_of(outputs, self._y, self._weight))
         weight = {} if self._weight is None else {"sample_weight": self._weight}
