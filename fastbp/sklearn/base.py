@@ -91,7 +91,10 @@ class BaseMLP(BaseEstimator):
             if sample_weight is not None:
                 raise ValueError("sample_weight_val was given without X_val and y_val")
             return None
-        return self._checked_validation(X, y, sample_weight, head)
+        try:
+            return self._checked_validation(X, y, sample_weight, head)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"of X_val, y_val and sample_weight_val: {error}") from error
 
     def _check_options(self, incremental: bool) -> None:
         """Raise ValueError for parameters that do not go together."""
@@ -112,6 +115,8 @@ class BaseMLP(BaseEstimator):
                 raise ValueError(
                     f"schedule and learning_rate={self.learning_rate!r} were both given"
                 )
+        if not sizes and np.any(self.dropout):
+            raise ValueError("dropout needs a hidden layer; hidden_layer_sizes has none")
         if self.solver == "lbfgs" and np.any(self.dropout):
             raise ValueError("dropout is for the stochastic solvers, not for solver='lbfgs'")
 
@@ -207,6 +212,11 @@ class BaseMLP(BaseEstimator):
                 f"{len(self.coefs_)} and {len(self.intercepts_)} of them"
             )
         given = [*self.coefs_, *self.intercepts_]
+        for number, array in enumerate(given):
+            behind = number - len(self.coefs_)
+            name, ndim = (f"coefs_[{number}]", 2) if behind < 0 else (f"intercepts_[{behind}]", 1)
+            if np.ndim(array) != ndim:
+                raise ValueError(f"{name} must have {ndim} dimension(s), got {shown(array)}")
         if network is None:
             return None
         if [view.shape for view in self._views] != [np.shape(array) for array in given]:

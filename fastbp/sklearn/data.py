@@ -4,8 +4,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import _check_sample_weight
+
+from fastbp.sklearn.telling import warn
 
 
 class Data(NamedTuple):
@@ -62,6 +65,18 @@ class Data(NamedTuple):
                 "your dataset."
             )
         return self.take(train), self.take(held_out)
+
+
+def column(y: Any) -> Any:
+    """A single column as one target a row, with scikit-learn's warning."""
+    if y.ndim != 2 or y.shape[1] != 1 or hasattr(y, "toarray"):
+        return y
+    warn(
+        "A column-vector y was passed when a 1d array was expected. Please change the shape of y "
+        "to (n_samples, ), for example using ravel().",
+        DataConversionWarning,
+    )
+    return y.ravel()
 
 
 def checked_weights(sample_weight: Any, X: Any) -> NDArray[Any] | None:

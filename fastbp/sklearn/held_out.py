@@ -1,6 +1,7 @@
 """HeldOut: the rows on which an estimator is measured after each epoch."""
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -46,11 +47,12 @@ class HeldOut:
     ) -> None:
         self._core, self.rows, self._data = core, rows, data
         self._reported, self._constant, self._scorer = reported, constant, scorer
-        self._judged = estimator
-        if scorer is not None:
-            # X has lost the names of its columns, which would be a warning of each prediction.
-            self._judged = copy.copy(estimator)
-            vars(self._judged).pop("feature_names_in_", None)
+        self._estimator = estimator
+        if scorer is not None and estimator.mask_nan:
+            known = np.isfinite(data.targets).all(axis=1)
+            if not known.any():
+                raise ValueError("scoring needs rows none of whose targets is NaN; y_val has none")
+            self._data = data.take(np.flatnonzero(known))
 
     def measure(self) -> dict[str, float]:
         """Loss and score; NaN where outputs are not finite."""
@@ -60,13 +62,24 @@ class HeldOut:
             outputs, losses = engine.evaluate(self.rows)
         with np.errstate(all="ignore"):
             loss = mean_loss(self.rows, losses) * self._reported + self._constant
-        return {"val_loss": loss, "val_score": self._score(outputs)}
+        score = float("nan")
+        if np.isfinite(outputs).all():
+            score = self._score(outputs)
+            if math.isnan(score) and self._estimator.early_stopping:
+                raise ValueError(
+                    "the score of the validation rows is NaN, by which early_stopping cannot tell "
+                    "the best epoch: another scoring, or more rows"
+                )
+        return {"val_loss": loss, "val_score": score}
 
     def _score(self, outputs: NDArray[Any]) -> float:
-        if not np.isfinite(outputs).all():
-            return float("nan")
         if self._scorer is None:
-            return float(self._judged._score_of(outputs, self._data))
+            return float(self._estimator._score_of(outputs, self._data))
         given = self._data.sample_weight
         weight = {} if given is None else {"sample_weight": given}
-        return float(self._scorer(self._judged, self._data.X, self._data.y, **weight))
+        judged = self._estimator
+        if hasattr(judged, "feature_names_in_"):
+            # X has lost the names of its columns, which would be a warning of each prediction.
+            judged = copy.copy(judged)
+            del judged.feature_names_in_
+        return float(self._scorer(judged, self._data.X, self._data.y, **weight))

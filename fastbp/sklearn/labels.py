@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import validate_data
 
 from fastbp.losses import CrossEntropy
 from fastbp.sklearn import heads
-from fastbp.sklearn.data import Data, checked_weights
+from fastbp.sklearn.data import Data, checked_weights, column
 from fastbp.sklearn.heads import Head
 
 
@@ -19,11 +19,12 @@ def checked(
     estimator: Any, X: Any, y: Any, sample_weight: Any, incremental: bool, first: bool
 ) -> tuple[Data, Head]:
     """The rows of a fit and the head that they want; sets `classes_` where they are not known."""
-    X, y = _validated(estimator, X, y, first)
+    X, given = _validated(estimator, X, y, first)
+    y = given.toarray() if hasattr(given, "toarray") else given
     if hasattr(estimator, "classes_") and (estimator.warm_start or incremental):
         _expect_classes(estimator, unique_labels(y))
     else:
-        estimator._label_binarizer = LabelBinarizer().fit(y)
+        estimator._label_binarizer = LabelBinarizer().fit(given)
         estimator.classes_ = estimator._label_binarizer.classes_
     head = heads.classification(
         estimator.loss, estimator.out_activation, len(estimator.classes_), _multilabel(estimator)
@@ -38,9 +39,10 @@ def checked(
             "how often classes are; give the weights as a dict"
         )
     weights = compute_sample_weight(balance, y)
-    if not (np.isfinite(weights).all() and (weights >= 0).all()):
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
         raise ValueError(
-            f"class_weight must hold finite numbers that are not negative, got {balance}"
+            "class_weight must hold finite numbers, not negative, nor all zero for the classes of "
+            f"y, got {balance}"
         )
     return data._replace(class_weight=weights), head
 
@@ -48,6 +50,7 @@ def checked(
 def checked_validation(estimator: Any, X: Any, y: Any, sample_weight: Any, head: Head) -> Data:
     """The validation rows of a user, whose classes must be known."""
     X, y = _validated(estimator, X, y, False)
+    y = y.toarray() if hasattr(y, "toarray") else y
     unknown = np.setdiff1d(unique_labels(y), estimator.classes_)
     if len(unknown):
         raise ValueError(
@@ -104,11 +107,7 @@ def _validated(estimator: Any, X: Any, y: Any, reset: bool) -> tuple[Any, Any]:
         dtype=(np.float64, np.float32),
         reset=reset,
     )
-    if hasattr(y, "toarray"):
-        y = y.toarray()
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = column_or_1d(y, warn=True)
-    return X, y
+    return X, column(y)
 
 
 def _expect_classes(estimator: Any, classes: NDArray[Any]) -> None:

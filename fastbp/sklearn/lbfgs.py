@@ -1,12 +1,13 @@
 """L-BFGS through SciPy: the whole network as one vector, gradients from the kernels."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
-from sklearn.utils.optimize import _check_optimize_result
+from sklearn.exceptions import ConvergenceWarning
 
 from fastbp.network import Network
 from fastbp.rows.rows import Rows
@@ -14,6 +15,7 @@ from fastbp.sklearn import models
 from fastbp.sklearn.data import Data
 from fastbp.sklearn.heads import Head
 from fastbp.sklearn.rows import NOT_FINITE, checked_rows, mean_constant
+from fastbp.sklearn.telling import warn
 
 
 class Objective:
@@ -101,10 +103,29 @@ def prepared(
             if trained is not network:
                 models.put([*network.weights, *network.biases], [*trained.weights, *trained.biases])
         penalty = objective.penalty(result.x)
-        estimator.n_iter_ = _check_optimize_result("lbfgs", result, estimator.max_iter)
+        estimator.n_iter_ = min(result.nit, estimator.max_iter)
+        if result.status != 0:
+            warn(_not_converged(result, estimator), ConvergenceWarning)
         estimator.loss_ = (float(result.fun) - penalty) * head.reported + penalty + constant
 
     return train
+
+
+def _not_converged(result: Any, estimator: Any) -> str:
+    """scikit-learn's message of an optimization that did not come to its end."""
+    message = (
+        f"lbfgs failed to converge after {estimator.n_iter_} iteration(s) "
+        f"(status={result.status}):\n{result.message}\n"
+    )
+    if estimator.n_iter_ == estimator.max_iter:
+        message += (
+            "\nIncrease the number of iterations to improve the convergence "
+            f"(max_iter={estimator.max_iter})."
+        )
+    return (
+        f"{message}\nYou might also want to scale the data as shown in:\n"
+        "    https://scikit-learn.org/stable/modules/preprocessing.html"
+    )
 
 
 def _minimized(objective: Objective, estimator: Any) -> Any:
@@ -114,10 +135,13 @@ def _minimized(objective: Objective, estimator: Any) -> Any:
     before = objective.parameters
     bar = tqdm(total=estimator.max_iter, disable=not estimator.progress, unit="iteration")
 
+    iterations = itertools.count(1)
+
     def after_iteration(parameters: NDArray[np.float64]) -> None:
         bar.update()
+        number = next(iterations)
         if estimator.verbose:
-            print(f"Iteration {bar.n}, loss = {objective.value:.8f}")  # noqa: T201 - as asked
+            print(f"Iteration {number}, loss = {objective.value:.8f}")  # noqa: T201 - as asked
 
     try:
         with bar:

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
 from fastbp.losses import Loss
 from fastbp.sklearn import heads, parameters, scores
 from fastbp.sklearn.base import BaseMLP
-from fastbp.sklearn.data import Data, checked_weights
+from fastbp.sklearn.data import Data, checked_weights, column
 from fastbp.sklearn.heads import Head
 
 
@@ -297,6 +297,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             return float(super().score(X, y, sample_weight))
         outputs = self._outputs(X)
         y = self._masked(y, outputs)
+        if y.size != outputs.size:
+            raise ValueError(f"y must have the shape {outputs.shape}, got {y.shape}")
         y = y.reshape(outputs.shape)
         return scores.r2(y, outputs, checked_weights(sample_weight, outputs))
 
@@ -331,10 +333,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         else:
             X = validate_data(self, X, **options)
             y = self._masked(y, X)
-        if hasattr(y, "toarray"):
-            y = y.toarray()
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        y = column(y.toarray() if hasattr(y, "toarray") else y)
         return Data(X, y, y.reshape(len(y), -1), checked_weights(sample_weight, X))
 
     def _score_of(self, outputs: NDArray[Any], data: Data) -> float:

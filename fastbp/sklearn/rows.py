@@ -23,7 +23,8 @@ def checked_rows(estimator: Any, network: Network, data: Data, prefix: str = "")
     """Rows as the network takes them."""
     rows = network._core.rows(data.X, data.targets, prefix, data.weights, None, estimator.mask_nan)
     if rows.weights is not None:
-        expect_weight(rows, prefix, data.weights, None, estimator.mask_nan)
+        weights = data.sample_weight, data.class_weight
+        expect_weight(rows, prefix, *weights, estimator.mask_nan)
     return rows
 
 

@@ -160,14 +160,20 @@ class StochasticFit(RowFit):
 
     def record(self, quantities: dict[str, float]) -> None:
         """Take down an epoch, as the estimator's attributes have it too, and judge it."""
-        super().record(quantities)
-        loss, estimator = self.history.last("loss"), self._estimator
+        loss, estimator = quantities["loss"], self._estimator
+        before = estimator.n_iter_, vars(estimator).get("loss_"), estimator.t_
         estimator.n_iter_ += 1
         estimator.loss_ = loss
         estimator.t_ += len(self._numbers)
         estimator.loss_curve_.append(loss)
         if estimator.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")  # noqa: T201 - as asked
+        try:
+            super().record(quantities)  # a scorer sees the attributes as they are now
+        except BaseException:
+            estimator.n_iter_, estimator.loss_, estimator.t_ = before
+            estimator.loss_curve_.pop()
+            raise
         if self.validation is not None:
             estimator.validation_loss_curve_.append(self.history.last("val_loss"))
             score = self.history.last("val_score")

@@ -1,14 +1,18 @@
-"""Warnings that point at the line of the user that has called an estimator."""
+"""Warnings as scikit-learn gives them, that point at the line of the user."""
 
 import sys
 import warnings
 
 OWN = ("fastbp", "sklearn")  # packages whose lines are not the user's
+MODULE = "sklearn.neural_network._multilayer_perceptron"  # which filters of users name
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn of the innermost line that is neither fastbp's nor scikit-learn's."""
-    level, frame = 1, sys._getframe(0)
+    """Warn as scikit-learn's module, of the innermost line that is neither its nor fastbp's."""
+    frame = sys._getframe(0)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in OWN:
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, category, stacklevel=level)
+        frame = frame.f_back
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    warnings.warn_explicit(
+        message, category, frame.f_code.co_filename, frame.f_lineno, MODULE, registry
+    )

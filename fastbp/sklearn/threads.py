@@ -1,6 +1,7 @@
 """How many threads a fit may use: its share where joblib runs others beside it."""
 
 import os
+import threading
 
 from joblib.parallel import get_active_backend
 
@@ -24,5 +25,7 @@ def budget(threads: int | None) -> int | None:
     backend, _ = get_active_backend()
     if not getattr(backend, "nesting_level", 0):
         return None
+    if threading.current_thread() is not threading.main_thread():
+        return 1
     granted = os.environ.get("NUMBA_NUM_THREADS", "")  # joblib sets it in its processes
     return max(1, int(granted)) if granted.isdigit() else 1

@@ -165,6 +165,7 @@ OWN = {
     "scoring": ({"scoring": "grade"}, "'scoring' parameter", "Got 'grade'"),
     "class_weight": ({"class_weight": {7: 1}}, "are not in class_weight"),
     "negative": ({"class_weight": {0: -1}}, "class_weight must hold", "got {0: -1}"),
+    "zero": ({"class_weight": {0: 0, 1: 0, 2: 0}}, "class_weight must hold", "nor all zero"),
     "threads": ({"threads": 0}, "'threads' parameter", "Got 0"),
     "softmax alone": (
         {"loss": CrossEntropy(), "out_activation": "logistic"},
@@ -210,6 +211,21 @@ def test_messages_about_the_arguments_of_fit(case):
     arguments, *parts = WRONG_FITS[case]
     with raises(ValueError, *parts):
         classifier().fit(X, LABELS, **arguments)
+
+
+def no_number(estimator, rows, y):
+    return float("nan")
+
+
+def test_scores_that_are_no_numbers():
+    """Early stopping would end with the weights that it began with."""
+    given = {"X_val": WIDE[:50], "y_val": VALUES[:50]}
+    model = regressor(scoring=no_number).fit(WIDE, VALUES, **given)
+    assert np.isnan(model.validation_scores_).all()
+    with raises(ValueError, "the score of the validation rows is NaN", "early_stopping"):
+        model.set_params(early_stopping=True).fit(WIDE, VALUES, **given)
+    with raises(ValueError, "the score of the validation rows is NaN"):
+        regressor(early_stopping=True).fit(WIDE, VALUES, X_val=WIDE[:1], y_val=VALUES[:1])
 
 
 def test_other_kinds_of_labels_than_before():

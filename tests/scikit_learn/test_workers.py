@@ -37,6 +37,13 @@ def test_threads_of_workers():
     assert budget(None) is None
 
 
+def test_threads_of_worker_threads_where_numbas_are_set(monkeypatch):
+    """By the user, not by joblib for a process of its own."""
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "7")
+    run = joblib.Parallel(n_jobs=2, backend="threading")
+    assert run(joblib.delayed(budget)(None) for _ in range(2)) == [1, 1]
+
+
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_grid_search_with_workers(backend):
     grid = {"mlp__alpha": [0.1, 10.0], "mlp__hidden_layer_sizes": [(5,), (6, 4)]}
