@@ -148,8 +148,15 @@ def test_tensorboard_without_its_library(monkeypatch):
 # ---- progress -----------------------------------------------------------------------------------
 
 
-def test_the_bar_shows_losses_rate_and_samples(monkeypatch):
+def wide_stderr(monkeypatch):
+    """A stream that is seen to be wide enough for all that a bar shows."""
     monkeypatch.setattr(sys, "stderr", io.StringIO())
+    for name in ("COLUMNS", "LINES"):
+        monkeypatch.setenv(name, "300")
+
+
+def test_the_bar_shows_losses_rate_and_samples(monkeypatch):
+    wide_stderr(monkeypatch)
     network().fit(X, Y, 3, 8, validation_data=(X, Y), progress=True)
     last = sys.stderr.getvalue().split("\r")[-1]
     for part in ("3/3", " loss=", "val_loss=", "learning_rate=0.001", "samples/s="):
@@ -157,14 +164,14 @@ def test_the_bar_shows_losses_rate_and_samples(monkeypatch):
 
 
 def test_the_bar_shows_the_rate_of_a_schedule(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    wide_stderr(monkeypatch)
     network().fit(X, Y, 1, 37, schedule=lambda n: 0.5, progress=True)
     assert "learning_rate=0.0005" in sys.stderr.getvalue()
 
 
 def test_the_bar_of_batches_counts_their_rows(monkeypatch):
     seen = []
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    wide_stderr(monkeypatch)
 
     class Look(Callback):
         def on_epoch_end(self, fit):
@@ -176,7 +183,7 @@ def test_the_bar_of_batches_counts_their_rows(monkeypatch):
 
 
 def test_a_notebook_has_a_bar(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    wide_stderr(monkeypatch)
     network().fit(X, Y)
     assert sys.stderr.getvalue() == ""
     monkeypatch.setitem(sys.modules, "ipykernel", sys)
