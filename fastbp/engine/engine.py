@@ -47,6 +47,8 @@ class Engine:
 
     Attributes
     ----------
+    configuration : Configuration
+        What the network is made of.
     state : ndarray
         Parameters and optimizer slots, flat.
     turns : Turns
@@ -55,7 +57,7 @@ class Engine:
     """
 
     def __init__(self, parts: Configuration, threads: int | None) -> None:
-        self._parts, self.layout, self.threads = parts, parts.layout, threads
+        self.configuration, self.layout, self.threads = parts, parts.layout, threads
         self._memory = Memory(parts)
         self.state = self._memory.state
         self.turns = Turns(self._memory.shared)
@@ -73,6 +75,11 @@ class Engine:
     @dropout_seed.setter
     def dropout_seed(self, value: int) -> None:
         self._memory.plans, self._memory.dropout_seed = {}, value
+
+    @property
+    def step_counter(self) -> NDArray[np.int64]:
+        """Where that many are counted, an array of one."""
+        return self._memory.steps
 
     @property
     def step(self) -> int:
@@ -325,7 +332,7 @@ class Engine:
         memory.make_room(slab * members if parts else slab, members, gradients, is_sparse)
         plan = memory.plans.get(kind)
         if plan is None:
-            plan = memory.plans[kind] = plans.make(self._parts, memory, kind)
+            plan = memory.plans[kind] = plans.make(self.configuration, memory, kind)
         plan.program.slab, plan.program.parts, plan.program.team = slab, parts, members
         if kind.training:
             batch_kernel = batch_in_parts if parts else batch_in_slabs

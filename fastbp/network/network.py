@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -24,6 +24,9 @@ from fastbp.network.core import Core
 from fastbp.optimizers import Optimizer
 from fastbp.regularization import Regularization
 from fastbp.validation import generator, positive_int
+
+if TYPE_CHECKING:
+    from fastbp.embed import State
 
 
 class Network:
@@ -227,6 +230,13 @@ class Network:
     def steps(self) -> int:
         """How many updates the parameters have had."""
         return self._core.engine.step
+
+    @property
+    def state(self) -> "State":
+        """The network for Numba's compiled code: see `fastbp.embed`; made anew each time."""
+        from fastbp import embed  # which most programs do without
+
+        return embed.state(self)
 
     @property
     def history(self) -> History | None:

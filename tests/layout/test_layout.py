@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fastbp.kernels.machine.jit import address
 from fastbp.kernels.machine.vectors import LINE
 from fastbp.layout.aligned import ALIASING, aligned_zeros, row_stride
-from fastbp.layout.cutting import PART_LEAST, PART_SLAB, PARTS, cut_batch, slab_rows
+from fastbp.layout.cutting import PART_LEAST, PART_SLAB, PARTS, cut_batch, equal_slabs, slab_rows
 from fastbp.layout.layout import Layout
 from fastbp.layout.workspace import Workspace
 
@@ -128,8 +128,9 @@ def test_row_elements_are_activations_and_deltas():
 )
 def test_slabs_cover_the_batch_in_few_even_parts(widths, dtype, batch, cache):
     layout, least = Layout(widths, dtype), 256
-    slab = slab_rows(layout, batch, cache, least)
-    fitting = cache // (layout.row_elements * dtype.itemsize)
+    row_bytes = layout.row_elements * dtype.itemsize
+    slab = equal_slabs(row_bytes, batch, cache, least)
+    fitting = cache // row_bytes
     assert slab % 16 == 0
     assert 0 < slab <= max(least, fitting)
     parts = -(-batch // slab)
