@@ -2,65 +2,60 @@
 
 The kernels are called by the addresses that stand in the state, so that a kernel of the user's
 holds none of them: it stays in Numba's disk cache, and compiles nothing of fastbp's.
+
+Between `_enter` and `_leave` nothing raises, or the state would be taken for ever.
 """
 
+import numba
 import numpy as np
-from numba import njit, types
-from numba.core.errors import NumbaTypeError
-from numba.extending import overload
+from numba import carray, njit
 
-from fastbp.embed.states import VERSION
-from fastbp.kernels.machine.pointers import call, fetch_add
-from fastbp.kernels.step.program import PROGRAM
+from fastbp.embed.accepted import (
+    expect_count,
+    expect_features,
+    expect_gradients,
+    expect_order,
+    expect_outputs,
+    expect_targets,
+    labelled,
+)
+from fastbp.engine.separate import RECORD, offset
+from fastbp.kernels.machine.fields import float64s_at, words_at
+from fastbp.kernels.machine.pointers import call, fetch_add, pointer_maker
+from fastbp.kernels.step.program import layers_at, program_at
 from fastbp.layout.cutting import cut
 
-assert PROGRAM.names is not None
-_place = PROGRAM.names.index
-(
-    BATCH, ROWS, EPOCHS, SLAB, PARTS, BATCH_KERNEL, FIRST_ROW, MOST_STEPS, LEAST_STEPS, CARRIED,
-    FEATURES, TARGETS, ORDER, ORDER_ROWS, UPDATING, COEFFICIENTS, COEFFICIENT_COUNT, PREDICTIONS,
-    EPOCH_LOSSES, EPOCH_PENALTIES, FAILED_EPOCH,
-) = map(
-    _place,
-    (
-        "batch", "rows", "epochs", "slab", "parts", "batch_kernel", "first_row", "most_steps",
-        "least_steps", "carried", "features", "targets", "order", "order_rows", "updating",
-        "coefficients", "coefficient_count", "predictions", "epoch_losses", "epoch_penalties",
-        "failed_epoch",
-    ),
-)  # fmt: skip
-PREDICT, TRAIN, DIFFERENTIATE, IN_SLABS, IN_PARTS = range(5)
 compiled = njit(nogil=True, error_model="numpy")
-
-
-def _expect_real(state, array, name):
-    """Raise where the array is not C-contiguous, or of another dtype than the network."""
-
-
-@overload(_expect_real)
-def _typed_real(state, array, name):
-    wanted = state.types[state.instance_class._fields.index("flat")].dtype
-    if not isinstance(array, types.Array) or array.layout != "C" or array.dtype != wanted:
-        raise NumbaTypeError(
-            f"embed takes C-contiguous arrays of the network's dtype, {wanted}; got {array}"
-        )
-    return lambda state, array, name: None
+_NOT_FINITE = offset("not_finite")
+_record_at = pointer_maker(numba.from_dtype(RECORD))
 
 
 @compiled
-def _enter(state):
-    """Begin to use the state."""
-    if state.version != VERSION:
-        raise RuntimeError("compiled for another version of fastbp: compile it anew")
-    if fetch_add(state.busy.ctypes.data, 1) != 0:
-        fetch_add(state.busy.ctypes.data, -1)
-        raise RuntimeError("the state is in use by another thread: each needs its own network")
+def _opened(state):
+    """The record of a state."""
+    return carray(_record_at(state.record.ctypes.data), (1,))[0]
 
 
 @compiled
-def _leave(state):
+def _enter(state, learning):
+    """Begin to use the state, and the network if it will learn."""
+    record = _opened(state)
+    busy = state.record.ctypes.data
+    free = fetch_add(busy, 1) == 0
+    if free and learning and fetch_add(record.learning, 1) != 0:
+        fetch_add(record.learning, -1)
+        free = False
+    if not free:
+        fetch_add(busy, -1)
+        raise RuntimeError("the state is in use by another thread, or another one trains it")
+
+
+@compiled
+def _leave(state, learning):
     """End the use of it."""
-    fetch_add(state.busy.ctypes.data, -1)
+    if learning:
+        fetch_add(_opened(state).learning, -1)
+    fetch_add(state.record.ctypes.data, -1)
 
 
 @compiled
@@ -71,119 +66,105 @@ def predict(state, X, out):
     ----------
     state : State
     X : (rows, inputs) array of the network's dtype, C-contiguous
-        Any number of rows.
+        Any number of rows. What is not finite goes through.
     out : (rows, outputs) array of it, C-contiguous
+        Not in the same memory as X.
     """
-    _expect_real(state, X, "X")
-    _expect_real(state, out, "out")
+    expect_features(state, X)
+    expect_outputs(state, out)
     if X.shape[1] != state.inputs or out.shape[1] != state.outputs:
         raise ValueError("X must have a column for each input of the network, out for each output")
     if X.shape[0] != out.shape[0]:
         raise ValueError("X and out must have the same number of rows")
     if X.shape[0] == 0:
         return
-    _enter(state)
-    program = state.predicting
-    program[ROWS], program[FEATURES] = X.shape[0], X.ctypes.data
-    program[PREDICTIONS] = out.ctypes.data
-    call(state.kernels[PREDICT], (program.ctypes.data, 0))
-    _leave(state)
-
-
-def _programs(state, y):
-    """The programs of steps and of gradients for such targets, and their values a row."""
-
-
-@overload(_programs)
-def _typed_targets(state, y):
-    wanted = state.types[state.instance_class._fields.index("flat")].dtype
-    labels = isinstance(y, types.Array) and y.dtype == types.int64 and y.ndim == 1
-    values = isinstance(y, types.Array) and y.dtype == wanted and y.ndim == 2
-    if not (labels or values) or y.layout != "C":
-        raise NumbaTypeError(
-            "embed takes targets as C-contiguous arrays: (rows, outputs) of the network's dtype, "
-            f"{wanted}, or for cross-entropy labels (rows,) of int64; got {y}"
-        )
-    if labels:
-        return lambda state, y: (state.training_labels, state.gradient_labels, 1)
-    return lambda state, y: (state.training, state.gradient_program, y.shape[1])
-
-
-def _labels_of(state, y):
-    """Raise where a label is that of no class."""
-
-
-@overload(_labels_of)
-def _typed_labels(state, y):
-    if y.ndim == 2:
-        return lambda state, y: None
-
-    def look(state, y):
-        for label in y:
-            if not 0 <= label < state.outputs:
-                raise ValueError("y must hold labels from 0 to outputs - 1")
-
-    return look
+    _enter(state, False)
+    record = _opened(state)
+    p = carray(program_at(record.predicting), (1,))[0]
+    p.rows, p.features, p.predictions = X.shape[0], X.ctypes.data, out.ctypes.data
+    call(record.predict, (record.predicting, 0))
+    _leave(state, False)
 
 
 @compiled
-def _coefficients(state, mass):
-    """The address of the coefficients of the next step, for a batch of so many rows."""
-    step = state.steps[0] - state.first_step
-    last = state.coefficients.shape[0] - 1
-    if step < 0 or (step > last and not state.lasts):
-        raise RuntimeError("the state has no coefficients for this step: take a new one")
-    count = state.coefficients.shape[1]
-    for k in range(count):
-        state.row[k] = state.coefficients[min(step, last), k]
-    if state.alpha > 0:
-        state.row[count] = state.alpha / mass
-    return state.row.ctypes.data
-
-
-@compiled
-def _check(state, program, X, y, wide):
-    """Raise for shapes that do not go together."""
+def _check(state, X, y):
+    """Raise for shapes that do not go together, and labels that the network does not take."""
     if X.shape[1] != state.inputs:
         raise ValueError("X must have a column for each input of the network")
     if y.shape[0] != X.shape[0]:
         raise ValueError("X and y must have the same number of rows")
-    if y.ndim == 2 and wide != state.outputs:
-        raise ValueError("y must have a column for each output of the network")
     if X.shape[0] == 0:
         raise ValueError("X must have at least one row")
-    if len(program) == 0:
+    expect_targets(state, y)
+    if _program(_opened(state), labelled(state, y), 0, 1) == 0:
         raise ValueError("y must hold values: the loss of the network has no labels")
 
 
 @compiled
-def _set(state, program, X, y, order, batch):
-    """Fill in what is a call's own; results: the loss, then what an epoch carries."""
-    slab, parts = cut(state.row_bytes, state.gradient_bytes, batch)
-    if state.alone and slab >= batch:
-        parts = min(parts, 1)
-    program[SLAB], program[PARTS] = slab, parts
-    program[BATCH_KERNEL] = state.kernels[IN_PARTS if parts > 0 else IN_SLABS]
-    program[FEATURES], program[TARGETS] = X.ctypes.data, y.ctypes.data
-    program[ORDER] = program[ORDER_ROWS] = 0
-    program[ORDER] = order.ctypes.data
-    program[BATCH] = program[ROWS] = batch
-    program[EPOCHS], program[FIRST_ROW], program[MOST_STEPS] = 1, 0, 1
-    program[LEAST_STEPS], program[FAILED_EPOCH] = 0, -1
-    state.results[:] = 0
-    program[EPOCH_LOSSES] = state.results.ctypes.data
-    program[CARRIED] = state.results.ctypes.data + 8
-    state.shared[:] = 0
+def _program(record, labels, gradient, batch):
+    """The address of the program for such a call."""
+    at = 4 * (batch <= record.short) + 2 * gradient + labels
+    return carray(words_at(record.programs), (8,))[at]
 
 
 @compiled
-def _stepped(state, program, X, y, order, batch):
-    """One step on the rows whose numbers stand at the beginning of `order`; its loss or NaN."""
-    _set(state, program, X, y, order, batch)
-    program[UPDATING] = state.updating
-    program[COEFFICIENTS], program[COEFFICIENT_COUNT] = _coefficients(state, batch), len(state.row)
-    call(state.kernels[TRAIN], (program.ctypes.data, 0))
-    return state.results[0] if program[FAILED_EPOCH] < 0 else np.nan
+def _set(record, program, X, y, order, batch):
+    """Fill in what is a call's own."""
+    p = carray(program_at(program), (1,))[0]
+    if p.batch != batch:
+        slab, parts = cut(record.row_bytes, record.gradient_bytes, batch)
+        if record.alone != 0 and slab >= batch:
+            parts = 1  # as of `Engine`: the same numbers by fewer calls
+        p.slab, p.parts = slab, parts
+        p.batch_kernel = record.in_parts if parts > 0 else record.in_slabs
+        p.batch = p.rows = batch
+    p.features, p.targets, p.order, p.failed_epoch = X, y, order, -1
+    return p
+
+
+@compiled
+def _coefficients(record, batch):
+    """The address of the coefficients of the next step, for a batch of so many rows."""
+    step = carray(words_at(record.steps), (1,))[0] - record.first_step
+    count = record.coefficient_count
+    at = record.coefficients + 8 * count * min(step, record.coefficient_rows - 1)
+    if record.alpha == 0:
+        return at
+    table, row = carray(float64s_at(at), (count,)), carray(float64s_at(record.row), (count + 1,))
+    for k in range(count):
+        row[k] = table[k]
+    row[count] = record.alpha / batch
+    return record.row
+
+
+@compiled
+def _begin(state, steps):
+    """Begin to train; raises where so many steps are not possible."""
+    _enter(state, True)
+    record = _opened(state)
+    step = carray(words_at(record.steps), (1,))[0] - record.first_step
+    if step < 0 or (record.lasts == 0 and step + steps > record.coefficient_rows):
+        _leave(state, True)
+        raise RuntimeError("the state has no coefficients for these steps: take a new one")
+
+
+@compiled
+def _finite(state, at, count):
+    """Whether so many features at an address are; infinite ones may leave a finite loss."""
+    record = _opened(state)
+    record.not_finite = 0
+    call(record.check, (at, count, state.record.ctypes.data + _NOT_FINITE))
+    return record.not_finite == 0
+
+
+@compiled
+def _stepped(record, X, y, order, batch, labels):
+    """One step on the rows whose numbers stand at the address `order`; its loss or NaN."""
+    program = _program(record, labels, 0, batch)
+    p = _set(record, program, X, y, order, batch)
+    p.coefficients, p.coefficient_count = _coefficients(record, batch), record.row_count
+    call(record.train, (program, 0))
+    return record.loss if p.failed_epoch < 0 else np.nan
 
 
 @compiled
@@ -196,21 +177,24 @@ def train_step(state, X, y):
     X : (rows, inputs) array of the network's dtype, C-contiguous
         At most `state.rows` rows.
     y : (rows, outputs) array of it, or labels (rows,) of int64
+        Values are not looked at: any that the loss can compute with.
 
     Returns
     -------
     float
-        The mean loss before the update. NaN where it is not finite: then no update was made.
+        The mean loss before the update. NaN where it or X is not finite: then no update was made.
     """
-    _expect_real(state, X, "X")
-    program, _, wide = _programs(state, y)
-    _check(state, program, X, y, wide)
+    expect_features(state, X)
+    labels = labelled(state, y)
+    _check(state, X, y)
     if X.shape[0] > state.rows:
         raise ValueError("X has more rows than the state has room for")
-    _labels_of(state, y)
-    _enter(state)
-    loss = _stepped(state, program, X, y, state.numbers, X.shape[0])
-    _leave(state)
+    _begin(state, 1)
+    record = _opened(state)
+    loss, at = np.nan, X.ctypes.data
+    if _finite(state, at, X.size):
+        loss = _stepped(record, at, y.ctypes.data, record.numbers, X.shape[0], labels)
+    _leave(state, True)
     return loss
 
 
@@ -231,27 +215,36 @@ def train_epoch(state, X, y, order, batch):
     Returns
     -------
     float
-        The mean of the losses by rows, each before its update; NaN where one is not finite: the
-        updates before it are made.
+        The mean of the losses by rows, each before its update; NaN where one, or a row of X, is
+        not finite: the updates of the batches before are made, and no others.
     """
-    _expect_real(state, X, "X")
-    program, _, wide = _programs(state, y)
-    _check(state, program, X, y, wide)
+    expect_features(state, X)
+    labels = labelled(state, y)
+    expect_order(order)
+    expect_count(batch)
+    _check(state, X, y)
     if not 0 < batch <= state.rows:
         raise ValueError("batch must be at least 1, and no more than the rows of the state")
+    if len(order) == 0:
+        raise ValueError("order must hold at least one number of a row")
     for row in order:
         if not 0 <= row < X.shape[0]:
             raise ValueError("order must hold numbers of rows of X")
-    _labels_of(state, y)
-    _enter(state)
-    total, count = 0.0, len(order)
+    count = len(order)
+    _begin(state, (count + batch - 1) // batch)
+    record, total = _opened(state), 0.0
     for first in range(0, count, batch):
         rows = min(batch, count - first)
-        loss = _stepped(state, program, X, y, order[first:], rows)
+        loss, finite = np.nan, True
+        for k in range(first, first + rows):
+            finite = finite and _finite(state, X.ctypes.data + order[k] * X.strides[0], X.shape[1])
+        if finite:
+            at = order.ctypes.data + 8 * first
+            loss = _stepped(record, X.ctypes.data, y.ctypes.data, at, rows, labels)
         total += loss * rows
         if not np.isfinite(loss):
             break
-    _leave(state)
+    _leave(state, True)
     return total / count
 
 
@@ -272,21 +265,26 @@ def loss_and_gradients(state, X, y, gradients):
     float
         The mean loss.
     """
-    _expect_real(state, X, "X")
-    _expect_real(state, gradients, "gradients")
-    _, program, wide = _programs(state, y)
-    _check(state, program, X, y, wide)
+    expect_features(state, X)
+    labels = labelled(state, y)
+    expect_gradients(state, gradients)
+    _check(state, X, y)
     if X.shape[0] > state.rows:
         raise ValueError("X has more rows than the state has room for")
-    if len(gradients) != len(state.places):
+    if len(gradients) != state.parameters:
         raise ValueError("gradients must have an element for each parameter")
-    _labels_of(state, y)
-    _enter(state)
-    _set(state, program, X, y, state.numbers, X.shape[0])
-    program[UPDATING] = 0
-    call(state.kernels[DIFFERENTIATE], (program.ctypes.data, 0))
-    for k in range(len(gradients)):
-        gradients[k] = state.gradient[state.places[k]]
-    loss = state.results[0]
-    _leave(state)
+    _enter(state, False)
+    record = _opened(state)
+    program = _program(record, labels, 1, X.shape[0])
+    p = _set(record, program, X.ctypes.data, y.ctypes.data, record.numbers, X.shape[0])
+    call(record.differentiate, (program, 0))
+    copy = carray(program_at(record.predicting), (1,))[0].copy_rows
+    layers, to = carray(layers_at(p.layers), (p.layer_count,)), gradients.ctypes.data
+    for n in range(p.layer_count):
+        layer = layers[n]
+        rows, width = layer.inputs + 1, layer.outputs
+        call(copy, (layer.gradient, layer.ld_out, to, width, rows, width))
+        to += rows * width * p.itemsize
+    loss = record.loss
+    _leave(state, False)
     return loss

@@ -51,6 +51,8 @@ class Engine:
         What the network is made of.
     state : ndarray
         Parameters and optimizer slots, flat.
+    step_counter : ndarray of int64
+        As `Memory.steps`.
     turns : Turns
         Who may use the network when. `train` takes its turns by itself; all else is done by those
         who have one.
@@ -59,7 +61,7 @@ class Engine:
     def __init__(self, parts: Configuration, threads: int | None) -> None:
         self.configuration, self.layout, self.threads = parts, parts.layout, threads
         self._memory = Memory(parts)
-        self.state = self._memory.state
+        self.state, self.step_counter = self._memory.state, self._memory.steps
         self.turns = Turns(self._memory.shared)
         self._coefficients = Coefficients(parts.optimizer)
         self.scaling = fixed(parts.scaling, parts.layout.widths[0])
@@ -75,11 +77,6 @@ class Engine:
     @dropout_seed.setter
     def dropout_seed(self, value: int) -> None:
         self._memory.plans, self._memory.dropout_seed = {}, value
-
-    @property
-    def step_counter(self) -> NDArray[np.int64]:
-        """Where that many are counted, an array of one."""
-        return self._memory.steps
 
     @property
     def step(self) -> int:
