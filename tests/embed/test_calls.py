@@ -1,4 +1,4 @@
-"""Compiled code's steps, epochs, gradients and predictions: the bits of the network's own methods."""
+"""Compiled code's steps, epochs, gradients, predictions: the bits of the network's methods."""
 
 import numpy as np
 import pytest
