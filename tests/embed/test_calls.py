@@ -212,3 +212,18 @@ def test_calls_allocate_nothing():
     assert found[1] == found[2]  # what the arguments take, once
     assert found[2][1] > 0
     assert net.steps == 3 * 52
+
+
+def test_targets_carry_any_gradient_by_the_outputs():
+    # What the examples do: policy gradients by cross-entropy, adjoints of a solver by "mse".
+    rng = np.random.default_rng(0)
+    X, wanted = rng.standard_normal((5, 3)), rng.standard_normal((5, 2))
+    for loss in ("cross_entropy", "mse"):
+        net = fastbp.Network([3, 2], loss=loss, dtype="float64", rng=0)
+        out, flat = net.predict(X), np.empty(8)
+        by_logits = 9 * wanted  # advantages of any size; rows of a softmax add up to nothing
+        if loss == "cross_entropy":
+            by_logits -= by_logits.mean(axis=1, keepdims=True)
+        embed.loss_and_gradients(net.state, X, out - 5 * by_logits, flat)
+        found = np.concatenate([(X.T @ by_logits).ravel(), by_logits.sum(axis=0)])
+        np.testing.assert_allclose(flat, found, rtol=1e-12)
