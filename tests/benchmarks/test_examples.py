@@ -174,8 +174,8 @@ def test_neural_ode(tmp_path):
     plt = pytest.importorskip("matplotlib.pyplot")
     script = [EXAMPLES / "neural_ode.py", "--updates", 1000, "--plot", tmp_path / "fit.png"]
     output, _ = succeed(script, tmp_path)
-    assert number(r"([\d.]+) where observed$", output) < 0.03
-    assert number(r"([\d.]+) in as much time after that$", output) < 0.1
+    assert number(r"([\d.]+) where observed$", output) < 0.1
+    assert number(r"([\d.]+) in as much time after that$", output) < 0.5
     assert plt.imread(tmp_path / "fit.png").std() > 0.01
 
 
