@@ -34,11 +34,14 @@ VERSION = _version()
 class State(NamedTuple):
     """A network for compiled code, which `fastbp.Network.state` makes, and `state`.
 
-    It belongs to one thread at a time: another one that uses it meanwhile gets a RuntimeError.
-    Parameters, the optimizer's slots and the step count are the network's own, which nobody else
-    may use while compiled code trains it. A new state is needed once the network's optimizer,
-    scaling or settings are others, or where the steps run out for which it holds
-    the optimizer's numbers, some hundred thousands where these never come to rest.
+    It belongs to one thread at a time: another one that uses it meanwhile gets a RuntimeError, and
+    so does a second state of the network that would train at the same time. For predictions each
+    thread can have a state of its own. Parameters, the optimizer's slots and the step count are the
+    network's own; while compiled code trains it without the GIL, no other thread may use it, which
+    the network's methods do not look for.
+
+    A new state is needed once the network has another scaling, or where the steps run out for which
+    it has the optimizer's numbers: half a million, if these never come to rest.
 
     Attributes
     ----------

@@ -18,7 +18,7 @@ from fastbp.kernels.step.check import check_finite
 from fastbp.kernels.step.parts import batch_in_parts
 from fastbp.kernels.step.slabs import batch_in_slabs
 from fastbp.kernels.step.step import differentiate, predict, train
-from fastbp.layout.cutting import cut_batch, slab_rows
+from fastbp.layout.cutting import most
 from fastbp.layout.layout import TURNED_ROWS
 
 MOST_TABLE = 1 << 19  # steps whose coefficients are computed ahead, at the most
@@ -146,9 +146,8 @@ def _memory(engine: Engine, rows: int) -> Memory:
     memory.state, memory.steps = engine.state, engine.step_counter
     memory.dropout_seed = engine.dropout_seed
     memory.scaling = None if engine.scaling is None else np.stack(engine.scaling)
-    cuts = [cut_batch(layout, count) for count in range(1, rows + 1)]
-    slab = max(slab_rows(layout, rows), *(one.slab for one in cuts))
-    memory.make_room(slab, 1, max(1, *(one.parts for one in cuts)))
+    slab, parts = most(layout, rows)
+    memory.make_room(slab, 1, max(parts, 1))
     return memory
 
 
@@ -164,7 +163,7 @@ def coefficients(engine: Engine) -> tuple[NDArray[np.float64], bool]:
         numbers = np.arange(before + count + 1, before + count + CHUNK + 1, dtype=np.float64)
         with np.errstate(all="ignore"):
             table = optimizer.coefficients(numbers, optimizer.lr)
-        if (table[1:] == table[:-1]).all():
+        if np.array_equal(table[1:], table[:-1], equal_nan=True):
             return np.concatenate([*tables, table[:1]]), True
         tables.append(table)
         count += CHUNK

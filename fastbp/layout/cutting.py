@@ -20,6 +20,12 @@ class Cut(NamedTuple):
 
 
 @register_jitable  # type: ignore[untyped-decorator]
+def _most_rows(row_bytes: int, cache_bytes: int, least: int) -> int:
+    """Rows of a slab, at the most."""
+    return max(least, cache_bytes // row_bytes // 16 * 16)
+
+
+@register_jitable  # type: ignore[untyped-decorator]
 def equal_slabs(row_bytes: int, batch: int, cache_bytes: int, least: int) -> int:
     """Rows of a slab: equal slabs, rather than a short one at the end.
 
@@ -27,7 +33,7 @@ def equal_slabs(row_bytes: int, batch: int, cache_bytes: int, least: int) -> int
     """
     if batch <= least:
         return (batch + 15) // 16 * 16
-    slab = max(least, cache_bytes // row_bytes // 16 * 16)
+    slab: int = _most_rows(row_bytes, cache_bytes, least)
     slabs = (batch + slab - 1) // slab
     return ((batch + slabs - 1) // slabs + 15) // 16 * 16
 
@@ -64,3 +70,14 @@ def cut_batch(layout: Layout, batch: int, sparse: bool = False) -> Cut:
         return Cut(slab_rows(layout, batch, sparse=True), 0)
     size = layout.dtype.itemsize
     return Cut(*cut(layout.row_elements * size, layout.parameters * size, batch))
+
+
+def most(layout: Layout, batch: int) -> Cut:
+    """No less than the slab and the parts of any batch of dense rows up to this one."""
+    size = layout.dtype.itemsize
+    row_bytes = layout.row_elements * size
+    slab = min(-(-batch // 16) * 16, _most_rows(row_bytes, SLAB, SLAB_LEAST))
+    slabs = -(-batch // _most_rows(row_bytes, PART_SLAB, PART_LEAST))
+    if slabs == 1 or layout.parameters * size > PART_GRADIENT:
+        return Cut(slab, 0)
+    return Cut(slab, min((count for count in PARTS if count >= slabs), default=PARTS[-1]))

@@ -233,7 +233,11 @@ class Network:
 
     @property
     def state(self) -> "State":
-        """The network for Numba's compiled code: see `fastbp.embed`; made anew each time."""
+        """The network for Numba's compiled code, which shares its parameters: see `fastbp.embed`.
+
+        Made anew each time, which takes some milliseconds; `embed.state` makes one for larger
+        batches than 1024 rows.
+        """
         from fastbp import embed  # which most programs do without
 
         return embed.state(self)

@@ -77,7 +77,6 @@ def test_calls_from_compiled_code_are_timed(monkeypatch, capsys):
     monkeypatch.setattr(module, "SECONDS", 1e-3)
     monkeypatch.setattr(module, "NETWORKS", ([4, 3, 2],))
     monkeypatch.setattr(module, "of_jax", lambda widths: [4.0] * 4)  # which takes seconds to begin
-    monkeypatch.setattr(module, "of_torch", lambda widths: [3.0] * 4)
     monkeypatch.setattr("sys.argv", ["embed.py"])
     module.main()
     header, _, *rows = capsys.readouterr().out.splitlines()[:6]
