@@ -86,6 +86,7 @@ def test_no_rows_are_predicted(net):
     embed.predict(net.state, zeros(0, 3), zeros(0, 2))
 
 
+UNALIGNED = np.zeros(25, np.uint8)[1:].view(F32).reshape(2, 3)
 READ_ONLY = zeros(2, 2)
 READ_ONLY.setflags(write=False)
 TYPES = {
@@ -97,6 +98,7 @@ TYPES = {
     "dtype of X": ("predict", (zeros(2, 3, dtype=float), zeros(2, 2)), "X as a", "float32"),
     "one row": ("predict", (zeros(3), zeros(1, 2)), "X as a C-contiguous (rows, inputs)"),
     "layout": ("predict", (zeros(3, 2).T, zeros(2, 2)), "X as a C-contiguous"),
+    "unaligned": ("predict", (UNALIGNED, zeros(2, 2)), "X as a C-contiguous", "got unaligned"),
     "out": ("predict", (zeros(2, 3), zeros(2)), "out as a writable"),
     "read-only": ("predict", (zeros(2, 3), READ_ONLY), "out as a writable", "got readonly"),
     "no array": ("predict", ([[1.0]], zeros(2, 2)), "X as a C-contiguous", "reflected list"),
@@ -143,6 +145,11 @@ def test_a_callers_mistake_names_his_own_line(net):
 def test_rows_of_a_state(net, rows):
     with pytest.raises((TypeError, ValueError), match="rows must"):
         embed.state(net, rows)
+
+
+def test_what_is_no_network():
+    with raises(TypeError, "network must be a fastbp.Network", "3"):
+        embed.state(3)
 
 
 def test_networks_of_several_tasks():
