@@ -47,17 +47,21 @@ class Engine:
 
     Attributes
     ----------
+    configuration : Configuration
+        What the network is made of.
     state : ndarray
         Parameters and optimizer slots, flat.
+    step_counter : ndarray of int64
+        As `Memory.steps`.
     turns : Turns
         Who may use the network when. `train` takes its turns by itself; all else is done by those
         who have one.
     """
 
     def __init__(self, parts: Configuration, threads: int | None) -> None:
-        self._parts, self.layout, self.threads = parts, parts.layout, threads
+        self.configuration, self.layout, self.threads = parts, parts.layout, threads
         self._memory = Memory(parts)
-        self.state = self._memory.state
+        self.state, self.step_counter = self._memory.state, self._memory.steps
         self.turns = Turns(self._memory.shared)
         self._coefficients = Coefficients(parts.optimizer)
         self.scaling = fixed(parts.scaling, parts.layout.widths[0])
@@ -333,7 +337,7 @@ class Engine:
         memory.make_room(slab * members if parts else slab, members, gradients, is_sparse)
         plan = memory.plans.get(kind)
         if plan is None:
-            plan = memory.plans[kind] = plans.make(self._parts, memory, kind)
+            plan = memory.plans[kind] = plans.make(self.configuration, memory, kind)
         plan.program.slab, plan.program.parts, plan.program.team = slab, parts, members
         if kind.training:
             batch_kernel = batch_in_parts if parts else batch_in_slabs

@@ -1,10 +1,12 @@
 """How a batch is cut into slabs, or into parts for single threads: by shape alone."""
 
-import math
 from typing import NamedTuple
+
+from numba.extending import register_jitable
 
 from fastbp.layout.layout import Layout
 
+SLAB, SLAB_LEAST = 1 << 19, 256  # bytes and rows: a slab that a team shares
 PART_SLAB, PART_LEAST = 1 << 18, 128  # bytes and rows: a slab of one thread's
 PART_GRADIENT = 1 << 18  # bytes of a gradient that stays in the cache of a core
 PARTS = (4, 6, 8, 12, 16, 24, 48)  # numbers that many a team can share evenly
@@ -17,20 +19,46 @@ class Cut(NamedTuple):
     parts: int  # of a long batch, each with a gradient of its own; 0: a team shares every slab
 
 
-def slab_rows(
-    layout: Layout,
-    batch: int,
-    cache_bytes: int = 1 << 19,
-    least: int = 256,
-    sparse: bool = False,
-) -> int:
-    """Rows of a slab: equal slabs, rather than a short one at the end."""
+@register_jitable  # type: ignore[untyped-decorator]
+def _most_rows(row_bytes: int, cache_bytes: int, least: int) -> int:
+    """Rows of a slab, at the most."""
+    return max(least, cache_bytes // row_bytes // 16 * 16)
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def equal_slabs(row_bytes: int, batch: int, cache_bytes: int, least: int) -> int:
+    """Rows of a slab: equal slabs, rather than a short one at the end.
+
+    row_bytes: what a row takes in activations and deltas together.
+    """
     if batch <= least:
-        return -(-batch // 16) * 16
+        return (batch + 15) // 16 * 16
+    slab: int = _most_rows(row_bytes, cache_bytes, least)
+    slabs = (batch + slab - 1) // slab
+    return ((batch + slabs - 1) // slabs + 15) // 16 * 16
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def cut(row_bytes: int, gradient_bytes: int, batch: int) -> tuple[int, int]:
+    """`cut_batch` of dense rows from numbers alone, also for compiled code."""
+    if batch > PART_LEAST and gradient_bytes <= PART_GRADIENT:
+        rows = equal_slabs(row_bytes, batch, PART_SLAB, PART_LEAST)
+        slabs = (batch + rows - 1) // rows
+        if slabs > 1:
+            parts = PARTS[-1]
+            for count in PARTS[::-1]:
+                if count >= slabs:
+                    parts = count
+            share = ((batch + parts - 1) // parts + 7) // 8 * 8
+            return equal_slabs(row_bytes, share, PART_SLAB, PART_LEAST), parts
+    return equal_slabs(row_bytes, batch, SLAB, SLAB_LEAST), 0
+
+
+def slab_rows(layout: Layout, batch: int, sparse: bool = False) -> int:
+    """Rows of a slab that a team shares."""
     elements = layout.row_elements - (layout.strides[0] if sparse else 0)
-    fitting = cache_bytes // (elements * layout.dtype.itemsize)
-    slab = max(least, fitting // 16 * 16)
-    return math.ceil(math.ceil(batch / math.ceil(batch / slab)) / 16) * 16
+    rows: int = equal_slabs(elements * layout.dtype.itemsize, batch, SLAB, SLAB_LEAST)
+    return rows
 
 
 def cut_batch(layout: Layout, batch: int, sparse: bool = False) -> Cut:
@@ -40,10 +68,16 @@ def cut_batch(layout: Layout, batch: int, sparse: bool = False) -> Cut:
     """
     if sparse:
         return Cut(slab_rows(layout, batch, sparse=True), 0)
-    if batch > PART_LEAST and layout.parameters * layout.dtype.itemsize <= PART_GRADIENT:
-        slabs = math.ceil(batch / slab_rows(layout, batch, PART_SLAB, PART_LEAST))
-        if slabs > 1:
-            parts = min((count for count in PARTS if count >= slabs), default=PARTS[-1])
-            rows = math.ceil(batch / parts / 8) * 8
-            return Cut(slab_rows(layout, rows, PART_SLAB, PART_LEAST), parts)
-    return Cut(slab_rows(layout, batch), 0)
+    size = layout.dtype.itemsize
+    return Cut(*cut(layout.row_elements * size, layout.parameters * size, batch))
+
+
+def most(layout: Layout, batch: int) -> Cut:
+    """No less than the slab and the parts of any batch of dense rows up to this one."""
+    size = layout.dtype.itemsize
+    row_bytes = layout.row_elements * size
+    slab = min(-(-batch // 16) * 16, _most_rows(row_bytes, SLAB, SLAB_LEAST))
+    slabs = -(-batch // _most_rows(row_bytes, PART_SLAB, PART_LEAST))
+    if slabs == 1 or layout.parameters * size > PART_GRADIENT:
+        return Cut(slab, 0)
+    return Cut(slab, min((count for count in PARTS if count >= slabs), default=PARTS[-1]))

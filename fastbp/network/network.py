@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -25,6 +25,9 @@ from fastbp.network.core import Core
 from fastbp.optimizers import Optimizer
 from fastbp.regularization import Regularization
 from fastbp.validation import generator, positive_int
+
+if TYPE_CHECKING:
+    from fastbp.embed import State
 
 
 class Network:
@@ -229,6 +232,17 @@ class Network:
     def steps(self) -> int:
         """How many updates the parameters have had."""
         return self._core.engine.step
+
+    @property
+    def state(self) -> "State":
+        """The network for Numba's compiled code, which shares its parameters: see `fastbp.embed`.
+
+        Made anew each time, which takes some milliseconds; `embed.state` makes one for larger
+        batches than 1024 rows.
+        """
+        from fastbp import embed  # which most programs do without
+
+        return embed.state(self)
 
     @property
     def history(self) -> History | None:

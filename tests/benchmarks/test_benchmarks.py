@@ -69,3 +69,20 @@ def test_calls_are_timed_and_predictions_of_many_rows_too(monkeypatch, capsys):
     assert all(0 < us < 1e6 for us in found.values())
     module.predict_many([4, 3, 2], 1000, threads=1)
     assert "`predict` of 1000 rows, 4-3-2, 1 thread(s)" in capsys.readouterr().out
+
+
+def test_calls_from_compiled_code_are_timed(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = importlib.import_module("embed")
+    monkeypatch.setattr(module, "SECONDS", 1e-3)
+    monkeypatch.setattr(module, "NETWORKS", ([4, 3, 2],))
+    monkeypatch.setattr(module, "of_jax", lambda widths: [4.0] * 4)  # which takes seconds to begin
+    monkeypatch.setattr("sys.argv", ["embed.py"])
+    module.main()
+    header, _, *rows = capsys.readouterr().out.splitlines()[:6]
+    assert header.startswith("| 4-3-2 | fastbp, compiled code |")
+    for name, row in zip(module.NAMES, rows, strict=True):
+        own, *cells = row.strip("| ").split(" | ")
+        assert own == name
+        assert all(0 < float(cell) < 1e6 for cell in cells)
+        assert len(cells) == header.count("|") - 2

@@ -161,6 +161,24 @@ def test_scikit_learn_pipeline(tmp_path):
     assert number(r"^scikit-learn / fastbp: ([\d.]+)$", output) >= 0
 
 
+def test_cartpole(tmp_path):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    script = [EXAMPLES / "cartpole.py", "--plot", tmp_path / "curve.png"]
+    output, _ = succeed(script, tmp_path)
+    assert number(r"^episodes +1 to +100: mean return +([\d.]+)$", output) < 100
+    assert number(r"^mean return of the last 100 episodes: ([\d.]+)$", output) >= 475
+    assert plt.imread(tmp_path / "curve.png").std() > 0.01
+
+
+def test_neural_ode(tmp_path):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    script = [EXAMPLES / "neural_ode.py", "--updates", 1000, "--plot", tmp_path / "fit.png"]
+    output, _ = succeed(script, tmp_path)
+    assert number(r"([\d.]+) where observed$", output) < 0.1
+    assert number(r"([\d.]+) in as much time after that$", output) < 0.5
+    assert plt.imread(tmp_path / "fit.png").std() > 0.01
+
+
 def test_readme_examples(tmp_path):
     # The later ones go on with what the first has made.
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from fastbp.kernels.machine.jit import address
 from fastbp.kernels.machine.vectors import LINE
 from fastbp.layout.aligned import ALIASING, aligned_zeros, row_stride
-from fastbp.layout.cutting import PART_LEAST, PART_SLAB, PARTS, cut_batch, slab_rows
+from fastbp.layout.cutting import (
+    PART_LEAST,
+    PART_SLAB,
+    PARTS,
+    cut_batch,
+    equal_slabs,
+    most,
+    slab_rows,
+)
 from fastbp.layout.layout import Layout
 from fastbp.layout.workspace import Workspace
 
@@ -128,8 +136,9 @@ def test_row_elements_are_activations_and_deltas():
 )
 def test_slabs_cover_the_batch_in_few_even_parts(widths, dtype, batch, cache):
     layout, least = Layout(widths, dtype), 256
-    slab = slab_rows(layout, batch, cache, least)
-    fitting = cache // (layout.row_elements * dtype.itemsize)
+    row_bytes = layout.row_elements * dtype.itemsize
+    slab = equal_slabs(row_bytes, batch, cache, least)
+    fitting = cache // row_bytes
     assert slab % 16 == 0
     assert 0 < slab <= max(least, fitting)
     parts = -(-batch // slab)
@@ -166,6 +175,18 @@ def test_parts_share_out_a_long_batch(widths, batch, dtype):
         assert rows >= 32
     else:
         assert slab == slab_rows(layout, batch)
+
+
+@given(widths=shapes, dtype=dtypes, batch=st.integers(1, 20_000), less=st.integers(0, 20_000))
+def test_room_for_the_largest_batch_is_room_for_all(widths, dtype, batch, less):
+    layout = Layout(widths, dtype)
+    slab, parts = most(layout, batch)
+    for count in (batch, max(1, batch - less), min(batch, 1 + less % 700)):
+        cut = cut_batch(layout, count)
+        assert cut.slab <= slab
+        assert cut.parts <= parts
+        assert slab_rows(layout, count) <= slab
+    assert slab <= batch + 15
 
 
 def test_only_small_networks_have_parts():

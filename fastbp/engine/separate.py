@@ -1,0 +1,170 @@
+"""Records of a network for compiled code that calls the kernels by itself.
+
+They share parameters, slots and step count with the network, and have memory of their own for all
+that a call writes besides.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastbp.engine import plans
+from fastbp.engine.engine import ALONE, Engine
+from fastbp.engine.memory import Memory
+from fastbp.engine.records import Kind, Plan
+from fastbp.kernels.machine.jit import address
+from fastbp.kernels.step.check import check_finite
+from fastbp.kernels.step.parts import batch_in_parts
+from fastbp.kernels.step.slabs import batch_in_slabs
+from fastbp.kernels.step.step import differentiate, predict, train
+from fastbp.layout.cutting import most
+from fastbp.layout.layout import TURNED_ROWS
+
+MOST_TABLE = 1 << 19  # steps whose coefficients are computed ahead, at the most
+CHUNK = 1 << 12
+
+# All that compiled code needs besides what it is called with. In one array, because Numba counts
+# the references to each that a function takes: to twenty for as long as a small layer takes.
+RECORD = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            "busy", "learning",  # 1 where a thread uses this record; address: trains the network
+            "steps",          # address of the step count
+            "predicting",     # address of `kernels.step.program.PROGRAM` for predictions
+            # address of int64 (2, 2, 2): such addresses for values and labels, for steps and for
+            # gradients, for long and for short batches; 0 for labels that the loss does not take
+            "programs",
+            "short",          # rows of a short batch, at the most
+            "predict", "train", "differentiate", "in_slabs", "in_parts", "check",  # kernels
+            "numbers",        # address of int64 0, 1, ..., at least as many as a batch has rows
+            "first_step",     # of which the table of coefficients has the first row
+            "lasts",          # 1: its last row is that of all steps that follow
+            "coefficients", "coefficient_rows", "coefficient_count",  # float64 (rows, count)
+            "row",            # address of float64: one row of it, with a decay where there is alpha
+            "row_count",
+            "alone",          # 1: a batch of one slab goes by parts
+            "row_bytes", "gradient_bytes",  # what the cut of a batch is computed from
+            "not_finite",     # 1 where the check of features found one
+        )
+    ]
+    + [("alpha", np.float64), ("loss", np.float64), ("carried", np.float64, 4)]
+)  # fmt: skip
+
+
+def offset(field: str) -> int:
+    """Where a field of `RECORD` begins, in bytes."""
+    assert RECORD.fields is not None
+    return RECORD.fields[field][1]
+
+
+class _Held:
+    """A record as an array of words that keeps alive all that the addresses in it lead to."""
+
+    def __init__(self, record: NDArray[Any], held: tuple[Any, ...]) -> None:
+        self._held = held, record
+        self.__array_interface__ = record.view(np.int64).__array_interface__
+
+
+def record(engine: Engine, rows: int) -> NDArray[np.int64]:
+    """The words of `RECORD` for batches of at most so many rows; predictions are of any number."""
+    parts, layout = engine.configuration, engine.layout
+    dtype, size = layout.dtype, layout.dtype.itemsize
+    made, drops = np.zeros(1, RECORD), parts.regularization.drops
+    memory = _memory(engine, rows)
+    assert memory.workspace is not None
+    room = memory.workspace.rows
+    numbers = np.arange(max(rows, room), dtype=np.int64)
+    at = address(made)
+
+    def plan(
+        training: bool, labels: bool | None = None, drops: bool = False, turned: bool = False
+    ) -> Plan:
+        kind = Kind(training, dtype.char, labels, dropping=drops, turned=turned)
+        one = plans.make(parts, memory, kind)
+        program = one.program
+        program.team, program.slab = 1, room
+        program.check = 0  # what is not finite goes through
+        program.order = address(numbers)
+        program.epochs = program.most_steps = 1
+        program.epoch_losses = at + offset("loss")
+        program.carried = at + offset("carried")
+        program.updating = int(parts.regularization.clip_norm is None)
+        return one
+
+    predicting = plan(False)
+    training = [
+        None
+        if labels and parts.loss.targets != "labels"
+        else plan(True, labels, drops and not gradient, turned)
+        for turned in (False, bool(layout.turned_layers))
+        for gradient in (False, True)
+        for labels in (False, True)
+    ]
+    programs = np.array([0 if one is None else one.address for one in training], np.int64)
+    for gradient in filter(None, training[2:4] + training[6:8]):
+        gradient.program.updating = 0
+    table, lasts = coefficients(engine)
+    alpha = parts.regularization.alpha
+    row = np.zeros(table.shape[1] + (alpha > 0))
+    values = {
+        "learning": address(engine.step_counter[1:]),
+        "steps": address(engine.step_counter),
+        "predicting": predicting.address,
+        "programs": address(programs),
+        "short": TURNED_ROWS,
+        "predict": predict.address(),
+        "train": train.address(),
+        "differentiate": differentiate.address(),
+        "in_slabs": batch_in_slabs.address(),
+        "in_parts": batch_in_parts.address(),
+        "check": check_finite.address(dtype),
+        "numbers": address(numbers),
+        "first_step": engine.step,
+        "lasts": lasts,
+        "coefficients": address(table),
+        "coefficient_rows": len(table),
+        "coefficient_count": table.shape[1],
+        "row": address(row),
+        "row_count": len(row),
+        "alone": layout.parameters <= ALONE,
+        "row_bytes": layout.row_elements * size,
+        "gradient_bytes": layout.parameters * size,
+        "alpha": alpha,
+    }
+    for name, value in values.items():
+        made[name] = value
+    held = engine, memory, predicting, training, programs, numbers, table, row
+    return np.asarray(_Held(made, held))
+
+
+def _memory(engine: Engine, rows: int) -> Memory:
+    """Memory with room for batches of so many rows, and the network's own parameters."""
+    layout = engine.layout
+    memory = Memory(engine.configuration)
+    memory.state, memory.steps = engine.state, engine.step_counter
+    memory.dropout_seed = engine.dropout_seed
+    memory.scaling = None if engine.scaling is None else np.stack(engine.scaling)
+    slab, parts = most(layout, rows)
+    memory.make_room(slab, 1, max(parts, 1))
+    return memory
+
+
+def coefficients(engine: Engine) -> tuple[NDArray[np.float64], bool]:
+    """The coefficients of the steps to come, one a row, and whether the last is that of all after.
+
+    There are as many as it takes until they no longer change, or `MOST_TABLE`.
+    """
+    optimizer, before = engine.configuration.optimizer, engine.step
+    tables: list[NDArray[np.float64]] = []
+    count = 0
+    while count < MOST_TABLE:
+        numbers = np.arange(before + count + 1, before + count + CHUNK + 1, dtype=np.float64)
+        with np.errstate(all="ignore"):
+            table = optimizer.coefficients(numbers, optimizer.lr)
+        if np.array_equal(table[1:], table[:-1], equal_nan=True):
+            return np.concatenate([*tables, table[:1]]), True
+        tables.append(table)
+        count += CHUNK
+    return np.concatenate(tables), False
