@@ -212,6 +212,17 @@ class Engine:
             self.turns.hold(replace)
             raise
 
+    @property
+    def flat(self) -> NDArray[Any]:
+        """A copy of all parameters without padding, as `Layout.packed` orders them."""
+        return self.turns.hold(self.layout.packed, self.state)
+
+    @flat.setter
+    def flat(self, values: NDArray[Any]) -> None:
+        state = self.state.copy()
+        self.layout.unpack(values, state)
+        self.put_back(state, self.step)
+
     def slot(self, number: int) -> NDArray[Any]:
         """The flat view of the parameters (0) or of an optimizer slot (from 1)."""
         size = self.layout.parameters

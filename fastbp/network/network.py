@@ -19,6 +19,7 @@ from fastbp.network import (
     scikit_learn,
     summary,
     training,
+    vector,
 )
 from fastbp.network.core import Core
 from fastbp.optimizers import Optimizer
@@ -176,6 +177,9 @@ class Network:
     # Other libraries: scikit_learn.py
     from_sklearn: "classmethod[Network, ..., Network]" = classmethod(scikit_learn.from_sklearn)
     to_sklearn = scikit_learn.to_sklearn
+
+    # All parameters as one vector: vector.py
+    flat = property(vector.get_flat, vector.set_flat)
 
     @property
     def layers(self) -> tuple[int, ...]:
