@@ -17,7 +17,7 @@ from fastbp.engine import plans, work
 from fastbp.engine.coefficients import Coefficients, with_decays
 from fastbp.engine.course import Course, Stretch
 from fastbp.engine.memory import Memory
-from fastbp.engine.records import SPARSE, Kind, Plan, Program
+from fastbp.engine.records import GIVEN, SPARSE, Kind, Plan, Program
 from fastbp.engine.turns import Turns
 from fastbp.kernels.machine import team
 from fastbp.kernels.machine.jit import Kernel, address
@@ -27,7 +27,7 @@ from fastbp.kernels.step.slabs import batch_in_slabs
 from fastbp.layout.aligned import aligned_zeros
 from fastbp.layout.cutting import cut_batch, slab_rows
 from fastbp.layout.layout import TURNED_ROWS
-from fastbp.rows.rows import Features, Rows, plain_order, whole_total
+from fastbp.rows.rows import Features, Rows, Slopes, plain_order, whole_total
 
 STEPS_A_CALL = 1 << 16  # bounds the memory of the coefficients of a call
 ALONE = 1 << 13  # parameters whose update a single thread does as a whole
@@ -49,6 +49,8 @@ class Engine:
     ----------
     state : ndarray
         Parameters and optimizer slots, flat.
+    forwarded : Slopes or None
+        Of the outputs whose activations are still in the workspace; any call forgets it.
     turns : Turns
         Who may use the network when. `train` takes its turns by itself; all else is done by those
         who have one.
@@ -59,6 +61,7 @@ class Engine:
         self._memory = Memory(parts)
         self.state = self._memory.state
         self.turns = Turns(self._memory.shared)
+        self.forwarded: Slopes | None = None
         self._coefficients = Coefficients(parts.optimizer)
         self.scaling = fixed(parts.scaling, parts.layout.widths[0])
         self._drops = parts.regularization.drops
@@ -90,7 +93,7 @@ class Engine:
 
     @scaling.setter
     def scaling(self, value: Scaling | None) -> None:
-        memory = self._memory
+        memory, self.forwarded = self._memory, None
         memory.plans, memory.scaling = {}, None if value is None else np.stack(value)
         self._scaling = value
 
@@ -173,6 +176,7 @@ class Engine:
         program.epoch_penalties = stretch.penalties
         program.first_row, program.most_steps = stretch.first_row, stretch.steps
         program.least_steps = work.QUANTUM * stretch.steps // total
+        program.forwarded = self._is_forwarded(data, stretch.batch, plan)
         program.updating, program.failed_epoch = int(not self._clips_norm), -1
         self.turns.writing = True
         try:
@@ -199,7 +203,7 @@ class Engine:
         """Replace parameters, slots and the step count."""
 
         def replace() -> None:
-            self.turns.writing = True
+            self.turns.writing, self.forwarded = True, None
             try:
                 self.state[:] = state
                 self.step = step
@@ -211,17 +215,6 @@ class Engine:
         except BaseException:  # a signal's: never half
             self.turns.hold(replace)
             raise
-
-    @property
-    def flat(self) -> NDArray[Any]:
-        """A copy of all parameters without padding, as `Layout.packed` orders them."""
-        return self.turns.hold(self.layout.packed, self.state)
-
-    @flat.setter
-    def flat(self, values: NDArray[Any]) -> None:
-        state = self.state.copy()
-        self.layout.unpack(values, state)
-        self.put_back(state, self.step)
 
     def slot(self, number: int) -> NDArray[Any]:
         """The flat view of the parameters (0) or of an optimizer slot (from 1)."""
@@ -235,12 +228,13 @@ class Engine:
         loss = np.empty(1)
         total = work.step_flops(self.layout, data.features, rows)
         members = work.training_members(self.layout, self.threads, rows, total, total)
-        kind = self._kind(True, data.features, data)
+        kind = self._kind(True, data.features, data, self._drops and data.slopes is not None)
         plan = self._plan(kind, data.features, rows, members, whole=True)
         program = plan.program
         totals = whole_total(data)
         plans.hand_over(plan, data, totals)
         program.batch = program.rows = rows
+        program.forwarded = self._is_forwarded(data, rows, plan)
         program.order, program.epoch_losses, program.updating = order, address(loss), 0
         self._run(step.differentiate, plan, members, total)
         gradients = self._memory.gradients
@@ -296,11 +290,16 @@ class Engine:
     def _run(self, kernel: Kernel, plan: Plan, members: int, flops: int) -> None:
         call = kernel.call(release=members > 1 or flops > work.BRIEF)
         interruptible = flops > work.SLOWEST * work.BLINK
-        shared = self._memory.shared
+        shared, self.forwarded = self._memory.shared, None
         shared.fill(0)
         if self.turns.asked:
             shared[team.PAUSE] = 1
         team.run_team(call, plan.address, members, shared, interruptible)
+
+    def _is_forwarded(self, data: Rows, rows: int, plan: Plan) -> bool:
+        """Whether the activations of so many rows as one batch are still in the workspace."""
+        kept = data.slopes is not None and data.slopes is self.forwarded
+        return kept and plan.program.slab >= rows and not plan.program.sparse
 
     def _kind(
         self, training: bool, features: Features, data: Rows | None, dropping: bool = False
@@ -309,6 +308,10 @@ class Engine:
         if data is None:
             return _kind_of(training, source)
         weights = training and data.weights is not None
+        if data.slopes is not None:
+            dropping = dropping and data.slopes.dropping
+            kind = _kind_of(training, source, False, weights, False, dropping)
+            return kind._replace(slopes=GIVEN)
         kind = _kind_of(training, source, data.labels, weights, data.masked, dropping)
         if not data.tasks:
             return kind
@@ -324,7 +327,7 @@ class Engine:
         memory, layout = self._memory, self.layout
         is_sparse = kind.source == SPARSE
         if kind.training:
-            slab, parts = cut_batch(layout, rows, is_sparse)
+            slab, parts = cut_batch(layout, rows, is_sparse, kind.slopes == GIVEN)
             if rows <= TURNED_ROWS and layout.turned_layers:
                 kind = kind._replace(turned=True)
             if members == 1 and slab >= rows and layout.parameters <= ALONE and not is_sparse:
@@ -341,15 +344,5 @@ class Engine:
         if kind.training:
             batch_kernel = batch_in_parts if parts else batch_in_slabs
             plan.program.batch_kernel = batch_kernel.address()
-        if isinstance(features, SparseRows):
-            self._set_sparse(plan, features)
-        else:
-            plan.program.features = address(features)
+        plans.set_features(plan, features, memory)
         return plan
-
-    def _set_sparse(self, plan: Plan, rows: SparseRows) -> None:
-        held = plan.sparse
-        held.values, held.indices = address(rows.values), address(rows.indices)
-        held.starts, held.wide = address(rows.starts), rows.indices.itemsize == 8
-        held.entries = len(rows.values)
-        self._memory.made.fill(0)

@@ -10,6 +10,18 @@ from fastbp.regularization import Regularization
 from fastbp.rows.rows import Rows
 
 
+def flat(engine: Engine) -> NDArray[Any]:
+    """A copy of all parameters without padding, as `Layout.packed` orders them."""
+    return engine.turns.hold(engine.layout.packed, engine.state)
+
+
+def set_flat(engine: Engine, values: NDArray[Any]) -> None:
+    """Replace all parameters."""
+    state = engine.state.copy()
+    engine.layout.unpack(values, state)
+    engine.put_back(state, engine.step)
+
+
 class Objective:
     """The mean loss of rows with the penalties of weights, and its gradient.
 
@@ -41,12 +53,12 @@ class Objective:
 
     @property
     def parameters(self) -> NDArray[Any]:
-        """All of them, as `Engine.flat` has them."""
-        return self._engine.flat
+        """All of them, as `flat` has them."""
+        return flat(self._engine)
 
     @parameters.setter
     def parameters(self, values: NDArray[Any]) -> None:
-        self._engine.flat = values
+        set_flat(self._engine, values)
 
     def __call__(self, parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """The value and the gradient."""

@@ -14,6 +14,7 @@ from fastbp.history import History
 from fastbp.losses import Loss
 from fastbp.network import (
     batch_training,
+    derivatives,
     inference,
     model_files,
     scikit_learn,
@@ -178,6 +179,12 @@ class Network:
     from_sklearn: "classmethod[Network, ..., Network]" = classmethod(scikit_learn.from_sklearn)
     to_sklearn = scikit_learn.to_sklearn
 
+    # Derivatives: derivatives.py
+    input_gradient = derivatives.input_gradient
+    jacobian = derivatives.jacobian
+    sample_gradients = derivatives.sample_gradients
+    hessian_vector = derivatives.hessian_vector
+    gauss_newton_vector = derivatives.gauss_newton_vector
     # All parameters as one vector: vector.py
     flat = property(vector.get_flat, vector.set_flat)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastbp.data.arrays import finite, numeric
-from fastbp.engine.objective import Objective, minimized
+from fastbp.engine import objective
 from fastbp.layout.layout import Layout
 from fastbp.network.core import Core, HasCore
 from fastbp.network.learned import learning
@@ -48,7 +48,7 @@ def set_flat(network: HasCore, values: ArrayLike) -> None:
     """Replace all parameters."""
     core = network._core
     with core.engine.turns.changing:
-        core.engine.flat = checked(core, values, "flat")
+        objective.set_flat(core.engine, checked(core, values, "flat"))
 
 
 def minimize(
@@ -129,12 +129,11 @@ def minimize(
         rows = trained.rows(X, y, "", sample_weight, class_weight, mask_nan)
         if rows.weights is not None:
             expect_weight(rows, "", sample_weight, class_weight, mask_nan)
-        objective = Objective(trained.engine, rows, core.regularization)
-        result = minimized(objective, method=method, **options)
+        of_rows = objective.Objective(trained.engine, rows, core.regularization)
+        result = objective.minimized(of_rows, method=method, **options)
         if trained is not core:
-            core.engine.flat = finite(
-                np.asarray(result.x), core.engine.layout.dtype, "the result's x"
-            )
+            found = finite(np.asarray(result.x), core.engine.layout.dtype, "the result's x")
+            objective.set_flat(core.engine, found)
         core.interrupted = None
     return result
 
@@ -157,6 +156,6 @@ def _in_float64(core: Core) -> Core:
         return core
     layout = Layout(parts.layout.widths, np.dtype(np.float64))
     made = Core(dataclasses.replace(parts, layout=layout), core.engine.threads, core.rng)
-    made.engine.flat = core.engine.flat
+    objective.set_flat(made.engine, objective.flat(core.engine))
     made.engine.scaling, made.names = core.engine.scaling, core.names
     return made
