@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.data.sparse import UPDATE_FLOPS
 from fastbp.engine import plans, work
 from fastbp.engine.engine import Engine
 from fastbp.engine.records import GAUSS_NEWTON, GIVEN, HESSIAN, UNIT, Kind, Plan
@@ -46,6 +47,27 @@ def forward(
     engine.forwarded = of
     del held
     return outputs
+
+
+def gradient_room(engine: Engine) -> NDArray[Any]:
+    """The flat buffer of the gradient, to be filled for `apply`."""
+    memory = engine._memory
+    memory.make_room(16, 1, 1)
+    assert memory.gradients is not None
+    flat: NDArray[Any] = memory.gradients[0]
+    return flat
+
+
+def apply(engine: Engine, rows: int) -> None:
+    """One update by the gradient in that buffer, which is the mean of so many rows."""
+    layout = engine.layout
+    total = UPDATE_FLOPS * layout.parameters
+    members = work.training_members(layout, engine.threads, 1, total, total)
+    kind = Kind(True, layout.dtype.char, False, slopes=GIVEN, updating=True)
+    plan = _plan(engine, kind, 16, members, gradients=1)
+    masses = np.array([float(rows)]) if engine._alpha else None
+    _held = engine._prepare_update(plan.program, 1, None, masses)
+    engine._update(derivatives.apply, plan, members, total)
 
 
 def input_gradients(engine: Engine, data: Rows) -> NDArray[Any]:

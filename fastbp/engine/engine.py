@@ -10,24 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.configuration import Configuration
-from fastbp.data.scaling import Scaling, fixed
 from fastbp.data.sparse import SparseRows
 from fastbp.engine import plans, work
-from fastbp.engine.coefficients import Coefficients, with_decays
+from fastbp.engine.coefficients import with_decays
 from fastbp.engine.course import Course, Stretch
-from fastbp.engine.memory import Memory
+from fastbp.engine.held import Held
 from fastbp.engine.records import GIVEN, SPARSE, Kind, Plan, Program
-from fastbp.engine.turns import Turns
 from fastbp.kernels.machine import team
 from fastbp.kernels.machine.jit import Kernel, address
 from fastbp.kernels.step import sparse, step
 from fastbp.kernels.step.parts import batch_in_parts
 from fastbp.kernels.step.slabs import batch_in_slabs
-from fastbp.layout.aligned import aligned_zeros
 from fastbp.layout.cutting import cut_batch, slab_rows
 from fastbp.layout.layout import TURNED_ROWS
-from fastbp.rows.rows import Features, Rows, Slopes, plain_order, whole_total
+from fastbp.rows.rows import Features, Rows, plain_order, whole_total
 
 STEPS_A_CALL = 1 << 16  # bounds the memory of the coefficients of a call
 ALONE = 1 << 13  # parameters whose update a single thread does as a whole
@@ -35,72 +31,11 @@ ALONE = 1 << 13  # parameters whose update a single thread does as a whole
 _kind_of = functools.cache(Kind)  # to look one up takes a third of making it
 
 
-class Engine:
+class Engine(Held):
     """The memory and the kernels of one network.
 
-    Parameters
-    ----------
-    parts : Configuration
-        What the network is made of.
-    threads : int or None
-        Threads of a team; None for as many as help. A prediction has no more than help.
-
-    Attributes
-    ----------
-    state : ndarray
-        Parameters and optimizer slots, flat.
-    forwarded : Slopes or None
-        Of the outputs whose activations are still in the workspace; any call forgets it.
-    turns : Turns
-        Who may use the network when. `train` takes its turns by itself; all else is done by those
-        who have one.
+    Parameters and attributes are those of `Held`.
     """
-
-    def __init__(self, parts: Configuration, threads: int | None) -> None:
-        self._parts, self.layout, self.threads = parts, parts.layout, threads
-        self._memory = Memory(parts)
-        self.state = self._memory.state
-        self.turns = Turns(self._memory.shared)
-        self.forwarded: Slopes | None = None
-        self._coefficients = Coefficients(parts.optimizer)
-        self.scaling = fixed(parts.scaling, parts.layout.widths[0])
-        self._drops = parts.regularization.drops
-        self._clips_norm = parts.regularization.clip_norm is not None
-        self._alpha = parts.regularization.alpha
-
-    @property
-    def dropout_seed(self) -> int:
-        """What the random numbers of dropout begin with."""
-        return self._memory.dropout_seed
-
-    @dropout_seed.setter
-    def dropout_seed(self, value: int) -> None:
-        self._memory.plans, self._memory.dropout_seed = {}, value
-
-    @property
-    def step(self) -> int:
-        """How many steps the parameters have made."""
-        return int(self._memory.steps[0])
-
-    @step.setter
-    def step(self, value: int) -> None:
-        self._memory.steps[0] = value
-
-    @property
-    def scaling(self) -> Scaling | None:
-        """What the features go through, if anything."""
-        return self._scaling
-
-    @scaling.setter
-    def scaling(self, value: Scaling | None) -> None:
-        memory, self.forwarded = self._memory, None
-        memory.plans, memory.scaling = {}, None if value is None else np.stack(value)
-        self._scaling = value
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the network holds at the moment."""
-        return self._memory.nbytes
 
     def train(self, course: Course, after_step: Callable[[float], bool] | None = None) -> None:
         """Train, call after call of the kernels, with readers in between who have asked.
@@ -149,6 +84,8 @@ class Engine:
         total = steps * (flops + work.STEP_FLOPS)
         members = work.training_members(self.layout, self.threads, batch, flops, total)
         kind = self._kind(True, data.features, data, self._drops)
+        if not self._parts.groups.alike:
+            kind = kind._replace(updating=True)
         return self._plan(kind, data.features, batch, members), members, total
 
     @staticmethod
@@ -159,15 +96,8 @@ class Engine:
         """Call the kernel of training."""
         plan, members, total = self._training_plan(data, stretch.batch, stretch.steps)
         program = plan.program
-        program.coefficients, coefficients = self._coefficients.steps(
-            self.step, stretch.steps, stretch.rates
-        )
-        if self._alpha:
-            coefficients = with_decays(
-                program.coefficients, coefficients, self._alpha, stretch.masses * data.unit
-            )
-            program.coefficients = address(coefficients)
-        program.coefficient_count = coefficients.shape[1]
+        masses = stretch.masses * data.unit if self._alpha else None
+        _held = self._prepare_update(program, stretch.steps, stretch.rates, masses)
         program.by_rows = stretch.by_rows
         plans.hand_over(plan, data, stretch.totals)
         program.batch, program.rows, program.epochs = stretch.batch, stretch.rows, stretch.epochs
@@ -177,49 +107,36 @@ class Engine:
         program.first_row, program.most_steps = stretch.first_row, stretch.steps
         program.least_steps = work.QUANTUM * stretch.steps // total
         program.forwarded = self._is_forwarded(data, stretch.batch, plan)
-        program.updating, program.failed_epoch = int(not self._clips_norm), -1
-        self.turns.writing = True
-        try:
-            self._run(self._training_kernel(plan), plan, members, total)
-        finally:
-            self.turns.writing = False
+        program.failed_epoch = -1
+        self._update(self._training_kernel(plan), plan, members, total)
         return program
 
-    def keep(self) -> None:
-        """Copy parameters and slots, for `go_back`."""
-        memory = self._memory
-        if memory.kept is None:
-            memory.kept = aligned_zeros(self.state.size, self.layout.dtype)
-        np.copyto(memory.kept, self.state)
-        memory.kept_step = self.step
+    def _prepare_update(
+        self,
+        program: Program,
+        steps: int,
+        rates: NDArray[np.float64] | None,
+        masses: NDArray[np.float64] | None,
+    ) -> NDArray[Any]:
+        """Tell a program the numbers of so many steps; returns what must live as long as it runs.
 
-    def go_back(self) -> None:
-        """Put the network back where it was when `keep` was called last."""
-        memory = self._memory
-        assert memory.kept is not None
-        self.put_back(memory.kept, memory.kept_step)
+        masses: what the rows of each batch weigh together, where `alpha` wants that.
+        """
+        program.coefficients, found = self._coefficients.steps(self.step, steps, rates)
+        if masses is not None:
+            found = with_decays(program.coefficients, found, self._alpha, masses)
+            program.coefficients = address(found)
+        program.coefficient_count = found.shape[1]
+        program.updating = int(not self._clips_norm)
+        return found
 
-    def put_back(self, state: NDArray[Any], step: int) -> None:
-        """Replace parameters, slots and the step count."""
-
-        def replace() -> None:
-            self.turns.writing, self.forwarded = True, None
-            try:
-                self.state[:] = state
-                self.step = step
-            finally:
-                self.turns.writing = False
-
+    def _update(self, kernel: Kernel, plan: Plan, members: int, flops: int) -> None:
+        """Call a kernel that changes parameters."""
+        self.turns.writing = True
         try:
-            self.turns.hold(replace)
-        except BaseException:  # a signal's: never half
-            self.turns.hold(replace)
-            raise
-
-    def slot(self, number: int) -> NDArray[Any]:
-        """The flat view of the parameters (0) or of an optimizer slot (from 1)."""
-        size = self.layout.parameters
-        return self.state[number * size : (number + 1) * size]
+            self._run(kernel, plan, members, flops)
+        finally:
+            self.turns.writing = False
 
     def differentiate(self, data: Rows) -> tuple[float, NDArray[Any]]:
         """The mean loss of one batch and its gradient, flat in the layout's order."""

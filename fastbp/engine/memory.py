@@ -31,7 +31,7 @@ class Memory:
     Attributes
     ----------
     state : ndarray
-        Parameters and optimizer slots, flat; the same memory as long as the network lives.
+        Parameters and optimizer slots, flat; the same memory as long as there are as many slots.
     steps : (1,) ndarray of int64
         Steps made so far; the kernel counts.
     dropout_seed : int

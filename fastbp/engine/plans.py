@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastbp import curvature
 from fastbp.configuration import Configuration
 from fastbp.data.sparse import SparseRows
+from fastbp.engine.coefficients import width
 from fastbp.engine.memory import Memory
 from fastbp.engine.records import GIVEN, HESSIAN, SPARSE, Kind, Plan, Weighted
 from fastbp.kernels.machine import team
@@ -100,12 +101,27 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
     program.step_counter = address(memory.steps)
     if kind.dropping:
         _fill_dropout(plan, parts, memory)
+    if kind.updating and not parts.groups.alike:
+        _fill_groups(plan, parts)
     if kind.inputs:
         plan.layers[0].mirror = address(memory.entry_mirror)
         plan.layers[0].delta_below = plan.layers[0].below
     if kind.product:
         _fill_tangents(plan, parts, memory, kind)
     return plan
+
+
+def _fill_groups(plan: Plan, parts: Configuration) -> None:
+    """Which layers are trained, and how fast."""
+    groups, program = parts.groups, plan.program
+    of_group = 8 * width(parts.optimizer)
+    program.grouped, program.bottom = 1, groups.trainable.index(True)
+    for layer, trainable, factor in zip(
+        plan.layers, groups.trainable, groups.rate_factors, strict=True
+    ):
+        layer.frozen, layer.rates = not trainable, of_group * groups.factors.index(factor)
+    lowest = plan.layers[program.bottom]
+    lowest.mirror = lowest.turned = 0  # no deltas are wanted below
 
 
 def _fill_tangents(plan: Plan, parts: Configuration, memory: Memory, kind: Kind) -> None:

@@ -77,7 +77,8 @@ class Kind(NamedTuple):
     `Layout.turned_layers` have no mirror; tasks: labels and masked of each task, where there are
     tasks; slopes: where those of outputs come from, GIVEN by the caller or of one output (UNIT), or
     "" for the loss; inputs: whether deltas go back to the inputs; product: of a direction with
-    second derivatives, GAUSS_NEWTON or HESSIAN, or "".
+    second derivatives, GAUSS_NEWTON or HESSIAN, or ""; updating: whether parameters are updated,
+    of which some layers may have none.
     """
 
     training: bool
@@ -91,6 +92,7 @@ class Kind(NamedTuple):
     slopes: str = ""
     inputs: bool = False
     product: str = ""
+    updating: bool = False
 
 
 class Plan:

@@ -7,9 +7,19 @@ from typing import Any
 import numpy as np
 
 from fastbp.data.scaling import STANDARD
-from fastbp.network.core import Core
+from fastbp.network.core import Core, HasCore
 
 NOTHING_TO_LEARN = nullcontext()
+
+
+def feature_names(network: HasCore) -> tuple[str, ...] | None:
+    """What the inputs are called; None where they have no names.
+
+    The names of the columns of the first frame or table that the network was trained on, if all
+    are strings and take no more than 2 MiB of a file. Every frame with such names must have these
+    since, in this order: another is a ValueError. Arrays have no names and are taken as they are.
+    """
+    return network._core.names
 
 
 def learning(

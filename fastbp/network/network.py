@@ -16,7 +16,10 @@ from fastbp.network import (
     batch_training,
     derivatives,
     inference,
+    learned,
     model_files,
+    outer_loops,
+    parts,
     scikit_learn,
     summary,
     training,
@@ -94,6 +97,11 @@ class Network:
         scikit-learn's penalty, at least 0: ``alpha / 2 * sum(w**2)`` over all weights, divided by
         the rows of each batch (by their total weight, where they have weights). Unlike `l2` it is
         part of the losses that training reports, but for those of tasks and of sparse rows.
+    trainable : bool or sequence of bool
+        Whether each layer is trained: a layer that is not keeps its bits. It can be assigned later.
+    rate_factors : float or sequence of float
+        What the learning rate, and a decoupled decay with it, is multiplied by in each layer, at
+        least 0. It can be assigned later.
 
     Examples
     --------
@@ -129,6 +137,8 @@ class Network:
         clip_value: float | None = None,
         clip_norm: float | None = None,
         alpha: float = 0.0,
+        trainable: bool | Sequence[bool] = True,
+        rate_factors: float | Sequence[float] = 1.0,
     ) -> None:
         self._core = Core(
             configuration.make(
@@ -142,6 +152,8 @@ class Network:
                 scaling,
                 loss_weights,
                 outputs,
+                trainable,
+                rate_factors,
                 dropout=dropout,
                 l1=l1,
                 l2=l2,
@@ -185,8 +197,20 @@ class Network:
     sample_gradients = derivatives.sample_gradients
     hessian_vector = derivatives.hessian_vector
     gauss_newton_vector = derivatives.gauss_newton_vector
+    # Losses that the caller computes: outer_loops.py
+    forward = outer_loops.forward
+    backward = outer_loops.backward
+    step = outer_loops.step
+    apply = outer_loops.apply
+    # What can be replaced: parts.py
+    optimizer = property(parts.get_optimizer, parts.set_optimizer)
+    trainable = property(parts.get_trainable, parts.set_trainable)
+    rate_factors = property(parts.get_rate_factors, parts.set_rate_factors)
     # All parameters as one vector: vector.py
     flat = property(vector.get_flat, vector.set_flat)
+
+    # What is learned beside the parameters: learned.py
+    feature_names = property(learned.feature_names)
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -204,11 +228,6 @@ class Network:
         return self._core.configuration.loss
 
     @property
-    def optimizer(self) -> Optimizer:
-        """The optimizer's settings."""
-        return self._core.configuration.optimizer
-
-    @property
     def regularization(self) -> Regularization:
         """The settings of dropout, penalties and clipping."""
         return self._core.configuration.regularization
@@ -222,17 +241,6 @@ class Network:
     def scaling(self) -> Scaling | None:
         """What inputs go through, ``(x - shift) * factor``; None for nothing, or nothing yet."""
         return self._core.engine.scaling
-
-    @property
-    def feature_names(self) -> tuple[str, ...] | None:
-        """What the inputs are called; None where they have no names.
-
-        The names of the columns of the first frame or table that the network was trained on, if
-        all are strings and take no more than 2 MiB of a file. Every frame with such names must
-        have these since, in this order: another is a ValueError. Arrays have no names and are
-        taken as they are.
-        """
-        return self._core.names
 
     @property
     def steps(self) -> int:

@@ -48,7 +48,9 @@ def set_flat(network: HasCore, values: ArrayLike) -> None:
     """Replace all parameters."""
     core = network._core
     with core.engine.turns.changing:
-        objective.set_flat(core.engine, checked(core, values, "flat"))
+        values = checked(core, values, "flat")
+        core.outputs = None
+        objective.set_flat(core.engine, values)
 
 
 def minimize(
@@ -72,8 +74,8 @@ def minimize(
     Parameters
     ----------
     network : Network
-        What is trained, from its parameters on. Neither dropout, `max_norm`, `clip_value` nor
-        `clip_norm` has a place here: a network with one of them is a ValueError.
+        What is trained, from its parameters on. Dropout, `max_norm`, `clip_value`, `clip_norm`,
+        `trainable` and `rate_factors` have no place here: a network with one is a ValueError.
     X, y : array_like
         As in `Network.fit`.
     method : str
@@ -125,7 +127,7 @@ def minimize(
         raise TypeError(f"{taken[0]} is what fastbp.minimize passes to SciPy itself")
     turns = core.engine.turns
     with turns.fit_changing, turns.fitting(calls_out=True), learning(core, X, X, steps=False):
-        trained = _in_float64(core)
+        trained, core.outputs = _in_float64(core), None
         rows = trained.rows(X, y, "", sample_weight, class_weight, mask_nan)
         if rows.weights is not None:
             expect_weight(rows, "", sample_weight, class_weight, mask_nan)
@@ -140,8 +142,8 @@ def minimize(
 
 def _expect_plain(core: Core) -> None:
     """Raise ValueError for settings that have no meaning for a function of all parameters."""
-    settings = core.regularization.options()
-    for name in ("dropout", "max_norm", "clip_value", "clip_norm"):
+    settings = core.regularization.options() | core.configuration.groups.options()
+    for name in ("dropout", "max_norm", "clip_value", "clip_norm", "trainable", "rate_factors"):
         if name in settings:
             raise ValueError(
                 f"fastbp.minimize has no place for {name}, which changes steps; the network has "

@@ -82,9 +82,12 @@ def _turned_delta(p, layer, first, rows, queue):
 
 @inline
 def backward(p, layers, first, last, queue):
-    """Delta of rows [first, last) from the output layer back to the first, or to its input."""
+    """Delta of rows [first, last) from the output layer back to the first, or to its input.
+
+    Of training, back to the lowest layer that is trained.
+    """
     rows = last - first
-    for back in range(p.layer_count):
+    for back in range(p.layer_count - p.bottom):
         if stopped(p):
             return
         layer = layers[p.layer_count - 1 - back]

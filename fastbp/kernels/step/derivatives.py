@@ -1,4 +1,4 @@
-"""Outputs as training sees them, and derivatives of every row by itself: nothing is added up."""
+"""Outputs as training sees them, updates by given gradients, and derivatives of single rows."""
 
 from numba import carray
 
@@ -8,6 +8,7 @@ from fastbp.kernels.machine.pointers import call
 from fastbp.kernels.machine.team import share
 from fastbp.kernels.product import ahead
 from fastbp.kernels.step.batch_rows import backward, forward_rows, output_delta
+from fastbp.kernels.step.parts import join
 from fastbp.kernels.step.program import GRAIN, opened, queue_of, stopped, wait
 from fastbp.kernels.step.weight_rows import refresh_mirrors
 
@@ -31,6 +32,19 @@ def forward_batch(program, me):
             out = top.output + first * top.ld_out * p.itemsize
             to = p.predictions + row * top.outputs * p.itemsize
             call(p.copy_rows, (out, top.ld_out, to, top.outputs, last - first, top.outputs))
+
+
+@kernel(INT, INT)
+def apply(program, me):
+    """One step by the gradient in the flat buffer, with all that comes behind one."""
+    p, layers = opened(program)
+    for number in range(p.layer_count):
+        join(p, layers[number], me, 1, p.coefficients)
+    wait(p)
+    if p.finish != 0:
+        call(p.finish, (program, me, p.coefficients, p.state))
+    if me == 0:
+        carray(words_at(p.step_counter), (1,))[0] += 1
 
 
 @inline

@@ -26,6 +26,8 @@ LAYER = record(
     "delta_below",    # D (slab, ld_in); 0 for the first layer
     "slope",          # S (slab, ld_out): where training_forward leaves the slopes, or 0
     "dropped",        # A (slab, ld_out): the output after dropout, or 0 for none
+    "frozen",         # 1: the layer is not trained; no gradient either
+    "rates",          # from a step's coefficients to the layer's own, in bytes
     "drop_threshold",  # of 2**32: how often an element is dropped
     "forward", "training_forward", "backward",  # panels; 0: none
     "operand",        # of the backward panel: output or slope
@@ -35,6 +37,8 @@ LAYER = record(
 # One call of a kernel: the batch loop's bounds, the data, and the kernels that it calls.
 PROGRAM = record(
     "layers", "layer_count", "itemsize", "team", "shared", "yield_address",
+    "bottom",         # the lowest layer that is trained, down to which deltas go back
+    "grouped",        # 1: layers differ in what an update does
     "slab",           # rows of activations that there is room for, with parts for every thread
     "parts",          # of a long batch, each one thread's; 0: the team shares every slab
     "batch_kernel",   # parts.batch_in_parts or slabs.batch_in_slabs
@@ -70,7 +74,8 @@ PROGRAM = record(
     "epoch_penalties",  # float64 (epochs): what of the losses are penalties, or 0
     "totals", "total_count",  # float64 (steps, count): total weights of batches; 0: no weights
     "by_rows",        # 1: in the mean loss of an epoch batches count by rows; 0: by total weights
-    "coefficients", "coefficient_count",  # float64 (steps, count)
+    # float64 (steps, count); of a step those of each group of layers, and maybe a decay
+    "coefficients", "coefficient_count",
     "slot_bytes", "slots", "scratch", "scratch_bytes", "zeros",
     "queues",         # int64 (team, ahead.WORDS)
     "streaming",      # bytes of W from which on it is prefetched
