@@ -48,18 +48,18 @@ class Engine(Held):
             Called with the loss of each step, which then takes a call of the kernels of its own;
             training ends where it returns False.
         """
-        most = STEPS_A_CALL if after_step is None else 1
+        most = 1 if course.single or after_step is not None else STEPS_A_CALL
         while course.done < course.steps and course.failure is None:
             self.turns.give_way()
-            self.turns.hold(self._go_on, course, most)
+            self.turns.hold(self._go_on, course, most, course.ready(self))
             if course.failure is None and after_step and not after_step(course.last_loss):
                 break
 
-    def _go_on(self, course: Course, most: int) -> None:
+    def _go_on(self, course: Course, most: int, data: Rows) -> None:
         """One call of the kernel."""
         before, epoch = self.step, course.epoch
         try:
-            program = self._steps(course.data, course.ahead(most))
+            program = self._steps(data, course.ahead(most))
         finally:
             course.done += self.step - before
         if program.failed_epoch >= 0:

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.engine.engine import Engine
+from fastbp.engine.row_losses import sloped
+from fastbp.losses import Loss
 from fastbp.regularization import Regularization
 from fastbp.rows.rows import Rows
 
@@ -31,6 +33,8 @@ class Objective:
         The network's; its parameters are those of the last evaluation.
     rows : Rows
         What it is trained on.
+    loss : Loss
+        The network's.
     penalties : Regularization
         Of which `l1`, `l2` and `alpha` count.
 
@@ -40,8 +44,9 @@ class Objective:
         Of the last evaluation.
     """
 
-    def __init__(self, engine: Engine, rows: Rows, penalties: Regularization) -> None:
-        self._engine, self._rows, self.value = engine, rows, float("nan")
+    def __init__(self, engine: Engine, rows: Rows, loss: Loss, penalties: Regularization) -> None:
+        self._engine, self._rows, self._loss = engine, rows, loss
+        self.value = float("nan")
         layout = engine.layout
         marked = np.zeros(layout.parameters, bool)
         for layer in range(layout.layers):
@@ -63,7 +68,8 @@ class Objective:
     def __call__(self, parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """The value and the gradient."""
         self.parameters = parameters
-        loss, slopes = self._engine.turns.hold(self._differentiated)
+        rows = sloped(self._engine, self._rows, self._loss)
+        loss, slopes = self._engine.turns.hold(self._differentiated, rows)
         gradient: NDArray[np.float64] = slopes.astype(np.float64)
         weights = np.where(self._are_weights, parameters, 0.0)
         with np.errstate(all="ignore"):
@@ -71,8 +77,8 @@ class Objective:
         self.value = loss + self.penalty(parameters)
         return self.value, gradient
 
-    def _differentiated(self) -> tuple[float, NDArray[Any]]:
-        loss, flat = self._engine.differentiate(self._rows)
+    def _differentiated(self, rows: Rows) -> tuple[float, NDArray[Any]]:
+        loss, flat = self._engine.differentiate(rows)
         return loss, self._engine.layout.packed(flat)
 
     def penalty(self, parameters: NDArray[np.float64]) -> float:

@@ -10,6 +10,9 @@ from fastbp.curvature import expect_curved
 from fastbp.data.arrays import finite, numeric
 from fastbp.data.sparse import is_sparse
 from fastbp.engine import derivatives
+from fastbp.engine.engine import Engine
+from fastbp.engine.row_losses import sloped
+from fastbp.losses import RowLoss
 from fastbp.network import vector
 from fastbp.network.core import Core, HasCore
 from fastbp.network.inference import Gradients
@@ -61,10 +64,10 @@ def input_gradient(
         raise TypeError("input_gradient takes either y or d_out")
     if y is not None:
         rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
-    else:
-        if sample_weight is not None or class_weight is not None or mask_nan is not False:
-            raise TypeError("sample_weight, class_weight and mask_nan are for y, not for d_out")
-        rows = with_slopes(core, features_of(core, X), d_out, Slopes(False))
+        return _finite(_of_loss(core, derivatives.input_gradients, rows))
+    if sample_weight is not None or class_weight is not None or mask_nan is not False:
+        raise TypeError("sample_weight, class_weight and mask_nan are for y, not for d_out")
+    rows = with_slopes(core, features_of(core, X), d_out, Slopes(False))
     return _finite(_turn(core, derivatives.input_gradients, rows))
 
 
@@ -122,8 +125,7 @@ def sample_gradients(network: HasCore, X: ArrayLike, y: Targets) -> Gradients:
     """
     core = network._core
     _expect_dense(X, "sample_gradients")
-    rows = core.rows(X, y)
-    weights, biases = _turn(core, derivatives.sample_gradients, rows)
+    weights, biases = _of_loss(core, derivatives.sample_gradients, core.rows(X, y))
     for array in (*weights, *biases):
         _finite(array)
     return Gradients(weights, biases)
@@ -259,6 +261,14 @@ def expect_one_loss(core: Core, name: str) -> None:
 def _expect_dense(X: Any, name: str) -> None:
     if is_sparse(X):
         raise TypeError(f"{name} takes no sparse X, got {shown(X)}; X.toarray() makes it dense")
+
+
+def _of_loss(core: Core, work: Callable[[Engine, Rows], T], rows: Rows) -> T:
+    """The work on rows with targets, of which a loss of whole rows wants the outputs first."""
+    if not isinstance(core.loss, RowLoss):
+        return _turn(core, work, rows)
+    with core.engine.turns.changing:
+        return _turn(core, work, sloped(core.engine, rows, core.loss))
 
 
 def _turn(core: Core, work: Callable[..., T], *arguments: Any) -> T:

@@ -11,7 +11,7 @@ from fastbp import configuration, initializers
 from fastbp.activations import Activation
 from fastbp.data.scaling import Scaling
 from fastbp.history import History
-from fastbp.losses import Loss
+from fastbp.losses import Loss, RowFunction
 from fastbp.network import (
     batch_training,
     derivatives,
@@ -40,10 +40,11 @@ class Network:
         Layer widths, input first: at least two, each at least 1.
     activation : str, Activation or a sequence of them
         Of the hidden layers: one for all, or one for each. See `fastbp.activations`.
-    loss : str or Loss
+    loss : str, Loss or callable
         "mse", "mae", "huber", "cross_entropy", "binary_cross_entropy", "poisson", or a
         `fastbp.losses` object. It decides the output activation unless one is given. A dict of
-        them by name makes several tasks of the outputs.
+        them by name makes several tasks of the outputs. A function of outputs and targets is a
+        `fastbp.losses.RowLoss`.
     output_activation : str or Activation, optional
         Of the output layer, where the loss's own is not wanted. Of tasks, a dict by name.
     optimizer : str or Optimizer
@@ -119,7 +120,7 @@ class Network:
         self,
         layers: Sequence[int],
         activation: str | Activation | Sequence[str | Activation] = "relu",
-        loss: str | Loss | Mapping[str, str | Loss] = "mse",
+        loss: str | Loss | RowFunction | Mapping[str, str | Loss] = "mse",
         output_activation: str | Activation | Mapping[str, str | Activation] | None = None,
         optimizer: str | Optimizer = "adam",
         initializer: initializers.Initializer = "auto",

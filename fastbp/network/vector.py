@@ -131,7 +131,7 @@ def minimize(
         rows = trained.rows(X, y, "", sample_weight, class_weight, mask_nan)
         if rows.weights is not None:
             expect_weight(rows, "", sample_weight, class_weight, mask_nan)
-        of_rows = objective.Objective(trained.engine, rows, core.regularization)
+        of_rows = objective.Objective(trained.engine, rows, core.loss, core.regularization)
         result = objective.minimized(of_rows, method=method, **options)
         if trained is not core:
             found = finite(np.asarray(result.x), core.engine.layout.dtype, "the result's x")

@@ -130,6 +130,8 @@ def checked_targets(
     loss: Loss, outputs: int, dtype: np.dtype[Any], y: ArrayLike, count: int, name: str
 ) -> NDArray[Any]:
     """Check the targets alone, of `count` rows."""
+    if loss.targets == "rows":
+        return tables.row_targets(y, count, dtype, name)
     if loss.targets == "labels":
         return tables.class_targets(y, count, outputs, dtype, name)
     low, high = BOUNDS.get(loss.targets, (None, None))

@@ -35,7 +35,7 @@ def prepared(
         trained = models.copied(network, np.float64, estimator._design)
     rows = checked_rows(estimator, trained, data)
     penalties = Regularization(alpha=float(estimator.alpha))
-    objective = Objective(trained._core.engine, rows, penalties)
+    objective = Objective(trained._core.engine, rows, head.loss, penalties)
     constant = mean_constant(estimator, head, rows)
 
     def train() -> None:

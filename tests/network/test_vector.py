@@ -71,7 +71,9 @@ def test_the_gradient_of_the_l1_penalty_and_of_weighted_rows_is_that_of_differen
 
     net = network([3, 4, 2], l1=0.03, alpha=0.1)
     core, rng = net._core, np.random.default_rng(0)
-    objective = Objective(core.engine, core.rows(X, Y, "", rng.random(23)), core.regularization)
+    objective = Objective(
+        core.engine, core.rows(X, Y, "", rng.random(23)), core.loss, core.regularization
+    )
     at, direction = net.flat, rng.standard_normal(net.flat.size)
     _, gradient = objective(at)
     above, below = (objective(at + h * direction)[0] for h in (1e-6, -1e-6))
