@@ -14,9 +14,10 @@ def get_optimizer(network: HasCore) -> Optimizer:
     """The optimizer's settings; assign a name or another optimizer to go on with that one.
 
     Where its settings differ, what the optimizer keeps of each parameter begins anew, and so does
-    the count of `steps`, on which its corrections depend. Parameters stay; `weights` and `biases`
-    that were taken before are views of old memory where the optimizers keep different numbers of
-    values. During a fit it is a RuntimeError; one that a file holds cannot be resumed any more.
+    the count of `steps`, on which its corrections and dropout depend. Parameters stay; `weights`
+    and `biases` that were taken before are views of old memory where the optimizers keep different
+    numbers of values. During a fit it is a RuntimeError; one that a file holds cannot be resumed
+    any more.
     """
     return network._core.configuration.optimizer
 

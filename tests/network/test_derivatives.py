@@ -11,6 +11,7 @@ from expect import raises
 import fastbp
 from fastbp import losses
 from fastbp.engine import work
+from fastbp.kernels.panels import curves
 
 LABELS = Case("cross_entropy", {"label_smoothing": 0.1}, "labels")
 RTOL = {"float32": 2e-5, "float64": 1e-11}
@@ -232,6 +233,19 @@ def test_bad_input(name, more):
     net.weights[1][:] = 1e300
     with raises(FloatingPointError, "not finite"):
         getattr(net, name)(1e300 * X, *more[:1], *(one + 1 for one in more[1:]))
+
+
+@both_dtypes
+@pytest.mark.parametrize("name", [n for n, curve in curves.ACTIVATIONS.items() if curve])
+def test_second_derivatives_far_out(name, dtype):
+    """Finite where they are representable, and zero at the ends of all but the exponential."""
+    ends = [-1e30, -1e4, -100.0] + ([] if name == "exponential" else [100.0, 1e4, 1e30])
+    z = np.zeros(16, dtype)
+    z[: len(ends)] = ends
+    panel = curves.ACTIVATIONS[name].call(dtype)
+    panel(z.ctypes.data, z.ctypes.data, 1, 16, 16)
+    assert np.isfinite(z).all()
+    assert np.abs(z[: len(ends)]).max() < (1e-5 if name == "softsign" else 1e-30)
 
 
 def test_bad_arguments_of_input_gradient():
