@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastbp import activations, callbacks, initializers, losses, optimizers
 from fastbp.activations import Activation
 from fastbp.history import History
-from fastbp.network import Gradients, Network, load
+from fastbp.network import Gradients, Network, load, minimize
 from fastbp.optimizers import SGD, Adagrad, Adam, AdamW, Nadam, Optimizer, RMSprop
 from fastbp.system import show_config
 from fastbp.version import __version__
@@ -34,6 +34,7 @@ __all__ = [
     "load",
     "losses",
     "metrics",
+    "minimize",
     "optimizers",
     "schedules",
     "show_config",

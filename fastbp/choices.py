@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastbp.activations import ACTIVATIONS, Activation, FixedActivation
-from fastbp.losses import LOSSES, ElementwiseLoss, Loss
+from fastbp.losses import LOSSES, ElementwiseLoss, Loss, RowLoss
 from fastbp.validation import choice, shown
 
 
 def loss_of(value: Any, name: str) -> Loss:
     """The loss that a user named or passed."""
-    if isinstance(value, ElementwiseLoss):
+    if callable(value) and not isinstance(value, type | Loss):
+        return RowLoss(getattr(value, "__name__", type(value).__name__), value)
+    if isinstance(value, ElementwiseLoss | RowLoss):
         choice(value.output_activation, ACTIVATIONS, f"output_activation of {name}")
         return value
     chosen: Loss = named(value, LOSSES, Loss, name)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastbp import initializers, regularization, tasks
+from fastbp import groups, initializers, regularization, tasks
 from fastbp.activations import ACTIVATIONS, Activation, FixedActivation
 from fastbp.choices import (
     activation_of,
@@ -19,6 +19,7 @@ from fastbp.choices import (
     output_activation_of,
 )
 from fastbp.data.scaling import STANDARD, check_scaling
+from fastbp.groups import Groups
 from fastbp.layout.layout import Layout
 from fastbp.losses import LOSSES, Loss
 from fastbp.optimizers import OPTIMIZERS, Optimizer
@@ -26,7 +27,7 @@ from fastbp.regularization import Regularization
 from fastbp.validation import real, shown, widths
 
 # Keys of a model file that mean the default where they are missing.
-OPTIONAL = {"scaling", "loss_weights", "regularization"}
+OPTIONAL = {"scaling", "loss_weights", "regularization", "groups"}
 SCALING_ARRAYS = ("scaling.shift", "scaling.factor")
 HIDDEN = tuple(name for name, entry in ACTIVATIONS.items() if not entry.output_only)
 
@@ -42,6 +43,7 @@ class Configuration:
     initializer: Any
     regularization: Regularization
     scaling: float | str | None
+    groups: Groups
     loss_weights: tuple[float, ...] | None = None
 
 
@@ -56,6 +58,8 @@ def make(
     scaling: Any = None,
     loss_weights: Any = None,
     outputs: Any = None,
+    trainable: Any = True,
+    rate_factors: Any = 1.0,
     **regularizing: Any,
 ) -> Configuration:
     """Check the arguments of `fastbp.Network`; errors name the argument.
@@ -78,6 +82,7 @@ def make(
         initializers.check(initializer),
         regularization.make(layout.layers - 1, **regularizing),
         check_scaling(scaling),
+        groups.make(layout.layers, trainable, rate_factors),
         _loss_weights(loss_weights, chosen, layout.widths[-1]),
     )
 
@@ -105,7 +110,9 @@ def describe(parts: Configuration) -> dict[str, Any]:
         "loss_weights": parts.loss_weights and list(parts.loss_weights),
     }
     regularizing = parts.regularization.options()
-    return described | ({"regularization": regularizing} if regularizing else {})
+    described |= {"regularization": regularizing} if regularizing else {}
+    grouping = parts.groups.options()
+    return described | ({"groups": grouping} if grouping else {})
 
 
 def parse(described: Mapping[str, Any]) -> Configuration:
@@ -113,9 +120,12 @@ def parse(described: Mapping[str, Any]) -> Configuration:
     expected = {"layers", "dtype", "activations", "loss", "optimizer", "initializer"}
     if set(described) - OPTIONAL != expected:
         raise ValueError(f"configuration must have the keys {sorted(expected)}")
-    regularizing = described.get("regularization", {})
-    if not isinstance(regularizing, dict):
-        raise ValueError(f"regularization must be an object, got {shown(regularizing)}")
+    options: dict[str, Any] = {}
+    for name in ("regularization", "groups"):
+        found = described.get(name, {})
+        if not isinstance(found, dict):
+            raise ValueError(f"{name} must be an object, got {shown(found)}")
+        options |= found
     names = described["activations"]
     if not isinstance(names, list) or not names:
         raise ValueError(f"activations must be a list of names, got {shown(names)}")
@@ -138,7 +148,7 @@ def parse(described: Mapping[str, Any]) -> Configuration:
         described.get("scaling"),
         weights,
         outputs,
-        **regularizing,
+        **options,
     )
 
 

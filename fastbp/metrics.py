@@ -119,6 +119,12 @@ def expect_suitable(metrics: tuple[Metric, ...], rows: Rows, loss: Loss, outputs
     several = outputs > 1 and not rows.labels
     if metrics and rows.masked and several and _partly_masked(rows):
         raise ValueError("metrics need all outputs of a row; in some rows only some of y are NaN")
+    by_name = [metric.name for metric in metrics if not metric.own]
+    if by_name and loss.targets == "rows" and rows.targets.shape[1] != outputs:
+        raise ValueError(
+            f"metrics: {by_name[0]!r} needs a column of y for each of the {outputs} outputs, "
+            f"and y has {rows.targets.shape[1]} (functions of your own take any)"
+        )
     classes = has_classes(rows, loss)
     for name in (metric.name for metric in metrics if not metric.own):
         top = TOP.fullmatch(name)

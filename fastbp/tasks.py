@@ -12,7 +12,7 @@ from fastbp.choices import from_settings, loss_of, output_activation_of
 from fastbp.kernels.machine.jit import Kernel, address
 from fastbp.kernels.panels import tasks as panels
 from fastbp.layout.aligned import aligned_zeros, row_stride
-from fastbp.losses import LOSSES, Loss
+from fastbp.losses import LOSSES, Loss, RowLoss
 from fastbp.validation import positive_int, real, shown, storable
 
 PIECE = 1 << 16  # elements that go through an output activation at a time
@@ -110,6 +110,11 @@ def make(loss: Any, outputs: Any, weights: Any, activations: Any, width: int) ->
             f"got {' + '.join(map(str, counts.values()))}"
         )
     chosen = {name: loss_of(loss[name], f"loss[{name!r}]") for name in counts}
+    if of_rows := [name for name, one in chosen.items() if isinstance(one, RowLoss)]:
+        raise ValueError(
+            f"loss[{of_rows[0]!r}] must not be a function of whole rows: such a loss is one of a "
+            "whole network"
+        )
     of_tasks = by_name(weights, names, "loss_weights")
     scales = {n: real(of_tasks.get(n, 1.0), f"loss_weights[{n!r}]", 0) for n in counts}
     if not any(scales.values()):

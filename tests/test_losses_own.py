@@ -167,4 +167,6 @@ def test_what_it_is_made_of():
     with raises(ValueError, "output_activation of loss must be one of", "did you mean 'tanh'?"):
         network(unknown)
     with raises(TypeError, "loss must be one of 'mse', "):
-        network(square)
+        network(3)
+    with raises(TypeError, "the loss 'square' must return values and d_outputs"):
+        network(square).train_step(X, Y)  # a loss of whole rows

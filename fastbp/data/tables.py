@@ -299,6 +299,18 @@ def targets(
     return array.reshape(rows, outputs)
 
 
+def row_targets(y: ArrayLike, rows: int, dtype: DTypeLike, name: str = "y") -> NDArray[Any]:
+    """Return targets of any number of columns, (rows, columns) of `dtype`; a flat `y` is one.
+
+    Raises as `targets`.
+    """
+    source = numeric(y, name)
+    if source.ndim not in (1, 2) or (source.ndim == 2 and not source.shape[1]):
+        _reject_shape(source, name, f"({rows},) or ({rows}, columns)")
+    _check_rows(source, rows, name)
+    return finite(source, dtype, name, given=y, of_nan=OF_NAN).reshape(rows, -1)
+
+
 def batch_size(value: Any, rows: int) -> int:
     """Return the rows of a batch: `value`, or `rows` where that is less.
 

@@ -18,10 +18,13 @@ class Coefficients:
     ----------
     optimizer : Optimizer
         Whose they are.
+    factors : tuple of float
+        Of groups of layers: what the learning rate is multiplied by. A row has the coefficients of
+        one group behind those of the other.
     """
 
-    def __init__(self, optimizer: Optimizer) -> None:
-        self._optimizer = optimizer
+    def __init__(self, optimizer: Optimizer, factors: tuple[float, ...] = (1.0,)) -> None:
+        self._optimizer, self._factors = optimizer, factors
         self._kept = 0, 0, np.empty((0, 0))
 
     def steps(
@@ -59,8 +62,19 @@ class Coefficients:
     ) -> tuple[int, NDArray[Any]]:
         numbers = np.arange(before + 1, before + count + 1, dtype=np.float64)
         with np.errstate(all="ignore"):
-            rows = self._optimizer.coefficients(numbers, rates)
+            if self._factors == (1.0,):
+                rows = self._optimizer.coefficients(numbers, rates)
+            else:
+                rows = np.hstack(
+                    [self._optimizer.coefficients(numbers, rates * f) for f in self._factors]
+                )
         return address(rows), rows
+
+
+def width(optimizer: Optimizer) -> int:
+    """How many numbers a step has of one group."""
+    with np.errstate(all="ignore"):
+        return int(optimizer.coefficients(np.ones(1), optimizer.lr).shape[1])
 
 
 def with_decays(

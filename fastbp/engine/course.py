@@ -1,6 +1,6 @@
 """Course: the batches that training goes through, and how far it has come."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,11 @@ class Course:
         Steps made.
     failure : (int, int) or None
         Epoch and batch of a loss that was not finite.
+    single : bool
+        Whether each step takes a call of the kernels of its own.
     """
+
+    single = False
 
     def __init__(
         self,
@@ -116,6 +120,10 @@ class Course:
     def last_loss(self) -> float:
         """The loss of the last step before its update."""
         return float(self._numbers[2])
+
+    def ready(self, engine: Any) -> Rows:
+        """The data of what comes next; called when the network's memory is free."""
+        return self.data
 
     def ahead(self, most: int) -> Stretch:
         """What comes next, `most` steps of it."""

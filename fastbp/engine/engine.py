@@ -10,21 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.configuration import Configuration
-from fastbp.data.scaling import Scaling, fixed
 from fastbp.data.sparse import SparseRows
 from fastbp.engine import plans, work
-from fastbp.engine.coefficients import Coefficients, with_decays
+from fastbp.engine.coefficients import with_decays
 from fastbp.engine.course import Course, Stretch
-from fastbp.engine.memory import Memory
-from fastbp.engine.records import SPARSE, Kind, Plan, Program
-from fastbp.engine.turns import Turns
+from fastbp.engine.held import Held
+from fastbp.engine.records import GIVEN, SPARSE, Kind, Plan, Program
 from fastbp.kernels.machine import team
 from fastbp.kernels.machine.jit import Kernel, address
 from fastbp.kernels.step import sparse, step
 from fastbp.kernels.step.parts import batch_in_parts
 from fastbp.kernels.step.slabs import batch_in_slabs
-from fastbp.layout.aligned import aligned_zeros
 from fastbp.layout.cutting import cut_batch, slab_rows
 from fastbp.layout.layout import TURNED_ROWS
 from fastbp.rows.rows import Features, Rows, plain_order, whole_total
@@ -35,73 +31,11 @@ ALONE = 1 << 13  # parameters whose update a single thread does as a whole
 _kind_of = functools.cache(Kind)  # to look one up takes a third of making it
 
 
-class Engine:
+class Engine(Held):
     """The memory and the kernels of one network.
 
-    Parameters
-    ----------
-    parts : Configuration
-        What the network is made of.
-    threads : int or None
-        Threads of a team; None for as many as help. A prediction has no more than help.
-
-    Attributes
-    ----------
-    configuration : Configuration
-        What the network is made of.
-    state : ndarray
-        Parameters and optimizer slots, flat.
-    step_counter : ndarray of int64
-        As `Memory.steps`.
-    turns : Turns
-        Who may use the network when. `train` takes its turns by itself; all else is done by those
-        who have one.
+    Parameters and attributes are those of `Held`.
     """
-
-    def __init__(self, parts: Configuration, threads: int | None) -> None:
-        self.configuration, self.layout, self.threads = parts, parts.layout, threads
-        self._memory = Memory(parts)
-        self.state, self.step_counter = self._memory.state, self._memory.steps
-        self.turns = Turns(self._memory.shared)
-        self._coefficients = Coefficients(parts.optimizer)
-        self.scaling = fixed(parts.scaling, parts.layout.widths[0])
-        self._drops = parts.regularization.drops
-        self._clips_norm = parts.regularization.clip_norm is not None
-        self._alpha = parts.regularization.alpha
-
-    @property
-    def dropout_seed(self) -> int:
-        """What the random numbers of dropout begin with."""
-        return self._memory.dropout_seed
-
-    @dropout_seed.setter
-    def dropout_seed(self, value: int) -> None:
-        self._memory.plans, self._memory.dropout_seed = {}, value
-
-    @property
-    def step(self) -> int:
-        """How many steps the parameters have made."""
-        return int(self._memory.steps[0])
-
-    @step.setter
-    def step(self, value: int) -> None:
-        self._memory.steps[0] = value
-
-    @property
-    def scaling(self) -> Scaling | None:
-        """What the features go through, if anything."""
-        return self._scaling
-
-    @scaling.setter
-    def scaling(self, value: Scaling | None) -> None:
-        memory = self._memory
-        memory.plans, memory.scaling = {}, None if value is None else np.stack(value)
-        self._scaling = value
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the network holds at the moment."""
-        return self._memory.nbytes
 
     def train(
         self,
@@ -121,19 +55,20 @@ class Engine:
         until : int, optional
             Go no further than that many steps of the course.
         """
-        most = STEPS_A_CALL if after_step is None else 1
+        most = 1 if course.single or after_step is not None else STEPS_A_CALL
         end = course.steps if until is None else until
         while course.done < end and course.failure is None:
             self.turns.give_way()
-            self.turns.hold(self._go_on, course, min(most, end - course.done))
+            steps = min(most, end - course.done)
+            self.turns.hold(self._go_on, course, steps, course.ready(self))
             if course.failure is None and after_step and not after_step(course.last_loss):
                 break
 
-    def _go_on(self, course: Course, most: int) -> None:
+    def _go_on(self, course: Course, most: int, data: Rows) -> None:
         """One call of the kernel."""
         before, epoch = self.step, course.epoch
         try:
-            program = self._steps(course.data, course.ahead(most))
+            program = self._steps(data, course.ahead(most))
         finally:
             course.done += self.step - before
         if program.failed_epoch >= 0:
@@ -158,6 +93,8 @@ class Engine:
         total = steps * (flops + work.STEP_FLOPS)
         members = work.training_members(self.layout, self.threads, batch, flops, total)
         kind = self._kind(True, data.features, data, self._drops)
+        if not self.configuration.groups.alike:
+            kind = kind._replace(updating=True)
         return self._plan(kind, data.features, batch, members), members, total
 
     @staticmethod
@@ -168,15 +105,8 @@ class Engine:
         """Call the kernel of training."""
         plan, members, total = self._training_plan(data, stretch.batch, stretch.steps)
         program = plan.program
-        program.coefficients, coefficients = self._coefficients.steps(
-            self.step, stretch.steps, stretch.rates
-        )
-        if self._alpha:
-            coefficients = with_decays(
-                program.coefficients, coefficients, self._alpha, stretch.masses(data.unit)
-            )
-            program.coefficients = address(coefficients)
-        program.coefficient_count = coefficients.shape[1]
+        masses = stretch.masses(data.unit) if self._alpha else None
+        _held = self._prepare_update(program, stretch.steps, stretch.rates, masses)
         program.by_rows = stretch.by_rows
         plans.hand_over(plan, data, stretch.totals)
         program.batch, program.rows, program.epochs = stretch.batch, stretch.rows, stretch.epochs
@@ -185,49 +115,37 @@ class Engine:
         program.epoch_penalties = stretch.penalties
         program.first_row, program.most_steps = stretch.first_row, stretch.steps
         program.least_steps = work.QUANTUM * stretch.steps // total
-        program.updating, program.failed_epoch = int(not self._clips_norm), -1
-        self.turns.writing = True
-        try:
-            self._run(self._training_kernel(plan), plan, members, total)
-        finally:
-            self.turns.writing = False
+        program.forwarded = self._is_forwarded(data, stretch.batch, plan)
+        program.failed_epoch = -1
+        self._update(self._training_kernel(plan), plan, members, total)
         return program
 
-    def keep(self) -> None:
-        """Copy parameters and slots, for `go_back`."""
-        memory = self._memory
-        if memory.kept is None:
-            memory.kept = aligned_zeros(self.state.size, self.layout.dtype)
-        np.copyto(memory.kept, self.state)
-        memory.kept_step = self.step
+    def _prepare_update(
+        self,
+        program: Program,
+        steps: int,
+        rates: NDArray[np.float64] | None,
+        masses: NDArray[np.float64] | None,
+    ) -> NDArray[Any]:
+        """Tell a program the numbers of so many steps; returns what must live as long as it runs.
 
-    def go_back(self) -> None:
-        """Put the network back where it was when `keep` was called last."""
-        memory = self._memory
-        assert memory.kept is not None
-        self.put_back(memory.kept, memory.kept_step)
+        masses: what the rows of each batch weigh together, where `alpha` wants that.
+        """
+        program.coefficients, found = self._coefficients.steps(self.step, steps, rates)
+        if masses is not None:
+            found = with_decays(program.coefficients, found, self._alpha, masses)
+            program.coefficients = address(found)
+        program.coefficient_count = found.shape[1]
+        program.updating = int(not self._clips_norm)
+        return found
 
-    def put_back(self, state: NDArray[Any], step: int) -> None:
-        """Replace parameters, slots and the step count."""
-
-        def replace() -> None:
-            self.turns.writing = True
-            try:
-                self.state[:] = state
-                self.step = step
-            finally:
-                self.turns.writing = False
-
+    def _update(self, kernel: Kernel, plan: Plan, members: int, flops: int) -> None:
+        """Call a kernel that changes parameters."""
+        self.turns.writing = True
         try:
-            self.turns.hold(replace)
-        except BaseException:  # a signal's: never half
-            self.turns.hold(replace)
-            raise
-
-    def slot(self, number: int) -> NDArray[Any]:
-        """The flat view of the parameters (0) or of an optimizer slot (from 1)."""
-        size = self.layout.parameters
-        return self.state[number * size : (number + 1) * size]
+            self._run(kernel, plan, members, flops)
+        finally:
+            self.turns.writing = False
 
     def differentiate(self, data: Rows) -> tuple[float, NDArray[Any]]:
         """The mean loss of one batch and its gradient, flat in the layout's order."""
@@ -236,12 +154,13 @@ class Engine:
         loss = np.empty(1)
         total = work.step_flops(self.layout, data.features, rows)
         members = work.training_members(self.layout, self.threads, rows, total, total)
-        kind = self._kind(True, data.features, data)
+        kind = self._kind(True, data.features, data, self._drops and data.slopes is not None)
         plan = self._plan(kind, data.features, rows, members, whole=True)
         program = plan.program
         totals = whole_total(data)
         plans.hand_over(plan, data, totals)
         program.batch = program.rows = rows
+        program.forwarded = self._is_forwarded(data, rows, plan)
         program.order, program.epoch_losses, program.updating = order, address(loss), 0
         self._run(step.differentiate, plan, members, total)
         gradients = self._memory.gradients
@@ -297,11 +216,16 @@ class Engine:
     def _run(self, kernel: Kernel, plan: Plan, members: int, flops: int) -> None:
         call = kernel.call(release=members > 1 or flops > work.BRIEF)
         interruptible = flops > work.SLOWEST * work.BLINK
-        shared = self._memory.shared
+        shared, self.forwarded = self._memory.shared, None
         shared.fill(0)
         if self.turns.asked:
             shared[team.PAUSE] = 1
         team.run_team(call, plan.address, members, shared, interruptible)
+
+    def _is_forwarded(self, data: Rows, rows: int, plan: Plan) -> bool:
+        """Whether the activations of so many rows as one batch are still in the workspace."""
+        kept = data.slopes is not None and data.slopes is self.forwarded
+        return kept and plan.program.slab >= rows and not plan.program.sparse
 
     def _kind(
         self, training: bool, features: Features, data: Rows | None, dropping: bool = False
@@ -310,6 +234,10 @@ class Engine:
         if data is None:
             return _kind_of(training, source)
         weights = training and data.weights is not None
+        if data.slopes is not None:
+            dropping = dropping and data.slopes.dropping
+            kind = _kind_of(training, source, False, weights, False, dropping)
+            return kind._replace(slopes=GIVEN)
         kind = _kind_of(training, source, data.labels, weights, data.masked, dropping)
         if not data.tasks:
             return kind
@@ -325,7 +253,7 @@ class Engine:
         memory, layout = self._memory, self.layout
         is_sparse = kind.source == SPARSE
         if kind.training:
-            slab, parts = cut_batch(layout, rows, is_sparse)
+            slab, parts = cut_batch(layout, rows, is_sparse, kind.slopes == GIVEN)
             if rows <= TURNED_ROWS and layout.turned_layers:
                 kind = kind._replace(turned=True)
             if members == 1 and slab >= rows and layout.parameters <= ALONE and not is_sparse:
@@ -342,15 +270,5 @@ class Engine:
         if kind.training:
             batch_kernel = batch_in_parts if parts else batch_in_slabs
             plan.program.batch_kernel = batch_kernel.address()
-        if isinstance(features, SparseRows):
-            self._set_sparse(plan, features)
-        else:
-            plan.program.features = address(features)
+        plans.set_features(plan, features, memory)
         return plan
-
-    def _set_sparse(self, plan: Plan, rows: SparseRows) -> None:
-        held = plan.sparse
-        held.values, held.indices = address(rows.values), address(rows.indices)
-        held.starts, held.wide = address(rows.starts), rows.indices.itemsize == 8
-        held.entries = len(rows.values)
-        self._memory.made.fill(0)

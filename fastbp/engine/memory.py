@@ -31,7 +31,7 @@ class Memory:
     Attributes
     ----------
     state : ndarray
-        Parameters and optimizer slots, flat; the same memory as long as the network lives.
+        Parameters and optimizer slots, flat; the same memory as long as there are as many slots.
     steps : (2,) ndarray of int64
         Steps made so far, which the kernel counts; how many threads train by a separate record.
     dropout_seed : int
@@ -48,6 +48,12 @@ class Memory:
         What a sparse layer notes of each row of W; see `kernels.step.program.SPARSE`.
     scaling : (2, inputs) ndarray of float64 or None
         Shifts and factors of the features; replaced after the plans are dropped.
+    entry_mirror : ndarray
+        W of the first layer, transposed, for deltas of inputs; made when first needed.
+    tangents : Workspace or None
+        Derivatives of activations and deltas along a direction; likewise.
+    direction : ndarray
+        That, flat as the parameters; likewise.
     plans : dict
         By what kind of call they are for. They are dropped before any array is replaced.
     """
@@ -91,6 +97,8 @@ class Memory:
         self.queues = np.empty(0, WORD)
         self.scratch = np.empty(0, layout.dtype)
         self.made = np.empty(0, WORD)
+        self.entry_mirror = self.direction = np.empty(0, layout.dtype)
+        self.tangents: Workspace | None = None
 
     def scaling_terms(self) -> NDArray[np.float64]:
         """The scaling, or one that changes nothing."""
@@ -104,8 +112,25 @@ class Memory:
     def nbytes(self) -> int:
         """Bytes held at the moment."""
         held = [self.state, self.gradients, self.kept, self.scratch, self.made]
+        held += [self.entry_mirror, self.direction]
         arrays = sum(array.nbytes for array in held if array is not None)
-        return arrays + (self.workspace.nbytes if self.workspace else 0)
+        return arrays + sum(one.nbytes for one in (self.workspace, self.tangents) if one)
+
+    def make_entry_mirror(self) -> None:
+        """Room for the mirror of the first layer."""
+        if not self.entry_mirror.size:
+            layout = self._layout
+            size = layout.widths[1] * layout.strides[0]
+            self.plans, self.entry_mirror = {}, aligned_zeros(size, layout.dtype)
+
+    def make_tangents(self, rows: int) -> None:
+        """Room for derivatives of `rows` rows at a time along a direction."""
+        layout = self._layout
+        if not self.direction.size:
+            self.plans, self.direction = {}, aligned_zeros(layout.parameters, layout.dtype)
+        if self.tangents is None or self.tangents.rows < rows:
+            every, none = [True] * layout.layers, [False] * layout.layers
+            self.plans, self.tangents = {}, Workspace(layout, rows, every, none, inputs=False)
 
     def make_room(self, rows: int, members: int, gradients: int, sparse: bool = False) -> None:
         """Room for `rows` rows at a time and a team, and for whole gradients.

@@ -10,16 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp import curvature
 from fastbp.configuration import Configuration
+from fastbp.data.sparse import SparseRows
+from fastbp.engine.coefficients import width
 from fastbp.engine.memory import Memory
-from fastbp.engine.records import SPARSE, Kind, Plan
+from fastbp.engine.records import GIVEN, HESSIAN, SPARSE, Kind, Plan, Weighted
 from fastbp.kernels.machine import team
 from fastbp.kernels.machine.jit import Kernel, address
-from fastbp.kernels.panels import dropout, penalties, updates, weighted
+from fastbp.kernels.panels import dropout, panels, penalties, slopes, updates, weighted
 from fastbp.kernels.product import gemm, sums, transpose
 from fastbp.kernels.step import check, clipping, movement, scaled_rows, sparse, step
 from fastbp.layout.aligned import row_stride
-from fastbp.rows.rows import Rows
+from fastbp.rows.rows import Features, Rows
 from fastbp.tasks import Tasks
 
 STREAMING = 1 << 19  # bytes: what is larger is not in the L2 cache when it is needed
@@ -41,10 +44,10 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
     source = None if kind.source == SPARSE else np.dtype(kind.source)
     layout, dtype = parts.layout, parts.layout.dtype
     plan = Plan(layout.layers, len(kind.tasks))
-    panels = ["training_forward", "backward"] if training else ["forward"]
+    wanted = ["training_forward", "backward"] if training else ["forward"]
     if labels is not None and not training:
-        panels.append("training_forward")  # the loss may want what this one leaves
-    _fill_layers(plan, parts, memory, panels, layout.turned_layers if kind.turned else ())
+        wanted.append("training_forward")  # the loss may want what this one leaves
+    _fill_layers(plan, parts, memory, wanted, kind)
     program = plan.program
     program.itemsize, program.features_ld = dtype.itemsize, layout.widths[0]
     if source is None:
@@ -55,7 +58,7 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
     elif training:
         program.gather = movement.gather.address(dtype)
     program.shared, program.yield_address = address(memory.shared), team.YIELD_ADDRESS
-    program.gemm = gemm.gemm.address(dtype)
+    program.gemm, program.copy_rows = gemm.gemm.address(dtype), movement.copy_rows.address(dtype)
     if training:
         program.update = parts.optimizer.panel.address(dtype)
         program.column_sums = sums.column_sums.address(dtype)
@@ -67,20 +70,24 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
         program.transpose = transpose.transpose.address(dtype)
         program.row_losses = address(memory.row_losses)
         _fill_regularization(plan, parts, memory)
-    else:
-        program.copy_rows = movement.copy_rows.address(dtype)
     if source is not None:
         program.feature_bytes = layout.widths[0] * source.itemsize
         program.entry, program.entry_ld = plan.layers[0].below, layout.strides[0]
     if labels is None and source is not None:
         program.check = check.check_finite.address(dtype)
         program.not_finite = address(memory.not_finite)
-    if labels is not None and isinstance(parts.loss, Tasks):
+    if kind.slopes:
+        panel = slopes.given if kind.slopes == GIVEN else slopes.unit
+        program.loss, program.loss_parameters = _loss(
+            plan.weighted[0], panel, ctypes.addressof(plan.given), kind.weights, dtype
+        )
+    elif labels is not None and isinstance(parts.loss, Tasks):
         _fill_tasks(plan, parts.loss, memory, kind, dtype)
     elif labels is not None:
         masked = kind.masked or parts.loss_weights is not None
+        own = address(memory.loss_parameters[0])
         program.loss, program.loss_parameters = _loss(
-            plan, 0, parts.loss.panel(labels, masked), memory, kind.weights, dtype
+            plan.weighted[0], parts.loss.panel(labels, masked), own, kind.weights, dtype
         )
     program.total_count = max(len(kind.tasks), 1) if kind.weights else 0
     program.slots, program.slot_bytes = parts.optimizer.slots, layout.parameters * dtype.itemsize
@@ -94,7 +101,55 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
     program.step_counter = address(memory.steps)
     if kind.dropping:
         _fill_dropout(plan, parts, memory)
+    if kind.updating and not parts.groups.alike:
+        _fill_groups(plan, parts)
+    if kind.inputs:
+        plan.layers[0].mirror = address(memory.entry_mirror)
+        plan.layers[0].delta_below = plan.layers[0].below
+    if kind.product:
+        _fill_tangents(plan, parts, memory, kind)
     return plan
+
+
+def _fill_groups(plan: Plan, parts: Configuration) -> None:
+    """Which layers are trained, and how fast."""
+    groups, program = parts.groups, plan.program
+    of_group = 8 * width(parts.optimizer)
+    program.grouped, program.bottom = 1, groups.trainable.index(True)
+    for layer, trainable, factor in zip(
+        plan.layers, groups.trainable, groups.rate_factors, strict=True
+    ):
+        layer.frozen, layer.rates = not trainable, of_group * groups.factors.index(factor)
+    lowest = plan.layers[program.bottom]
+    lowest.mirror = lowest.turned = 0  # no deltas are wanted below
+
+
+def _fill_tangents(plan: Plan, parts: Configuration, memory: Memory, kind: Kind) -> None:
+    """The records of layers along a direction, and the second derivative of the loss."""
+    layout, program, workspace = parts.layout, plan.program, memory.tangents
+    assert workspace is not None
+    for i, (tangent, layer) in enumerate(zip(plan.tangents, plan.layers, strict=True)):
+        for name in ("inputs", "outputs", "ld_in", "ld_out", "gradient", "below"):
+            setattr(tangent, name, getattr(layer, name))
+        offset = layout.parameter_offsets[i] * layout.dtype.itemsize
+        tangent.weights = address(memory.direction) + offset
+        tangent.mirror, tangent.slope = workspace.mirrors[i], workspace.slopes[i]
+        tangent.output, tangent.delta = workspace.outputs[i + 1], workspace.deltas[i + 1]
+        tangent.delta_below = workspace.deltas[i]
+        logits = parts.loss.on_logits and i == layout.layers - 1
+        if kind.product == HESSIAN and not logits:
+            panel = curvature.of_activation(parts.activations[i])
+            tangent.forward = 0 if panel is None else panel.address(layout.dtype)
+    masked = kind.masked or parts.loss_weights is not None
+    of_loss = curvature.of_loss(parts.loss, bool(kind.labels), masked)
+    own = address(memory.loss_parameters[0])
+    program.curve, program.curve_parameters = _loss(
+        plan.curve, of_loss, own, kind.weights, layout.dtype
+    )
+    program.curve_whole = int(not parts.loss.elementwise)
+    program.tangents = ctypes.addressof(plan.tangents)
+    program.curving = int(kind.product == HESSIAN)
+    program.multiply = panels.multiply.address(layout.dtype)
 
 
 def _fill_sparse(plan: Plan, parts: Configuration, memory: Memory, training: bool) -> None:
@@ -143,8 +198,9 @@ def _fill_dropout(plan: Plan, parts: Configuration, memory: Memory) -> None:
 
 
 def _fill_layers(
-    plan: Plan, parts: Configuration, memory: Memory, panels: list[str], turned: tuple[int, ...]
+    plan: Plan, parts: Configuration, memory: Memory, wanted: list[str], kind: Kind
 ) -> None:
+    turned = parts.layout.turned_layers if kind.turned else ()
     layout, workspace = parts.layout, memory.workspace
     assert workspace is not None
     size, state = layout.dtype.itemsize, address(memory.state)
@@ -162,22 +218,21 @@ def _fill_layers(
         layer.delta_below, layer.delta = workspace.deltas[i : i + 2]
         layer.slope = workspace.slopes[i]
         layer.operand = layer.output if activation.from_output else layer.slope
-        # A loss on logits stands for the output activation but where predictions are wanted.
-        logits = parts.loss.on_logits and i == len(plan.layers) - 1
-        for name in panels:
+        # A loss on logits stands for the output activation but where outputs are wanted.
+        logits = parts.loss.on_logits and i == len(plan.layers) - 1 and not kind.slopes
+        for name in wanted:
             panel = getattr(activation, name)
             if panel is not None and (name == "forward" or not logits):
                 setattr(layer, name, panel.address(layout.dtype))
 
 
 def _loss(
-    plan: Plan, number: int, panel: Kernel, memory: Memory, weights: bool, dtype: np.dtype[Any]
+    record: Weighted, panel: Kernel, parameters: int, weights: bool, dtype: np.dtype[Any]
 ) -> tuple[int, int]:
     """The addresses of the panel of a loss, which may have weights, and of its parameters."""
-    loss, parameters = panel.address(dtype), address(memory.loss_parameters[number])
+    loss = panel.address(dtype)
     if not weights:
         return loss, parameters
-    record = plan.weighted[number]
     record.loss, record.parameters = loss, parameters
     return weighted.weighted.address(dtype), ctypes.addressof(record)
 
@@ -196,7 +251,10 @@ def _fill_tasks(plan: Plan, tasks: Tasks, memory: Memory, kind: Kind, dtype: np.
     for number, (task, columns) in enumerate(tasks.columns()):
         record, (labels, masked) = plan.tasks[number], kind.tasks[number]
         panel = task.loss.panel(labels, masked)
-        record.loss, record.parameters = _loss(plan, number, panel, memory, kind.weights, dtype)
+        own = address(memory.loss_parameters[number])
+        record.loss, record.parameters = _loss(
+            plan.weighted[number], panel, own, kind.weights, dtype
+        )
         record.begin, record.outputs = columns.start, task.outputs
         record.ld = row_stride(task.outputs, dtype.itemsize)
         activation = task.activation
@@ -215,7 +273,23 @@ def hand_over(plan: Plan, data: Rows, totals: NDArray[np.float64] | None) -> Non
         for weighted, part in zip(plan.weighted, data.tasks or (data,), strict=True):
             assert part.weights is not None
             weighted.weights = address(part.weights)
+        plan.curve.weights = plan.weighted[0].weights
+    if data.slopes is not None:
+        values = data.slopes.values
+        plan.given.values = 0 if values is None else address(values)
     if data.tasks:
         for task, part in zip(plan.tasks, data.tasks, strict=True):
             assert part.losses is not None
             task.targets, task.row_losses = address(part.targets), address(part.losses)
+
+
+def set_features(plan: Plan, features: Features, memory: Memory) -> None:
+    """Tell a plan where the features lie."""
+    if not isinstance(features, SparseRows):
+        plan.program.features = address(features)
+        return
+    held = plan.sparse
+    held.values, held.indices = address(features.values), address(features.indices)
+    held.starts, held.wide = address(features.starts), features.indices.itemsize == 8
+    held.entries = len(features.values)
+    memory.made.fill(0)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastbp.kernels.panels import tasks, weighted
+from fastbp.kernels.panels import slopes, tasks, weighted
 from fastbp.kernels.step import program
 
 
@@ -34,6 +34,13 @@ class Weighted(ctypes.Structure):
     _fields_ = _fields(weighted.WEIGHTED)
 
 
+class Given(ctypes.Structure):
+    """`kernels.panels.slopes.GIVEN`."""
+
+    __slots__ = ()
+    _fields_ = _fields(slopes.GIVEN)
+
+
 class Task(ctypes.Structure):
     """`kernels.panels.tasks.TASK`."""
 
@@ -56,6 +63,8 @@ class Sparse(ctypes.Structure):
 
 
 SPARSE = "sparse"  # among the sources of a kind
+GIVEN, UNIT = "given", "unit"  # slopes of a kind
+GAUSS_NEWTON, HESSIAN = "Gauss-Newton", "Hessian"  # products of a kind
 
 
 class Kind(NamedTuple):
@@ -66,7 +75,10 @@ class Kind(NamedTuple):
     no targets; weights: whether the rows have weights, which count in training; masked: whether
     some targets are NaN; dropping: whether dropout is at work; turned: whether the layers of
     `Layout.turned_layers` have no mirror; tasks: labels and masked of each task, where there are
-    tasks.
+    tasks; slopes: where those of outputs come from, GIVEN by the caller or of one output (UNIT), or
+    "" for the loss; inputs: whether deltas go back to the inputs; product: of a direction with
+    second derivatives, GAUSS_NEWTON or HESSIAN, or ""; updating: whether parameters are updated,
+    of which some layers may have none.
     """
 
     training: bool
@@ -77,6 +89,10 @@ class Kind(NamedTuple):
     dropping: bool = False
     turned: bool = False
     tasks: tuple[tuple[bool, bool], ...] = ()
+    slopes: str = ""
+    inputs: bool = False
+    product: str = ""
+    updating: bool = False
 
 
 class Plan:
@@ -95,6 +111,12 @@ class Plan:
     layers : ctypes array of Layer
     weighted : ctypes array of Weighted
         For losses with weights: the network's, or that of each task.
+    given : Given
+        For slopes that are given.
+    curve : Weighted
+        For the second derivative of a loss with weights.
+    tangents : ctypes array of Layer
+        For derivatives along a direction.
     tasks : ctypes array of Task
     several : Tasks
         Which points to them.
@@ -107,6 +129,7 @@ class Plan:
     def __init__(self, layers: int, tasks: int = 0) -> None:
         self.program, self.layers = Program(), (Layer * layers)()
         self.weighted, self.sparse = (Weighted * max(tasks, 1))(), Sparse()
+        self.given, self.curve, self.tangents = Given(), Weighted(), (Layer * layers)()
         self.tasks, self.several = (Task * tasks)(), Tasks()
         self.address = ctypes.addressof(self.program)
         self.program.layers, self.program.layer_count = ctypes.addressof(self.layers), layers

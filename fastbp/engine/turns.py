@@ -138,6 +138,11 @@ class Turns:
             raise RuntimeError("a callback cannot fit the network that is being fitted")
         return self._changing
 
+    @property
+    def fit_under_way(self) -> bool:
+        """Whether a fit is under way, for who is about to change the network."""
+        return self._fit is not None
+
     @contextmanager
     def fitting(self, calls_out: bool) -> Iterator[None]:
         """Within `fit_changing`: a fit is under way; calls_out: it runs code of its user."""

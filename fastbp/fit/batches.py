@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from fastbp.callbacks.base import Callback
+from fastbp.engine.row_losses import sloped
 from fastbp.fit.evaluation import Evaluation
 from fastbp.fit.running import RunningFit
 from fastbp.fit.trained import Trained
@@ -172,8 +173,9 @@ class BatchFit(RunningFit):
         turns = self.engine.turns
         turns.give_way()
         before = self.engine.step
+        stepped = sloped(self.engine, rows, self.core.configuration.loss, True)
         try:
-            loss = turns.hold(self.engine.train_step, rows, rates)
+            loss = turns.hold(self.engine.train_step, stepped, rates)
         finally:
             if self.engine.step != before:  # also where Ctrl-C came behind the update
                 self._rows = rows

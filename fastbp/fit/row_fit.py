@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 
 from fastbp.callbacks.base import Callback
 from fastbp.engine.course import Course
+from fastbp.engine.row_losses import RowCourse
 from fastbp.fit.evaluation import Measured, task_losses
 from fastbp.fit.running import RunningFit
 from fastbp.fit.soundness import Reach
 from fastbp.fit.trained import Trained
 from fastbp.history.state import data_sample
+from fastbp.losses import RowLoss
 from fastbp.rows.rows import Rows, drawn_keys, row_orders
 
 ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
@@ -91,6 +93,9 @@ class RowFit(RunningFit):
 
     def _course(self, order: NDArray[np.int64], rates: NDArray[np.float64] | None) -> Course:
         """What the engine is to go through."""
+        loss = self.core.configuration.loss
+        if isinstance(loss, RowLoss):
+            return RowCourse(loss, self._rows, order, self.batch_size, rates)
         return Course(self._rows, order, self.batch_size, rates)
 
     def _train(self, course: Course) -> None:

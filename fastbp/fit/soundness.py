@@ -17,7 +17,7 @@ from fastbp.configuration import Configuration
 from fastbp.data.sparse import SparseRows
 from fastbp.engine.engine import Engine
 from fastbp.fit.evaluation import Evaluation
-from fastbp.losses import Loss
+from fastbp.losses import Loss, RowLoss
 from fastbp.rows.rows import Rows
 from fastbp.tasks import Tasks
 
@@ -71,8 +71,11 @@ class Soundness:
                     return False
         try:
             measured = Evaluation(self._engine, self._parts.loss, rows).measure()
-        except ValueError:  # rows that were changed: they do not tell
-            return False
+        except Exception as error:
+            # Rows that were changed, or a function of the user's that fails: they do not tell.
+            if isinstance(error, ValueError) or isinstance(self._parts.loss, RowLoss):
+                return False
+            raise
         return math.isfinite(measured["loss"])
 
     def _is_certain(self, reach: Reach) -> bool:

@@ -9,6 +9,7 @@ from fastbp.layout.layout import Layout
 SLAB, SLAB_LEAST = 1 << 19, 256  # bytes and rows: a slab that a team shares
 PART_SLAB, PART_LEAST = 1 << 18, 128  # bytes and rows: a slab of one thread's
 PART_GRADIENT = 1 << 18  # bytes of a gradient that stays in the cache of a core
+WHOLE = 1 << 28  # bytes of activations and deltas of a batch that is held as a whole
 PARTS = (4, 6, 8, 12, 16, 24, 48)  # numbers that many a team can share evenly
 
 
@@ -61,11 +62,16 @@ def slab_rows(layout: Layout, batch: int, sparse: bool = False) -> int:
     return rows
 
 
-def cut_batch(layout: Layout, batch: int, sparse: bool = False) -> Cut:
+def cut_batch(layout: Layout, batch: int, sparse: bool = False, kept: bool = False) -> Cut:
     """Cut a batch into slabs, or that of a small network into parts for single threads.
 
-    One of sparse rows always into slabs: a part's gradient would be whole.
+    One of sparse rows always into slabs: a part's gradient would be whole. kept: its activations
+    had better stay for another call, in one slab.
     """
+    if kept and not sparse:
+        slab = -(-batch // 16) * 16
+        if slab * layout.row_elements * layout.dtype.itemsize <= WHOLE:
+            return Cut(slab, 0)
     if sparse:
         return Cut(slab_rows(layout, batch, sparse=True), 0)
     size = layout.dtype.itemsize

@@ -110,6 +110,22 @@ class Layout:
         """The (outputs,) view of a layer's biases in a flat buffer."""
         return self._block(flat, layer)[-1, : self.widths[layer + 1]]
 
+    def packed(self, flat: NDArray[Any]) -> NDArray[Any]:
+        """A copy of a flat buffer without padding: of each layer W by rows, then its biases."""
+        numbers = range(self.layers)
+        return np.concatenate([self._counting(flat, number).ravel() for number in numbers])
+
+    def unpack(self, values: NDArray[Any], flat: NDArray[Any]) -> None:
+        """Put what `packed` returned into a flat buffer, whose padding stays."""
+        begin = 0
+        for number in range(self.layers):
+            block = self._counting(flat, number)
+            block[:] = values[begin : begin + block.size].reshape(block.shape)
+            begin += block.size
+
+    def _counting(self, flat: NDArray[Any], layer: int) -> NDArray[Any]:
+        return self._block(flat, layer)[:, : self.widths[layer + 1]]
+
     def _block(self, flat: NDArray[Any], layer: int) -> NDArray[Any]:
         start, stop = self.parameter_offsets[layer], self.parameter_offsets[layer + 1]
         return flat[start:stop].reshape(-1, self.strides[layer + 1])

@@ -5,5 +5,6 @@ Knows everything below and nothing of who uses it; nothing below knows it.
 
 from fastbp.network.inference import Gradients
 from fastbp.network.network import Network, load
+from fastbp.network.vector import minimize
 
-__all__ = ["Gradients", "Network", "load"]
+__all__ = ["Gradients", "Network", "load", "minimize"]

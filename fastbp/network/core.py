@@ -61,6 +61,8 @@ class Core:
         The fit that can be resumed, and how many steps the network had then.
     history : History or None
         What was recorded of the last fit.
+    outputs : object
+        What `forward` has kept of the last outputs, for their slopes; None where they are outdated.
     """
 
     def __init__(self, parts: Configuration, threads: int | None, rng: np.random.Generator) -> None:
@@ -70,6 +72,7 @@ class Core:
         self.names: Names = None
         self.interrupted: tuple[int, FitState] | None = None
         self.history: History | None = None
+        self.outputs: Any = None
 
     @property
     def loss(self) -> Loss:
@@ -109,7 +112,7 @@ class Core:
         features = tables.features(X, layout.widths[0], layout.dtype, "X", True)
         scaling = standard(features, "X")
         with self.engine.turns.lock:
-            self.engine.scaling = scaling
+            self.engine.scaling, self.outputs = scaling, None
         return scaling
 
     def rows(

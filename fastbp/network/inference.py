@@ -10,9 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from fastbp.data import tables
 from fastbp.data.sparse import is_sparse
 from fastbp.engine import prediction
+from fastbp.engine.row_losses import sloped
 from fastbp.fit.evaluation import Evaluation, Metrics
-from fastbp.network.core import HasCore
-from fastbp.rows.rows import Targets, checked_features
+from fastbp.losses import RowLoss
+from fastbp.network.core import Core, HasCore
+from fastbp.rows.rows import Rows, Targets, checked_features
 from fastbp.tasks import Tasks
 
 
@@ -132,6 +134,13 @@ def loss_and_gradients(
     """
     core = network._core
     rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
+    if isinstance(core.loss, RowLoss):
+        with core.engine.turns.changing:  # whose function wants the outputs of the same parameters
+            return _gradients(core, sloped(core.engine, rows, core.loss))
+    return _gradients(core, rows)
+
+
+def _gradients(core: Core, rows: Rows) -> tuple[float, Gradients]:
     turns = core.engine.turns
     with turns.reading, turns.lock:
         turns.served()

@@ -11,15 +11,20 @@ from fastbp import configuration, initializers
 from fastbp.activations import Activation
 from fastbp.data.scaling import Scaling
 from fastbp.history import History
-from fastbp.losses import Loss
+from fastbp.losses import Loss, RowFunction
 from fastbp.network import (
     batch_training,
+    derivatives,
     from_scikit_learn,
     inference,
+    learned,
     model_files,
+    outer_loops,
+    parts,
     summary,
     to_scikit_learn,
     training,
+    vector,
 )
 from fastbp.network.core import Core
 from fastbp.optimizers import Optimizer
@@ -39,10 +44,11 @@ class Network:
         Layer widths, input first: at least two, each at least 1.
     activation : str, Activation or a sequence of them
         Of the hidden layers: one for all, or one for each. See `fastbp.activations`.
-    loss : str or Loss
+    loss : str, Loss or callable
         "mse", "mae", "huber", "cross_entropy", "binary_cross_entropy", "poisson", or a
         `fastbp.losses` object. It decides the output activation unless one is given. A dict of
-        them by name makes several tasks of the outputs.
+        them by name makes several tasks of the outputs. A function of outputs and targets is a
+        `fastbp.losses.RowLoss`.
     output_activation : str or Activation, optional
         Of the output layer, where the loss's own is not wanted. Of tasks, a dict by name.
     optimizer : str or Optimizer
@@ -97,6 +103,11 @@ class Network:
         the rows of each batch, or their total weight (see `fit`); with tasks always by the rows.
         Unlike `l2` it is part of the losses that training reports, but for those of tasks and of
         sparse rows.
+    trainable : bool or sequence of bool
+        Whether each layer is trained: a layer that is not keeps its bits. It can be assigned later.
+    rate_factors : float or sequence of float
+        What the learning rate, and a decoupled decay with it, is multiplied by in each layer, at
+        least 0. It can be assigned later.
 
     Examples
     --------
@@ -114,7 +125,7 @@ class Network:
         self,
         layers: Sequence[int],
         activation: str | Activation | Sequence[str | Activation] = "relu",
-        loss: str | Loss | Mapping[str, str | Loss] = "mse",
+        loss: str | Loss | RowFunction | Mapping[str, str | Loss] = "mse",
         output_activation: str | Activation | Mapping[str, str | Activation] | None = None,
         optimizer: str | Optimizer = "adam",
         initializer: initializers.Initializer = "auto",
@@ -132,6 +143,8 @@ class Network:
         clip_value: float | None = None,
         clip_norm: float | None = None,
         alpha: float = 0.0,
+        trainable: bool | Sequence[bool] = True,
+        rate_factors: float | Sequence[float] = 1.0,
     ) -> None:
         self._core = Core(
             configuration.make(
@@ -145,6 +158,8 @@ class Network:
                 scaling,
                 loss_weights,
                 outputs,
+                trainable,
+                rate_factors,
                 dropout=dropout,
                 l1=l1,
                 l2=l2,
@@ -182,6 +197,27 @@ class Network:
     from_sklearn: "classmethod[Network, ..., Network]" = classmethod(from_scikit_learn.from_sklearn)
     to_sklearn = to_scikit_learn.to_sklearn
 
+    # Derivatives: derivatives.py
+    input_gradient = derivatives.input_gradient
+    jacobian = derivatives.jacobian
+    sample_gradients = derivatives.sample_gradients
+    hessian_vector = derivatives.hessian_vector
+    gauss_newton_vector = derivatives.gauss_newton_vector
+    # Losses that the caller computes: outer_loops.py
+    forward = outer_loops.forward
+    backward = outer_loops.backward
+    step = outer_loops.step
+    apply = outer_loops.apply
+    # What can be replaced: parts.py
+    optimizer = property(parts.get_optimizer, parts.set_optimizer)
+    trainable = property(parts.get_trainable, parts.set_trainable)
+    rate_factors = property(parts.get_rate_factors, parts.set_rate_factors)
+    # All parameters as one vector: vector.py
+    flat = property(vector.get_flat, vector.set_flat)
+
+    # What is learned beside the parameters: learned.py
+    feature_names = property(learned.feature_names)
+
     @property
     def layers(self) -> tuple[int, ...]:
         """Layer widths, input first."""
@@ -198,11 +234,6 @@ class Network:
         return self._core.configuration.loss
 
     @property
-    def optimizer(self) -> Optimizer:
-        """The optimizer's settings."""
-        return self._core.configuration.optimizer
-
-    @property
     def regularization(self) -> Regularization:
         """The settings of dropout, penalties and clipping."""
         return self._core.configuration.regularization
@@ -216,17 +247,6 @@ class Network:
     def scaling(self) -> Scaling | None:
         """What inputs go through, ``(x - shift) * factor``; None for nothing, or nothing yet."""
         return self._core.engine.scaling
-
-    @property
-    def feature_names(self) -> tuple[str, ...] | None:
-        """What the inputs are called; None where they have no names.
-
-        The names of the columns of the first frame or table that the network was trained on, if
-        all are strings and take no more than 2 MiB of a file. Every frame with such names must
-        have these since, in this order: another is a ValueError. Arrays have no names and are
-        taken as they are.
-        """
-        return self._core.names
 
     @property
     def steps(self) -> int:

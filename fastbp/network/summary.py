@@ -20,6 +20,9 @@ def summary(parts: Configuration, nbytes: int) -> str:
     columns["activation"] = [activation.name for activation in parts.activations]
     if parts.regularization.drops:
         columns["dropout"] = [f"{rate:g}" for rate in parts.regularization.dropout] + [""]
+    if not parts.groups.alike:
+        pairs_of = zip(parts.groups.trainable, parts.groups.rate_factors, strict=True)
+        columns["rate"] = [f"x {factor:g}" if trained else "frozen" for trained, factor in pairs_of]
     columns["parameters"] = [f"{(inputs + 1) * outputs:,}" for inputs, outputs in pairs]
     lines = _table(columns)
     products = sum(inputs * outputs for inputs, outputs in pairs)
@@ -43,7 +46,7 @@ def line(parts: Configuration, steps: int, nbytes: int) -> str:
     layers = [f"-> {width} {name}" for width, name in zip(widths[1:], names, strict=True)]
     given = {"scaling": parts.scaling, "loss_weights": parts.loss_weights}
     options = {name: value for name, value in given.items() if value is not None}
-    options |= parts.regularization.options()
+    options |= parts.regularization.options() | parts.groups.options()
     settings = "".join(f"{name}={value}, " for name, value in options.items())
     return (
         f"Network({widths[0]} {' '.join(layers)}; {parts.loss}, {parts.optimizer}, {settings}"

@@ -11,11 +11,13 @@ from fastbp.callbacks.base import checked_callbacks
 from fastbp.data import tables
 from fastbp.data.scaling import STANDARD, Scaling
 from fastbp.data.splitting import split
+from fastbp.engine.row_losses import sloped
 from fastbp.fit import fitting
 from fastbp.fit.evaluation import Evaluation, Metrics
 from fastbp.fit.row_fit import RowFit
 from fastbp.fit.running import RunningFit
 from fastbp.history import History
+from fastbp.losses import RowLoss
 from fastbp.network.core import Core, HasCore
 from fastbp.network.learned import learning
 from fastbp.rows.rows import Targets
@@ -155,6 +157,7 @@ def fit(
             held_out = True
     alone = isinstance(callbacks, tuple | list) and not callbacks
     calls_out = not alone or metrics is not None or schedule is not None
+    calls_out = calls_out or isinstance(core.loss, RowLoss)
     turns = core.engine.turns
     with turns.fit_changing, turns.fitting(calls_out), learning(core, given, X, validation_data):
         rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
@@ -205,7 +208,7 @@ def partial_fit(
     """
     core = network._core
     turns = core.engine.turns
-    with turns.fit_changing, turns.fitting(calls_out=False), learning(core, X, X):
+    with turns.fit_changing, turns.fitting(isinstance(core.loss, RowLoss)), learning(core, X, X):
         rows = core.rows(X, y, "", sample_weight)
         batch = tables.batch_size(batch_size, len(rows.features))
         return run(core, RowFit(network, core, rows, 1, batch, None), None, False, False)
@@ -245,6 +248,7 @@ def train_step(
     turns = core.engine.turns
     with turns.changing:
         rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
+        rows = sloped(core.engine, rows, core.loss, True)
         with turns.lock:
             loss = core.engine.train_step(rows)
         if core.names is None and math.isfinite(loss):

@@ -25,6 +25,30 @@ _numbers_at = address(_numbers)
 Features = NDArray[Any] | SparseRows
 
 
+class Slopes:
+    """What the outputs of a batch were, whose slopes stand in the place of its targets.
+
+    Parameters
+    ----------
+    dropping : bool
+        Whether with dropout, if the network has it.
+
+    Attributes
+    ----------
+    dropping : bool
+        That of the parameters.
+    values : (rows,) ndarray of float64 or None
+        By row of the data, the losses of rows that the slopes are of; None where the slopes are
+        those of one number.
+    """
+
+    __slots__ = ("dropping", "values")
+
+    def __init__(self, dropping: bool) -> None:
+        self.dropping = dropping
+        self.values: NDArray[np.float64] | None = None
+
+
 class Rows(NamedTuple):
     """Checked data: (rows, features), and targets as the loss's panel reads them.
 
@@ -37,6 +61,8 @@ class Rows(NamedTuple):
     Of a network with tasks, `tasks` are the rows as each task has them, and `targets` those of the
     first; all have weights or none. `losses` (rows,) is where training and evaluation leave the
     losses of a task's rows.
+
+    With `slopes` the targets are slopes of the outputs, (rows, outputs), as `slopes` says.
     """
 
     features: Features
@@ -48,6 +74,7 @@ class Rows(NamedTuple):
     tasks: "tuple[Rows, ...]" = ()
     losses: NDArray[np.float64] | None = None
     unit: float = 1.0
+    slopes: Slopes | None = None
 
     @property
     def labels(self) -> bool:
@@ -103,6 +130,8 @@ def checked_targets(
     loss: Loss, outputs: int, dtype: np.dtype[Any], y: ArrayLike, count: int, name: str
 ) -> NDArray[Any]:
     """Check the targets alone, of `count` rows."""
+    if loss.targets == "rows":
+        return tables.row_targets(y, count, dtype, name)
     if loss.targets == "labels":
         return tables.class_targets(y, count, outputs, dtype, name)
     low, high = BOUNDS.get(loss.targets, (None, None))

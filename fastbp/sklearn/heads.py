@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from fastbp.activations import ACTIVATIONS, Activation
-from fastbp.losses import MAE, MSE, BinaryCrossEntropy, CrossEntropy, Huber, Loss, Poisson
+from fastbp.losses import (
+    MAE,
+    MSE,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Huber,
+    Loss,
+    Poisson,
+    RowLoss,
+)
 
 # Activations that scikit-learn calls by other names than fastbp.
 FASTBP_NAMES = {"logistic": "sigmoid", "exp": "exponential"}
@@ -114,6 +123,10 @@ def from_attributes(out_activation: str, outputs: int) -> Head:
 
 
 def _head(outputs: int, loss: Loss, given: Any, factor: float = 1.0, reported: float = 1.0) -> Head:
+    if isinstance(loss, RowLoss):
+        raise ValueError(
+            f"loss {loss.name!r} is a function of whole rows, for fastbp.Network alone"
+        )
     natural = loss.output_activation
     if given is None:
         given = natural

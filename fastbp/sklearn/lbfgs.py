@@ -6,73 +6,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 from sklearn.exceptions import ConvergenceWarning
 
+from fastbp.engine.objective import Objective, minimized
 from fastbp.network import Network
-from fastbp.rows.rows import Rows
+from fastbp.regularization import Regularization
 from fastbp.sklearn import models
 from fastbp.sklearn.data import Data
 from fastbp.sklearn.heads import Head
 from fastbp.sklearn.rows import NOT_FINITE, checked_rows, mean_constant
 from fastbp.sklearn.telling import warn
-
-
-class Objective:
-    """The loss with its penalty, and the gradient, as functions of all parameters.
-
-    Parameters
-    ----------
-    network : Network
-        Of float64; its parameters are those of the last evaluation.
-    rows : Rows
-        What it is trained on.
-    alpha : float
-        Of the penalty.
-
-    Attributes
-    ----------
-    value : float
-        Of the last evaluation.
-    """
-
-    def __init__(self, network: Network, rows: Rows, alpha: float) -> None:
-        self._engine, self._rows, self.value = network._core.engine, rows, float("nan")
-        layout = self._engine.layout
-        places, layers = np.arange(layout.parameters), range(layout.layers)
-        weights = [layout.weights(places, layer).ravel() for layer in layers]
-        biases = [layout.biases(places, layer) for layer in layers]
-        self._places = np.concatenate([*weights, *biases])
-        self._weights = sum(map(len, weights))
-        mass = len(rows.features) if rows.totals is None else float(rows.totals.sum()) * rows.unit
-        self._decay = alpha / mass
-
-    @property
-    def parameters(self) -> NDArray[Any]:
-        """Weights, then biases, layer by layer."""
-        found: NDArray[Any] = self._engine.slot(0)[self._places]
-        return found
-
-    @parameters.setter
-    def parameters(self, values: NDArray[Any]) -> None:
-        self._engine.slot(0)[self._places] = values
-
-    def __call__(self, parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        """The value and the gradient."""
-        return self._engine.turns.hold(self._evaluated, parameters)
-
-    def _evaluated(self, parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        self.parameters = parameters
-        loss, flat = self._engine.differentiate(self._rows)
-        gradient: NDArray[np.float64] = flat[self._places]
-        gradient[: self._weights] += self._decay * parameters[: self._weights]
-        self.value = loss + self.penalty(parameters)
-        return self.value, gradient
-
-    def penalty(self, parameters: NDArray[np.float64]) -> float:
-        """What is added to the loss."""
-        weights = parameters[: self._weights]
-        return float(0.5 * self._decay * (weights @ weights))
 
 
 def prepared(
@@ -93,7 +36,8 @@ def prepared(
     if network.dtype != np.float64:
         trained = models.copied(network, np.float64, estimator._design)
     rows = checked_rows(estimator, trained, data)
-    objective = Objective(trained, rows, float(estimator.alpha))
+    penalties = Regularization(alpha=float(estimator.alpha))
+    objective = Objective(trained._core.engine, rows, head.loss, penalties)
     constant = mean_constant(estimator, head, rows)
 
     def train() -> None:
@@ -132,7 +76,6 @@ def _minimized(objective: Objective, estimator: Any) -> Any:
     """SciPy's result, whose parameters the network has; or those of before, and an exception."""
     from tqdm.auto import tqdm  # takes longer to import than a small network to train
 
-    before = objective.parameters
     bar = tqdm(total=estimator.max_iter, disable=not estimator.progress, unit="iteration")
 
     iterations = itertools.count(1)
@@ -143,24 +86,11 @@ def _minimized(objective: Objective, estimator: Any) -> Any:
         if estimator.verbose:
             print(f"Iteration {number}, loss = {objective.value:.8f}")  # noqa: T201 - as asked
 
+    options = {"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol}
     try:
         with bar:
-            result = optimize.minimize(
-                objective,
-                before,
-                method="L-BFGS-B",
-                jac=True,
-                callback=after_iteration,
-                options={
-                    "maxfun": estimator.max_fun,
-                    "maxiter": estimator.max_iter,
-                    "gtol": estimator.tol,
-                },
+            return minimized(
+                objective, method="L-BFGS-B", callback=after_iteration, options=options
             )
-        if not (np.isfinite(result.x).all() and np.isfinite(result.fun)):
-            raise ValueError(NOT_FINITE)
-        objective.parameters = result.x
-    except BaseException:
-        objective.parameters = before
-        raise
-    return result
+    except FloatingPointError:
+        raise ValueError(NOT_FINITE) from None

@@ -81,10 +81,13 @@ def _turned_delta(p, layer, first, rows, queue):
 
 
 @inline
-def _backward(p, layers, first, last, queue):
-    """Delta of rows [first, last) from the output layer back to the first."""
+def backward(p, layers, first, last, queue):
+    """Delta of rows [first, last) from the output layer back to the first, or to its input.
+
+    Of training, back to the lowest layer that is trained.
+    """
     rows = last - first
-    for back in range(p.layer_count):
+    for back in range(p.layer_count - p.bottom):
         if stopped(p):
             return
         layer = layers[p.layer_count - 1 - back]
@@ -113,8 +116,8 @@ def _backward(p, layers, first, last, queue):
 
 
 @inline
-def rows_phase(p, layers, first, last, order, batch, totals, queue, step, row):
-    """Phase 1 of rows [first, last) of the activations: from gather to the deltas."""
+def forward_rows(p, layers, first, last, order, queue, step, row):
+    """Rows [first, last) of a slab as training sees them: gathered, and through all layers."""
     entry = p.entry + first * p.entry_ld * p.itemsize
     call(
         p.gather,
@@ -122,6 +125,13 @@ def rows_phase(p, layers, first, last, order, batch, totals, queue, step, row):
          entry, p.entry_ld, layers[0].inputs, p.scaling),
     )  # fmt: skip
     forward(p, layers, first, last, entry, p.entry_ld, queue, True, step, row)
+
+
+@inline
+def rows_phase(p, layers, first, last, order, batch, totals, queue, step, row):
+    """Phase 1 of rows [first, last) of the activations: from gather to the deltas."""
+    if p.forwarded == 0:
+        forward_rows(p, layers, first, last, order, queue, step, row)
     top, values = layers[p.layer_count - 1], p.row_losses + 8 * first
     output_delta(p, top, first, last, order, p.targets, values, batch, totals)
-    _backward(p, layers, first, last, queue)
+    backward(p, layers, first, last, queue)

@@ -30,10 +30,22 @@ def _penalize_share(p, layers, me, coefficients):
     """Thread `me`'s rows of all layers, before the norm is taken."""
     for n in range(p.layer_count):
         layer = layers[n]
+        if layer.frozen != 0:
+            continue
         first, last = share(layer.inputs, GRAIN, me, p.team)
         at, weights = first * layer.ld_out * p.itemsize, (last - first) * layer.ld_out
         count = weights + (layer.ld_out if me == p.team - 1 else 0)
         penalize_run(p, layer.weights + at, layer.gradient + at, weights, count, coefficients)
+    wait(p)
+
+
+@inline
+def _clear_frozen(p, layers, me, state):
+    """Zeros in the place of the gradient of layers that are not trained, thread `me`'s share."""
+    for n in range(p.layer_count):
+        if layers[n].frozen != 0:
+            first, last = share((layers[n].inputs + 1) * layers[n].ld_out, LINE, me, p.team)
+            run(advance(pointer_to(layers[n].gradient, state), first), last - first)[:] = 0
     wait(p)
 
 
@@ -51,26 +63,43 @@ def _norm(p, gradient, count, me):
 
 
 @inline
-def _clip_and_update(p, layers, me, coefficients, state, bound):
-    """Scale the whole gradient so that its norm is at most `bound`, and update by shares.
-
-    The factor is that of ``torch.nn.utils.clip_grad_norm_``, its 1e-6 included.
-    """
-    size, count = p.itemsize, p.part_bytes // p.itemsize
-    gradient = pointer_to(layers[0].gradient, state)
-    if p.penalize != 0:
-        _penalize_share(p, layers, me, coefficients)
-    factor = bound / (_norm(p, gradient, count, me) + 1e-6)
+def _scale_and_update(p, layer, gradient, count, me, coefficients, factor):
+    """Thread `me`'s share of `count` parameters from a layer's on."""
     first, last = share(count, LINE, me, p.team)
     mine = run(advance(gradient, first), last - first)
     if not factor >= 1:  # NaN goes on into the parameters, as in PyTorch
         for i in range(mine.size):
             mine[i] *= like(mine[i], factor)
-    at = first * size
+    at = first * p.itemsize
     call(
         p.update,
-        (p.state + at, layers[0].gradient + at, p.slot_bytes, last - first, coefficients),
-    )
+        (layer.weights + at, layer.gradient + at, p.slot_bytes, last - first,
+         coefficients + layer.rates),
+    )  # fmt: skip
+
+
+@inline
+def _clip_and_update(p, layers, me, coefficients, state, bound):
+    """Scale the whole gradient so that its norm is at most `bound`, and update by shares.
+
+    The factor is that of ``torch.nn.utils.clip_grad_norm_``, its 1e-6 included.
+    """
+    count = p.part_bytes // p.itemsize
+    gradient = pointer_to(layers[0].gradient, state)
+    if p.grouped != 0:
+        _clear_frozen(p, layers, me, state)
+    if p.penalize != 0:
+        _penalize_share(p, layers, me, coefficients)
+    factor = bound / (_norm(p, gradient, count, me) + 1e-6)
+    if p.grouped == 0:
+        _scale_and_update(p, layers[0], gradient, count, me, coefficients, factor)
+        return
+    for n in range(p.layer_count):
+        layer = layers[n]
+        if layer.frozen == 0:
+            count = (layer.inputs + 1) * layer.ld_out
+            own = pointer_to(layer.gradient, state)
+            _scale_and_update(p, layer, own, count, me, coefficients, factor)
 
 
 @inline
@@ -119,6 +148,8 @@ def _limit_norms(p, layers, me, scratch, bound):
     line = LINE // p.itemsize
     for n in range(p.layer_count):
         layer = layers[n]
+        if layer.frozen != 0:
+            continue
         first, last = share((layer.outputs + line - 1) // line * line, line, me, p.team)
         for column in range(first, last, COLUMNS):
             columns = min(COLUMNS, last - column)

@@ -5,6 +5,7 @@ from numba import carray, types
 from fastbp.kernels.machine.jit import INT, REAL, kernel
 from fastbp.kernels.machine.pointers import advance, restrict
 from fastbp.kernels.machine.simd import ask_for, copy_padded
+from fastbp.kernels.machine.vecmath import like
 
 ROWS_AHEAD = 16  # a row that comes from memory is asked for so many rows before it is copied
 INDICES = types.CPointer(types.int64)
@@ -19,6 +20,17 @@ def gather(x, x_row, base, order, rows, to, to_row, width, scaling):
     for r in range(rows):
         ask_for(advance(x, index[min(r + ROWS_AHEAD, rows - 1)] * x_row))
         copy_padded(advance(x, index[r] * x_row), advance(to, r * to_row), width)
+
+
+@kernel(REAL, INT, REAL, INT, INT, INT, SCALING)
+def copy_scaled(x, x_row, to, to_row, rows, width, scaling):
+    """to[r, :width] = x[r, :width] times the factors of the scaling; overwrites `to`."""
+    factors = carray(advance(scaling, width), (width,))
+    for r in range(rows):
+        source = carray(restrict(advance(x, r * x_row)), (width,))
+        target = carray(restrict(advance(to, r * to_row)), (width,))
+        for j in range(width):
+            target[j] = like(target[j], source[j] * factors[j])
 
 
 @kernel(REAL, INT, REAL, INT, INT, INT)

@@ -62,14 +62,14 @@ def _part(p, layers, me, number, parts, order, batch, totals, step):
         at = order + 8 * done
         rows_phase(p, layers, first, first + rows, at, batch, totals, queue, step, done)
         total += row_sum(float64s_at(p.row_losses + 8 * first), rows)
-        for n in range(p.layer_count):
+        for n in range(p.bottom, p.layer_count):
             to = layers[n].gradient + number * p.part_bytes
             _add_gradient(p, layers[n], first, rows, done == begin, to, me)
     return total
 
 
 @inline
-def _join_run(p, parameters, gradient, weights, count, parts, coefficients):
+def _join_run(p, layer, parameters, gradient, weights, count, parts, coefficients):
     """A run of parameters: the sum of the parts' gradients, in order, and the update.
 
     weights: how many of the `count` parameters are weights; those behind are biases.
@@ -77,17 +77,20 @@ def _join_run(p, parameters, gradient, weights, count, parts, coefficients):
     if parts > 1:
         call(p.add_parts, (gradient, p.part_bytes, parts, count))
     if p.updating:
-        update_run(p, parameters, gradient, weights, count, coefficients)
+        update_run(p, layer, parameters, gradient, weights, count, coefficients)
 
 
 @inline
-def _join(p, layer, me, parts, coefficients):
+def join(p, layer, me, parts, coefficients):
     """Thread `me`'s rows of one layer; its last thread has the biases too."""
+    if layer.frozen != 0:
+        return
     first, last = share(layer.inputs, GRAIN, me, p.team)
     at = first * layer.ld_out * p.itemsize
     weights = (last - first) * layer.ld_out
     count = weights + (layer.ld_out if me == p.team - 1 else 0)
-    _join_run(p, layer.weights + at, layer.gradient + at, weights, count, parts, coefficients)
+    to, gradient = layer.weights + at, layer.gradient + at
+    _join_run(p, layer, to, gradient, weights, count, parts, coefficients)
     if p.updating:
         mirror(p, layer, first, last - first, 0, layer.outputs)
 
@@ -96,7 +99,7 @@ def _join(p, layer, me, parts, coefficients):
 def _join_all(p, layers, parts, coefficients):
     """All parameters as one run, for a thread that is alone and need not tell biases apart."""
     count = p.part_bytes // p.itemsize
-    _join_run(p, p.state, layers[0].gradient, count, count, parts, coefficients)
+    _join_run(p, layers[0], p.state, layers[0].gradient, count, count, parts, coefficients)
     if p.updating:
         for n in range(p.layer_count):
             mirror(p, layers[n], 0, layers[n].inputs, 0, layers[n].outputs)
@@ -120,11 +123,11 @@ def _parts(p, layers, me, order, batch, totals, coefficients, step):
         total += part_losses[number]
     if not math.isfinite(total):
         return total / batch, False
-    if p.team == 1 and p.penalize == 0:
+    if p.team == 1 and p.penalize == 0 and p.grouped == 0:
         _join_all(p, layers, parts, coefficients)
     else:
         for n in range(p.layer_count):
-            _join(p, layers[n], me, parts, coefficients)
+            join(p, layers[n], me, parts, coefficients)
     if me == 0:
         tell_stop(p, True)
     wait(p)

@@ -16,7 +16,8 @@ GRAIN = 8  # rows that a thread takes at the least
 LAYER = record(
     "inputs", "outputs", "ld_in", "ld_out",  # widths, and row strides in elements
     "weights",        # W (inputs + 1, ld_out): the last row holds the biases
-    "mirror",         # M (outputs, ld_in): W transposed; 0 for the first layer, or where there is
+    "mirror",         # M (outputs, ld_in): W transposed; 0 for the first layer, unless its input's
+                      # delta is wanted, or where there is
     "turned",         # instead room for deltas transposed; else 0
     "gradient",       # like W
     "below",          # A (slab, ld_in): the layer's input
@@ -25,14 +26,19 @@ LAYER = record(
     "delta_below",    # D (slab, ld_in); 0 for the first layer
     "slope",          # S (slab, ld_out): where training_forward leaves the slopes, or 0
     "dropped",        # A (slab, ld_out): the output after dropout, or 0 for none
+    "frozen",         # 1: the layer is not trained; no gradient either
+    "rates",          # from a step's coefficients to the layer's own, in bytes
     "drop_threshold",  # of 2**32: how often an element is dropped
     "forward", "training_forward", "backward",  # panels; 0: none
     "operand",        # of the backward panel: output or slope
+    "sample_weights", "sample_biases",  # of each row's gradient (rows, inputs, outputs), or 0
 )  # fmt: skip
 
 # One call of a kernel: the batch loop's bounds, the data, and the kernels that it calls.
 PROGRAM = record(
     "layers", "layer_count", "itemsize", "team", "shared", "yield_address",
+    "bottom",         # the lowest layer that is trained, down to which deltas go back
+    "grouped",        # 1: layers differ in what an update does
     "slab",           # rows of activations that there is room for, with parts for every thread
     "parts",          # of a long batch, each one thread's; 0: the team shares every slab
     "batch_kernel",   # parts.batch_in_parts or slabs.batch_in_slabs
@@ -51,6 +57,7 @@ PROGRAM = record(
     "order",          # int64 (epochs * rows); of `predict` also the numbers that a gather takes
     "order_rows",     # from an epoch's numbers to the next one's; 0: all epochs have the same, and
                       # behind them stand those of the first batch once more
+    "forwarded",      # 1: the activations of the batch are in the slab, which holds all of it
     "updating",       # 1: phase 2 updates; 0: it leaves the gradient in the flat buffer
     "gemm", "gather", "copy_rows", "transpose", "loss", "update",
     "column_sums", "add_parts",
@@ -67,12 +74,21 @@ PROGRAM = record(
     "epoch_penalties",  # float64 (epochs): what of the losses are penalties, or 0
     "totals", "total_count",  # float64 (steps, count): total weights of batches; 0: no weights
     "by_rows",        # 1: in the mean loss of an epoch batches count by rows; 0: by total weights
-    "coefficients", "coefficient_count",  # float64 (steps, count)
+    # float64 (steps, count); of a step those of each group of layers, and maybe a decay
+    "coefficients", "coefficient_count",
     "slot_bytes", "slots", "scratch", "scratch_bytes", "zeros",
     "queues",         # int64 (team, ahead.WORDS)
     "streaming",      # bytes of W from which on it is prefetched
     "state", "state_bytes",
-    "predictions",    # (rows, outputs) without padding
+    "predictions",    # (rows, outputs) without padding; slopes of inputs (rows, passes, inputs)
+    "passes",         # ways back from a row's outputs, one for each column: derivatives.py
+    "copy_scaled", "outer",
+    "tangents",       # records of layers like `layers`, of derivatives along a direction in place
+                      # of values: curvature.py; and whether they hold second derivatives
+    "curving",
+    "curve", "curve_parameters",  # the second derivative of the loss, as a panel, and its own
+    "curve_whole",    # 1: it changes delta from a direction to the product; 0: it is a diagonal
+    "multiply",
     "step_counter",   # int64: thread 0 adds 1 for every step made
     "failed_epoch", "failed_step",  # written by thread 0; -1 where no batch failed
 )  # fmt: skip

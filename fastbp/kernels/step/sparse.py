@@ -89,7 +89,7 @@ def _catch_up(s, p, layer, made, row, steps):
     at = row * ld * p.itemsize
     if made[row] < 0:
         coefficients = p.coefficients + 8 * p.coefficient_count * had
-        update_run(p, layer.weights + at, layer.gradient + at, ld, ld, coefficients)
+        update_run(p, layer, layer.weights + at, layer.gradient + at, ld, ld, coefficients)
         had += 1
     if not s.rests:
         gradient = p.zeros
@@ -98,7 +98,7 @@ def _catch_up(s, p, layer, made, row, steps):
                 gradient = layer.gradient + at
                 carray(words_at(gradient), (ld * p.itemsize // 8,))[:] = 0
             coefficients = p.coefficients + 8 * p.coefficient_count * step
-            update_run(p, layer.weights + at, gradient, ld, ld, coefficients)
+            update_run(p, layer, layer.weights + at, gradient, ld, ld, coefficients)
     made[row] = steps
 
 
@@ -167,7 +167,7 @@ def _update_biases(p, layer, delta, rows, opening, updating, coefficients):
     start = p.zeros if opening else to
     call(p.column_sums, (address_of(delta), width, rows, width, start, to, p.itemsize))
     if updating:
-        update_run(p, layer.weights + at, to, 0, width, coefficients)
+        update_run(p, layer, layer.weights + at, to, 0, width, coefficients)
 
 
 @kernel(INT, REAL, INT, INDICES, INT, INT, INT, INT, INDICES, INT)
@@ -183,6 +183,8 @@ def sparse_step(
     s = carray(sparse_at(sparse), (1,))[0]
     p = carray(program_at(s.program), (1,))[0]
     layer = carray(layers_at(p.layers), (1,))[0]
+    if layer.frozen != 0:
+        return
     first, last = share(layer.inputs, GRAIN, me, p.team)
     made = carray(words_at(s.made), (layer.inputs,))
     row_bytes, steps = layer.ld_out * p.itemsize, -1
@@ -209,8 +211,8 @@ def train(program, me):
     before = carray(words_at(p.step_counter), (1,))[0]
     call(p.train, (program, me))
     wait(p)  # for thread 0, who counts the steps
-    if p.updating:
-        s, layer = carray(sparse_at(p.features), (1,))[0], carray(layers_at(p.layers), (1,))[0]
+    s, layer = carray(sparse_at(p.features), (1,))[0], carray(layers_at(p.layers), (1,))[0]
+    if p.updating and layer.frozen == 0:
         first, last = share(layer.inputs, GRAIN, me, p.team)
         steps = carray(words_at(p.step_counter), (1,))[0] - before
         _settle(s, p, layer, carray(words_at(s.made), (layer.inputs,)), first, last, steps)

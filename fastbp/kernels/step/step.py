@@ -119,7 +119,8 @@ def differentiate(program, me):
     """The split step: mean loss and whole gradient of one batch of `rows`; parameters stay."""
     p, layers = opened(program)
     _begin(p, layers, me)
-    loss, _ = _batch(p, program, me, p.order, p.rows, p.totals, 0, p.coefficients, 0)
+    step = carray(words_at(p.step_counter), (1,))[0]  # of dropout, where there is any
+    loss, _ = _batch(p, program, me, p.order, p.rows, p.totals, 0, p.coefficients, step)
     if me == 0:
         carray(float64s_at(p.epoch_losses), (1,))[0] = loss
 

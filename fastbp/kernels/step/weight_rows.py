@@ -28,13 +28,14 @@ def penalize_run(p, parameters, gradient, weights, count, coefficients):
 
 
 @inline_early
-def update_run(p, parameters, gradient, weights, count, coefficients):
-    """One update of a run of parameters, by the run of their gradient.
+def update_run(p, layer, parameters, gradient, weights, count, coefficients):
+    """One update of a run of a layer's parameters, by the run of their gradient.
 
     weights: how many of the `count` parameters are weights; those behind are biases.
     """
     penalize_run(p, parameters, gradient, weights, count, coefficients)
-    call(p.update, (parameters, gradient, p.slot_bytes, count, coefficients))
+    own = coefficients + layer.rates
+    call(p.update, (parameters, gradient, p.slot_bytes, count, own))
 
 
 @inline_early
@@ -122,6 +123,8 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
 
     With one slab the gradient of a strip stays in the thread's scratch and never reaches memory.
     """
+    if layer.frozen != 0:
+        return
     size, ld = p.itemsize, layer.ld_out
     keep = not (opening and closing and p.updating)  # in the flat buffer
     updating = closing and p.updating
@@ -158,11 +161,11 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
             if updating:
                 if width == ld:
                     count = rows * ld
-                    update_run(p, layer.weights + at, to, count, count, coefficients)
+                    update_run(p, layer, layer.weights + at, to, count, count, coefficients)
                 else:
                     for r in range(rows):
                         update_run(
-                            p, layer.weights + at + r * ld * size, to + r * to_ld * size,
+                            p, layer, layer.weights + at + r * ld * size, to + r * to_ld * size,
                             width, width, coefficients,
                         )  # fmt: skip
                 mirror(p, layer, row, rows, column, columns)
@@ -172,7 +175,7 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
             start = p.zeros if opening else to
             call(p.column_sums, (delta, ld, slab_rows, width, start, to, size))
             if updating:
-                update_run(p, layer.weights + at, to, 0, width, coefficients)
+                update_run(p, layer, layer.weights + at, to, 0, width, coefficients)
 
 
 @inline
