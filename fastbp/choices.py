@@ -5,17 +5,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastbp.activations import ACTIVATIONS, Activation, FixedActivation
-from fastbp.losses import LOSSES, ElementwiseLoss, Loss
+from fastbp.losses import LOSSES, BaseLoss, ElementwiseLoss
 from fastbp.validation import choice, shown
 
 
-def loss_of(value: Any, name: str) -> Loss:
+def loss_of(value: Any, name: str) -> BaseLoss:
     """The loss that a user named or passed."""
     if isinstance(value, ElementwiseLoss):
         choice(value.output_activation, ACTIVATIONS, f"output_activation of {name}")
         return value
-    chosen: Loss = named(value, LOSSES, Loss, name)
+    chosen: BaseLoss = named(value, LOSSES, BaseLoss, name)
     return chosen
+
+
+def expect_outputs(loss: BaseLoss, outputs: int, name: str) -> None:
+    """Raise ValueError where so many outputs are no whole number of targets of the loss."""
+    each = loss.outputs_of_target()
+    if outputs % each:
+        raise ValueError(
+            f"{name} must be a multiple of {each}, since loss {loss.name!r} has {each} outputs for "
+            f"each target; got {outputs}"
+        )
 
 
 def named(value: Any, entries: Mapping[str, Any], kind: type, name: str) -> Any:
@@ -42,7 +52,7 @@ def activation_of(value: Any, name: str, options: Sequence[str]) -> Activation |
 
 
 def output_activation_of(
-    value: Any, loss: Loss, name: str = "output_activation"
+    value: Any, loss: BaseLoss, name: str = "output_activation"
 ) -> Activation | FixedActivation:
     """The activation of outputs with this loss."""
     natural = ACTIVATIONS[loss.output_activation]
@@ -56,9 +66,9 @@ def output_activation_of(
     return chosen
 
 
-def is_built_in(value: Activation | FixedActivation | Loss) -> bool:
+def is_built_in(value: Activation | FixedActivation | BaseLoss) -> bool:
     """Whether an activation or a loss is fastbp's own, whatever a user's is called."""
-    if isinstance(value, Loss):
+    if isinstance(value, BaseLoss):
         return type(value) in LOSSES.values()
     return ACTIVATIONS.get(value.name) is value
 

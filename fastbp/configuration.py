@@ -12,6 +12,7 @@ from fastbp import initializers, regularization, tasks
 from fastbp.activations import ACTIVATIONS, Activation, FixedActivation
 from fastbp.choices import (
     activation_of,
+    expect_outputs,
     from_settings,
     is_built_in,
     loss_of,
@@ -20,7 +21,7 @@ from fastbp.choices import (
 )
 from fastbp.data.scaling import STANDARD, check_scaling
 from fastbp.layout.layout import Layout
-from fastbp.losses import LOSSES, Loss
+from fastbp.losses import LOSSES, BaseLoss
 from fastbp.optimizers import OPTIMIZERS, Optimizer
 from fastbp.regularization import Regularization
 from fastbp.validation import real, shown, widths
@@ -37,7 +38,7 @@ class Configuration:
 
     layout: Layout
     activations: tuple[Activation | FixedActivation, ...]
-    loss: Loss
+    loss: BaseLoss
     optimizer: Optimizer
     initializer: Any
     regularization: Regularization
@@ -64,12 +65,15 @@ def make(
     """
     layout = Layout(widths(layers), _dtype(dtype))
     if isinstance(loss, Mapping):
-        chosen: Loss = tasks.make(loss, outputs, loss_weights, output_activation, layout.widths[-1])
+        chosen: BaseLoss = tasks.make(
+            loss, outputs, loss_weights, output_activation, layout.widths[-1]
+        )
         loss_weights = output_activation = None  # of the tasks
     elif outputs is not None:
         raise ValueError("outputs tells the tasks of a loss that is a dict; this loss is none")
     else:
         chosen = loss_of(loss, "loss")
+        expect_outputs(chosen, layout.widths[-1], "the last of layers")
     return Configuration(
         layout,
         (*_hidden(activation, layout.layers - 1), output_activation_of(output_activation, chosen)),
@@ -197,7 +201,7 @@ def _hidden(value: Any, count: int) -> list[Activation | FixedActivation]:
     return [activation_of(one, f"activation[{i}]", HIDDEN) for i, one in enumerate(value)]
 
 
-def _loss_weights(values: Any, loss: Loss, outputs: int) -> tuple[float, ...] | None:
+def _loss_weights(values: Any, loss: BaseLoss, outputs: int) -> tuple[float, ...] | None:
     if values is None:
         return None
     if not loss.elementwise:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.activations import Activation, FixedActivation
-from fastbp.choices import from_settings, loss_of, output_activation_of
+from fastbp.choices import expect_outputs, from_settings, loss_of, output_activation_of
 from fastbp.kernels.machine.jit import Kernel, address
 from fastbp.kernels.panels import tasks as panels
 from fastbp.layout.aligned import aligned_zeros, row_stride
-from fastbp.losses import LOSSES, Loss
+from fastbp.losses import LOSSES, BaseLoss
 from fastbp.validation import positive_int, real, shown, storable
 
 PIECE = 1 << 16  # elements that go through an output activation at a time
@@ -24,7 +24,7 @@ class Task:
 
     name: str
     outputs: int
-    loss: Loss
+    loss: BaseLoss
     activation: Activation | FixedActivation
     weight: float
 
@@ -47,7 +47,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Tasks(Loss):
+class Tasks(BaseLoss):
     """The weighted sum of the losses of groups of outputs.
 
     Attributes
@@ -110,6 +110,8 @@ def make(loss: Any, outputs: Any, weights: Any, activations: Any, width: int) ->
             f"got {' + '.join(map(str, counts.values()))}"
         )
     chosen = {name: loss_of(loss[name], f"loss[{name!r}]") for name in counts}
+    for name, count in counts.items():
+        expect_outputs(chosen[name], count, f"outputs[{name!r}]")
     of_tasks = by_name(weights, names, "loss_weights")
     scales = {n: real(of_tasks.get(n, 1.0), f"loss_weights[{n!r}]", 0) for n in counts}
     if not any(scales.values()):
@@ -141,10 +143,11 @@ def by_name(given: Any, tasks: "Tasks | list[str]", argument: str) -> Mapping[st
     return given
 
 
-def describe(loss: Loss) -> dict[str, Any]:
+def describe(loss: BaseLoss) -> dict[str, Any]:
     """What a model file says of a loss, which may be one of tasks."""
     if not isinstance(loss, Tasks):
-        return {"name": loss.name, **asdict(loss)}
+        settings = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(loss).items()}
+        return {"name": loss.name, **settings}
     return {
         "name": loss.name,
         "groups": [

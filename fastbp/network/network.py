@@ -11,7 +11,7 @@ from fastbp import configuration, initializers
 from fastbp.activations import Activation
 from fastbp.data.scaling import Scaling
 from fastbp.history import History
-from fastbp.losses import Loss
+from fastbp.losses import BaseLoss
 from fastbp.network import (
     batch_training,
     inference,
@@ -35,7 +35,7 @@ class Network:
         Layer widths, input first: at least two, each at least 1.
     activation : str, Activation or a sequence of them
         Of the hidden layers: one for all, or one for each. See `fastbp.activations`.
-    loss : str or Loss
+    loss : str or BaseLoss
         "mse", "mae", "huber", "cross_entropy", "binary_cross_entropy", "poisson", or a
         `fastbp.losses` object. It decides the output activation unless one is given. A dict of
         them by name makes several tasks of the outputs.
@@ -109,7 +109,7 @@ class Network:
         self,
         layers: Sequence[int],
         activation: str | Activation | Sequence[str | Activation] = "relu",
-        loss: str | Loss | Mapping[str, str | Loss] = "mse",
+        loss: str | BaseLoss | Mapping[str, str | BaseLoss] = "mse",
         output_activation: str | Activation | Mapping[str, str | Activation] | None = None,
         optimizer: str | Optimizer = "adam",
         initializer: initializers.Initializer = "auto",
@@ -188,7 +188,7 @@ class Network:
         return self._core.configuration.layout.dtype
 
     @property
-    def loss(self) -> Loss:
+    def loss(self) -> BaseLoss:
         """The loss."""
         return self._core.configuration.loss
 

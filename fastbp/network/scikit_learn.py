@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastbp.choices import is_built_in
 from fastbp.configuration import Configuration
 from fastbp.data import names
-from fastbp.losses import MSE, BinaryCrossEntropy, CrossEntropy, Loss, Poisson
+from fastbp.losses import MSE, BaseLoss, BinaryCrossEntropy, CrossEntropy, Poisson
 from fastbp.network.core import HasCore
 from fastbp.optimizers import SGD, Adam, Optimizer
 from fastbp.tasks import Tasks
@@ -27,7 +27,7 @@ ACTIVATIONS = {"logistic": "sigmoid", "exp": "exponential"}
 NATURAL = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy", "exponential": "poisson"}
 # By what fastbp calls them.
 HIDDEN = {"identity": "identity", "relu": "relu", "sigmoid": "logistic", "tanh": "tanh"}
-OUTPUT: dict[type[Loss], str] = {
+OUTPUT: dict[type[BaseLoss], str] = {
     CrossEntropy: "softmax",
     BinaryCrossEntropy: "sigmoid",
     MSE: "identity",

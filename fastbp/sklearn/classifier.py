@@ -9,7 +9,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
-from fastbp.losses import Loss
+from fastbp.losses import BaseLoss
 from fastbp.sklearn import labels, parameters
 from fastbp.sklearn.base import BaseMLP
 from fastbp.sklearn.data import Data
@@ -76,7 +76,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         How many epochs in a row may not improve.
     max_fun : int, default=15000
         The most evaluations of "lbfgs".
-    loss : "log_loss" or Loss, default="log_loss"
+    loss : "log_loss" or BaseLoss, default="log_loss"
         Cross-entropy, or an object of `fastbp.losses`.
     out_activation : {"softmax", "logistic"}, default=None
         Of the outputs. None for scikit-learn's choice: "logistic" for two classes and for
@@ -171,7 +171,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: Any = 10,
         max_fun: int = 15000,
-        loss: str | Loss = "log_loss",
+        loss: str | BaseLoss = "log_loss",
         out_activation: Any = None,
         class_weight: Any = None,
         dropout: Any = 0.0,

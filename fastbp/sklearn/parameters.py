@@ -8,7 +8,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastbp.activations import Activation
-from fastbp.losses import Loss
+from fastbp.losses import BaseLoss
 from fastbp.optimizers import Optimizer
 from fastbp.schedules import Schedule
 from fastbp.sklearn.heads import HIDDEN_NAMES, OUTPUT_NAMES, REGRESSION_LOSSES
@@ -55,12 +55,12 @@ COMMON: dict[str, Any] = {
 }
 CLASSIFIER: dict[str, Any] = {
     **COMMON,
-    "loss": [StrOptions({"log_loss"}), Loss],
+    "loss": [StrOptions({"log_loss"}), BaseLoss],
     "class_weight": [dict, list, StrOptions({"balanced"}), None],
     "out_activation": [StrOptions({"softmax", "logistic", "sigmoid"}), None],
 }
 REGRESSOR: dict[str, Any] = {
     **COMMON,
-    "loss": [StrOptions(set(REGRESSION_LOSSES)), Loss],
+    "loss": [StrOptions(set(REGRESSION_LOSSES)), BaseLoss],
     "mask_nan": ["boolean"],
 }

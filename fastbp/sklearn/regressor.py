@@ -9,7 +9,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
-from fastbp.losses import Loss
+from fastbp.losses import BaseLoss
 from fastbp.sklearn import heads, parameters, scores
 from fastbp.sklearn.base import BaseMLP
 from fastbp.sklearn.data import Data, checked_weights
@@ -25,7 +25,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Parameters
     ----------
-    loss : str or Loss, default="squared_error"
+    loss : str or BaseLoss, default="squared_error"
         "squared_error" or "poisson" as in scikit-learn, "absolute_error", "huber", or an object of
         `fastbp.losses`.
     hidden_layer_sizes : int or sequence of int, default=(100,)
@@ -143,7 +143,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def __init__(
         self,
-        loss: str | Loss = "squared_error",
+        loss: str | BaseLoss = "squared_error",
         hidden_layer_sizes: Any = (100,),
         activation: Any = "relu",
         *,

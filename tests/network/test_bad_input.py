@@ -188,7 +188,7 @@ def test_arguments_of_fit(arguments, error, parts):
         ({"output_activation": 3}, TypeError, ("output_activation", "got 3")),
         ({"loss": "crossentropy"}, ValueError, ("loss", "did you mean 'cross_entropy'?")),
         ({"loss": losses.Huber}, TypeError, ("loss", "Huber()", "brackets")),
-        ({"loss": losses.Loss()}, TypeError, ("loss", "got Loss()")),
+        ({"loss": losses.BaseLoss()}, TypeError, ("loss", "got BaseLoss()")),
         ({"loss": None}, TypeError, ("loss", "got None")),
         ({"optimizer": "adm"}, ValueError, ("optimizer", "did you mean 'adam'?")),
         ({"optimizer": fastbp.Adam}, TypeError, ("optimizer", "Adam()", "brackets")),
