@@ -5,16 +5,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastbp.activations import ACTIVATIONS, Activation, FixedActivation
-from fastbp.losses import LOSSES, BaseLoss, ElementwiseLoss
+from fastbp.losses import LOSSES, BaseLoss, Loss
+from fastbp.optimizers import OPTIMIZERS, BaseOptimizer, Optimizer
 from fastbp.validation import choice, shown
 
 
 def loss_of(value: Any, name: str) -> BaseLoss:
     """The loss that a user named or passed."""
-    if isinstance(value, ElementwiseLoss):
+    if isinstance(value, Loss):
         choice(value.output_activation, ACTIVATIONS, f"output_activation of {name}")
         return value
     chosen: BaseLoss = named(value, LOSSES, BaseLoss, name)
+    return chosen
+
+
+def optimizer_of(value: Any, name: str) -> BaseOptimizer:
+    """The optimizer that a user named or passed."""
+    if isinstance(value, Optimizer):
+        return value
+    chosen: BaseOptimizer = named(value, OPTIMIZERS, BaseOptimizer, name)
     return chosen
 
 
@@ -73,9 +82,18 @@ def is_built_in(value: Activation | FixedActivation | BaseLoss) -> bool:
     return ACTIVATIONS.get(value.name) is value
 
 
-def from_settings(value: Any, entries: Mapping[str, Any], name: str) -> Any:
-    """The entry with the settings that a model file describes."""
+def described_activation(value: Activation | FixedActivation) -> str | dict[str, Any]:
+    """What a model file says of an activation; raises ValueError for a lambda of the user's."""
+    if is_built_in(value) or not isinstance(value, Activation):
+        return value.name
+    return value.described()
+
+
+def from_settings(value: Any, entries: Mapping[str, Any], name: str, own: Any) -> Any:
+    """The entry with the settings that a model file describes; own: makes one of a user's own."""
     if not isinstance(value, dict) or "name" not in value:
         raise ValueError(f"{name} must be an object with a name, got {shown(value)}")
+    if "f" in value or "rule" in value:
+        return own(value)
     settings = dict(value)
     return entries[choice(settings.pop("name"), entries, name)](**settings)

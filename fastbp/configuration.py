@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastbp import initializers, regularization, tasks
+from fastbp import activations, initializers, losses, optimizers, regularization, tasks
 from fastbp.activations import ACTIVATIONS, Activation, FixedActivation
 from fastbp.choices import (
     activation_of,
+    described_activation,
     expect_outputs,
     from_settings,
-    is_built_in,
     loss_of,
-    named,
+    optimizer_of,
     output_activation_of,
 )
 from fastbp.data.scaling import STANDARD, check_scaling
 from fastbp.layout.layout import Layout
 from fastbp.losses import LOSSES, BaseLoss
-from fastbp.optimizers import OPTIMIZERS, Optimizer
+from fastbp.optimizers import OPTIMIZERS, BaseOptimizer, Optimizer
 from fastbp.regularization import Regularization
 from fastbp.validation import real, shown, widths
 
@@ -39,7 +39,7 @@ class Configuration:
     layout: Layout
     activations: tuple[Activation | FixedActivation, ...]
     loss: BaseLoss
-    optimizer: Optimizer
+    optimizer: BaseOptimizer
     initializer: Any
     regularization: Regularization
     scaling: float | str | None
@@ -78,7 +78,7 @@ def make(
         layout,
         (*_hidden(activation, layout.layers - 1), output_activation_of(output_activation, chosen)),
         chosen,
-        named(optimizer, OPTIMIZERS, Optimizer, "optimizer"),
+        optimizer_of(optimizer, "optimizer"),
         initializers.check(initializer),
         regularization.make(layout.layers - 1, **regularizing),
         check_scaling(scaling),
@@ -87,23 +87,18 @@ def make(
 
 
 def describe(parts: Configuration) -> dict[str, Any]:
-    """What a model file says of the parts; raises ValueError for a function of the user's."""
-    of_tasks = parts.loss.groups if isinstance(parts.loss, tasks.Tasks) else ()
-    losses = [task.loss for task in of_tasks] or [parts.loss]
-    activations = (*parts.activations, *(task.activation for task in of_tasks))
-    own = [f"activation {one.name!r}" for one in activations if not is_built_in(one)]
-    own += [f"loss {one.name!r}" for one in losses if not is_built_in(one)]
-    if own:
-        raise ValueError(
-            f"{own[0]} is not one of fastbp's own: a file holds no code, so the network cannot be "
-            "saved (copy its weights, or pickle it)"
-        )
+    """What a model file says of the parts; raises ValueError for a lambda of the user's."""
+    optimizer = parts.optimizer
     described = {
         "layers": list(parts.layout.widths),
         "dtype": parts.layout.dtype.name,
-        "activations": [activation.name for activation in parts.activations],
+        "activations": [described_activation(one) for one in parts.activations],
         "loss": tasks.describe(parts.loss),
-        "optimizer": {"name": parts.optimizer.name, **asdict(parts.optimizer)},
+        "optimizer": (
+            optimizer.described()
+            if isinstance(optimizer, Optimizer)
+            else {"name": optimizer.name, **asdict(optimizer)}
+        ),
         "initializer": initializers.describe(parts.initializer),
         "scaling": parts.scaling,
         "loss_weights": parts.loss_weights and list(parts.loss_weights),
@@ -123,20 +118,21 @@ def parse(described: Mapping[str, Any]) -> Configuration:
     names = described["activations"]
     if not isinstance(names, list) or not names:
         raise ValueError(f"activations must be a list of names, got {shown(names)}")
-    loss, activation = described["loss"], names[-1]
+    *names, activation = map(activations.parsed, names)
+    loss = described["loss"]
     weights, outputs = described.get("loss_weights"), None
     if isinstance(loss, dict) and loss.get("name") == tasks.Tasks.name:
         if activation != tasks.Tasks.output_activation or weights is not None:
             raise ValueError("tasks have their own output activations and loss weights")
         loss, outputs, weights, activation = tasks.parse(loss)
     else:
-        loss = from_settings(loss, LOSSES, "loss")
+        loss = from_settings(loss, LOSSES, "loss", losses.parsed)
     return make(
         described["layers"],
-        names[:-1],
+        names,
         loss,
         activation,
-        from_settings(described["optimizer"], OPTIMIZERS, "optimizer"),
+        from_settings(described["optimizer"], OPTIMIZERS, "optimizer", optimizers.parsed),
         described["initializer"],
         described["dtype"],
         described.get("scaling"),

@@ -7,12 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp import activations, losses
 from fastbp.activations import Activation, FixedActivation
-from fastbp.choices import expect_outputs, from_settings, loss_of, output_activation_of
+from fastbp.choices import (
+    described_activation,
+    expect_outputs,
+    from_settings,
+    loss_of,
+    output_activation_of,
+)
 from fastbp.kernels.machine.jit import Kernel, address
 from fastbp.kernels.panels import tasks as panels
 from fastbp.layout.aligned import aligned_zeros, row_stride
-from fastbp.losses import LOSSES, BaseLoss
+from fastbp.losses import LOSSES, BaseLoss, Loss
 from fastbp.validation import positive_int, real, shown, storable
 
 PIECE = 1 << 16  # elements that go through an output activation at a time
@@ -145,6 +152,8 @@ def by_name(given: Any, tasks: "Tasks | list[str]", argument: str) -> Mapping[st
 
 def describe(loss: BaseLoss) -> dict[str, Any]:
     """What a model file says of a loss, which may be one of tasks."""
+    if isinstance(loss, Loss):
+        return loss.described()
     if not isinstance(loss, Tasks):
         settings = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(loss).items()}
         return {"name": loss.name, **settings}
@@ -155,7 +164,7 @@ def describe(loss: BaseLoss) -> dict[str, Any]:
                 "name": task.name,
                 "outputs": task.outputs,
                 "loss": describe(task.loss),
-                "activation": task.activation.name,
+                "activation": described_activation(task.activation),
                 "weight": task.weight,
             }
             for task in loss.groups
@@ -178,5 +187,9 @@ def parse(described: dict[str, Any]) -> tuple[dict[str, Any], ...]:
 
     if len(each("name")) != len(groups):
         raise ValueError("groups of the loss must have different names")
-    losses = {name: from_settings(one, LOSSES, "loss") for name, one in each("loss").items()}
-    return losses, each("outputs"), each("weight"), each("activation")
+    of_groups = {
+        name: from_settings(one, LOSSES, "loss", losses.parsed)
+        for name, one in each("loss").items()
+    }
+    activated = {name: activations.parsed(one) for name, one in each("activation").items()}
+    return of_groups, each("outputs"), each("weight"), activated

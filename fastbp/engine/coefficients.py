@@ -6,21 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.kernels.machine.jit import address
-from fastbp.optimizers import Optimizer
+from fastbp.optimizers import BaseOptimizer
 
 AHEAD = 64  # steps: a dozen calls of NumPy take longer than a step of a small network
 
 
 class Coefficients:
-    """`Optimizer.coefficients` by step.
+    """`BaseOptimizer.coefficients` by step.
 
     Parameters
     ----------
-    optimizer : Optimizer
+    optimizer : BaseOptimizer
         Whose they are.
     """
 
-    def __init__(self, optimizer: Optimizer) -> None:
+    def __init__(self, optimizer: BaseOptimizer) -> None:
         self._optimizer = optimizer
         self._kept = 0, 0, np.empty((0, 0))
 

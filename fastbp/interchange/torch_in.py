@@ -11,7 +11,7 @@ from fastbp.data.scaling import STANDARD, restored
 from fastbp.interchange.contents import needed
 from fastbp.losses import LOSSES, BaseLoss
 from fastbp.network import Network
-from fastbp.optimizers import Optimizer
+from fastbp.optimizers import BaseOptimizer
 from fastbp.validation import shown
 
 OPTIONS = (
@@ -25,7 +25,7 @@ def from_torch(
     activation: str | Activation | Sequence[str | Activation] | None = None,
     loss: str | BaseLoss | Mapping[str, str | BaseLoss] | None = None,
     output_activation: str | Activation | Mapping[str, str | Activation] | None = None,
-    optimizer: str | Optimizer = "adam",
+    optimizer: str | BaseOptimizer = "adam",
     rng: int | np.random.Generator | None = None,
     threads: int | None = None,
     *,

@@ -7,7 +7,7 @@ where the two apart would not.
 
 from fastbp.losses.base import BaseLoss
 from fastbp.losses.classes import BinaryCrossEntropy, CrossEntropy, Focal, Hinge, KLDivergence
-from fastbp.losses.own import ElementwiseLoss
+from fastbp.losses.own import Loss, parsed
 from fastbp.losses.values import MAE, MSE, Cosine, GaussianNLL, Huber, LogCosh, Poisson, Quantile
 
 __all__ = [
@@ -18,15 +18,16 @@ __all__ = [
     "BinaryCrossEntropy",
     "Cosine",
     "CrossEntropy",
-    "ElementwiseLoss",
     "Focal",
     "GaussianNLL",
     "Hinge",
     "Huber",
     "KLDivergence",
     "LogCosh",
+    "Loss",
     "Poisson",
     "Quantile",
+    "parsed",
 ]
 
 LOSSES: dict[str, type[BaseLoss]] = {

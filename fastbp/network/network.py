@@ -21,7 +21,7 @@ from fastbp.network import (
     training,
 )
 from fastbp.network.core import Core
-from fastbp.optimizers import Optimizer
+from fastbp.optimizers import BaseOptimizer
 from fastbp.regularization import Regularization
 from fastbp.validation import generator, positive_int
 
@@ -36,13 +36,14 @@ class Network:
     activation : str, Activation or a sequence of them
         Of the hidden layers: one for all, or one for each. See `fastbp.activations`.
     loss : str or BaseLoss
-        "mse", "mae", "huber", "cross_entropy", "binary_cross_entropy", "poisson", or a
-        `fastbp.losses` object. It decides the output activation unless one is given. A dict of
+        A name of `fastbp.losses.LOSSES`, as "mse", "huber", "cross_entropy" or "quantile", or an
+        object of `fastbp.losses`, also one of your own (`fastbp.Loss`). It decides the output activation unless one is given. A dict of
         them by name makes several tasks of the outputs.
     output_activation : str or Activation, optional
         Of the output layer, where the loss's own is not wanted. Of tasks, a dict by name.
-    optimizer : str or Optimizer
-        "sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", or an object with settings.
+    optimizer : str or BaseOptimizer
+        "sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", or an object with settings, also
+        one of your own (`fastbp.Optimizer`).
     initializer : str, float or callable
         Of the weights; see `fastbp.initializers`. Biases begin at zero.
     dtype : dtype
@@ -111,7 +112,7 @@ class Network:
         activation: str | Activation | Sequence[str | Activation] = "relu",
         loss: str | BaseLoss | Mapping[str, str | BaseLoss] = "mse",
         output_activation: str | Activation | Mapping[str, str | Activation] | None = None,
-        optimizer: str | Optimizer = "adam",
+        optimizer: str | BaseOptimizer = "adam",
         initializer: initializers.Initializer = "auto",
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
@@ -193,7 +194,7 @@ class Network:
         return self._core.configuration.loss
 
     @property
-    def optimizer(self) -> Optimizer:
+    def optimizer(self) -> BaseOptimizer:
         """The optimizer's settings."""
         return self._core.configuration.optimizer
 

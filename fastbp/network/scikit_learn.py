@@ -14,7 +14,7 @@ from fastbp.configuration import Configuration
 from fastbp.data import names
 from fastbp.losses import MSE, BaseLoss, BinaryCrossEntropy, CrossEntropy, Poisson
 from fastbp.network.core import HasCore
-from fastbp.optimizers import SGD, Adam, Optimizer
+from fastbp.optimizers import SGD, Adam, BaseOptimizer
 from fastbp.tasks import Tasks
 from fastbp.validation import shown
 
@@ -39,7 +39,7 @@ def from_sklearn(
     cls: type[Made],
     fitted: Any,
     *,
-    optimizer: str | Optimizer | None = None,
+    optimizer: str | BaseOptimizer | None = None,
     rng: int | np.random.Generator | None = None,
     threads: int | None = None,
 ) -> Made:
@@ -53,7 +53,7 @@ def from_sklearn(
     ----------
     fitted : MLPClassifier or MLPRegressor
         Or an estimator with the same attributes.
-    optimizer : str or Optimizer, optional
+    optimizer : str or BaseOptimizer, optional
         As in `Network`; None for `fitted`'s with its settings, Adam for "lbfgs". Its velocities
         or moments begin at zero, and its schedule is left behind.
     rng : int, numpy.random.Generator or None
@@ -274,7 +274,7 @@ def _carried(parts: Configuration) -> str:
     return HIDDEN[hidden[0].name] if hidden else "relu"
 
 
-def _solver(optimizer: Optimizer) -> dict[str, Any]:
+def _solver(optimizer: BaseOptimizer) -> dict[str, Any]:
     """The optimizer as scikit-learn's parameters; nothing where it has none such."""
     if type(optimizer) is Adam:
         return {

@@ -30,7 +30,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     activation : str, Activation or a sequence of them, default="relu"
         Of the hidden layers: "identity", "logistic", "tanh", "relu" as in scikit-learn, any other
         that `fastbp.activations` has by name, or an object; a sequence has one for each layer.
-    solver : str or Optimizer, default="adam"
+    solver : str or BaseOptimizer, default="adam"
         "lbfgs", "sgd" or "adam" as in scikit-learn; "adamw", "rmsprop", "adagrad", "nadam", which
         take `learning_rate_init`, `epsilon` and the betas, and have fastbp's defaults else (a
         decoupled decay of 0.01 of "adamw"); or an object of `fastbp` with settings of its own.

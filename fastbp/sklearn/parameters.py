@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastbp.activations import Activation
 from fastbp.losses import BaseLoss
-from fastbp.optimizers import Optimizer
+from fastbp.optimizers import BaseOptimizer
 from fastbp.schedules import Schedule
 from fastbp.sklearn.heads import HIDDEN_NAMES, OUTPUT_NAMES, REGRESSION_LOSSES
 from fastbp.sklearn.solvers import SOLVERS
@@ -20,7 +20,7 @@ _FRACTION = Interval(Real, 0, 1, closed="left")
 COMMON: dict[str, Any] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "activation": [StrOptions(set(HIDDEN_NAMES)), Activation, list, tuple],
-    "solver": [StrOptions(set(SOLVERS)), Optimizer],
+    "solver": [StrOptions(set(SOLVERS)), BaseOptimizer],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],

@@ -14,7 +14,8 @@ Contracts, all pointers to the network's dtype unless said otherwise:
   values[r] = the loss of row r; target of row r: row order[r] of `targets`. values, parameters:
   float64. totals: for weighted losses (weighted.py), which others do not read.
 - update(p, g, slot_bytes, n, coefficients): p changed by gradient g; slot k of p lies (k + 1) *
-  slot_bytes behind it. coefficients: float64, this step's row of `Optimizer.coefficients`.
+  slot_bytes behind it. coefficients: float64, this step's row of
+  `BaseOptimizer.coefficients`.
 """
 
 from collections.abc import Callable
