@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from cliffs import HIDDEN, Cell, find_cliffs, grid_pairs, larger_neighbours, random_cell
+from cliffs import HIDDEN, LOSSES, Cell, find_cliffs, grid_pairs, larger_neighbours, random_cell
 from contenders import CONTENDERS, version
 from contenders.base import NotPossibleError
 from contenders.process import WorkerError, cores, pin
@@ -30,7 +30,6 @@ from tqdm import tqdm
 
 import fastbp
 from fastbp.kernels.machine.peak import fma_peak
-from fastbp.losses import LOSSES
 from fastbp.optimizers import OPTIMIZERS
 from fastbp.system import processor
 
@@ -42,7 +41,7 @@ BATCHES = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000]
 PLAIN = {"activation": "relu", "loss": "mse", "optimizer": "adam", "dtype": "float32", "depth": 4}
 CHOICES = {
     "activation": HIDDEN,
-    "loss": list(LOSSES),
+    "loss": LOSSES,
     "optimizer": list(OPTIMIZERS),
     "dtype": ["float32", "float64"],
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastbp import activations, callbacks, initializers, losses, optimizers
 from fastbp.activations import Activation
 from fastbp.history import History
+from fastbp.losses import Loss
 from fastbp.network import Gradients, Network, load, minimize
 from fastbp.optimizers import SGD, Adagrad, Adam, AdamW, Nadam, Optimizer, RMSprop
 from fastbp.system import show_config
@@ -22,6 +23,7 @@ __all__ = [
     "AdamW",
     "Gradients",
     "History",
+    "Loss",
     "Nadam",
     "Network",
     "Optimizer",

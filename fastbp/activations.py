@@ -5,12 +5,11 @@ backward pass has at hand; the others (`from_output=False`) are computed togethe
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import InitVar, dataclass, field
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 from fastbp.kernels.machine.jit import Kernel
-from fastbp.kernels.machine.raising import refuse_raising, scalar
 from fastbp.kernels.panels import activation_rules as rules
 from fastbp.kernels.panels import output_panels
 from fastbp.kernels.panels.panels import (
@@ -19,53 +18,94 @@ from fastbp.kernels.panels.panels import (
     forward_with_derivative_panel,
     multiply,
 )
-from fastbp.validation import expect_functions, expect_name
+from fastbp.own import Compiled, Own, at_path, called, check_derivative, path_of
+from fastbp.validation import expect_functions, flag, shown
 
 
 @dataclass(frozen=True)
-class Activation:
-    """An element-wise activation ``a = f(z)`` made of two scalar functions.
+class Activation(Own):
+    """An element-wise activation ``a = f(z)`` made of scalar functions.
 
     Parameters
     ----------
-    name : str
-        What it is called in messages and in saved models.
     f : callable
-        ``f(z)``, in the subset of Python that Numba compiles. Literals should be made with
-        ``numpy.float32`` for a float32 network, since Numba computes in float64 otherwise. What
-        can raise an exception is refused (ValueError) when it is compiled.
-    df : callable
-        ``f'`` as a function of ``z``, or of ``f(z)`` if `from_output`.
+        ``f(z)``, in the subset of Python that Numba compiles. Arithmetic, branches, loops over
+        ranges and functions of `math` and NumPy are computed in the network's type, with
+        fastbp's own ``exp`` and its like; anything else as Numba does it, which means in float64
+        where there is a literal. What can raise an exception is refused (ValueError) when it is
+        compiled.
+    df : callable, optional
+        ``f'`` as a function of ``z``, or of ``f(z)`` if `from_output`. Without it, the derivative
+        is made from the source of `f` by forward-mode differentiation, exactly and never by
+        differences.
+    name : str, optional
+        What it is called in messages and in saved models; the name of `f` by default.
     from_output : bool
         Whether `df` takes the activation's output.
+    check : bool
+        Whether `df` is compared with difference quotients of `f` at some points. False is for
+        slopes that are meant to be others, as those of straight-through estimators.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Among others a `df` that is not the derivative, with the point where it is not; or an `f`
+        without `df` in which there is something whose derivative is not known, with the line.
+
+    Notes
+    -----
+    A saved network names `f` and `df` by their import paths, "module:function", and so does a
+    pickle: they must be defined with ``def`` at the top level of a module, which `fastbp.load`
+    wants to be imported. A lambda can be neither saved nor pickled.
 
     Examples
     --------
+    >>> import fastbp
     >>> import numpy as np
-    >>> square = Activation("square", lambda z: z * z, lambda z: z + z)
+    >>> def swish(z):
+    ...     return z / (1 + np.exp(-1.5 * z))
+    >>> net = fastbp.Network([4, 32, 1], activation=fastbp.Activation(swish))
     """
 
-    name: str
     f: Callable[[Any], Any]
-    df: Callable[[Any], Any]
-    from_output: bool = False
-    _built_in: bool = field(default=False, repr=False, compare=False)
+    df: Callable[[Any], Any] | None = None
+    name: str = field(default=None, kw_only=True)  # type: ignore[assignment]  # set below
+    from_output: bool = field(default=False, kw_only=True)
+    check: InitVar[bool] = field(default=True, kw_only=True)
+    _built_in: bool = field(default=False, repr=False, compare=False, kw_only=True)
     output_only: ClassVar[bool] = False
 
-    def __post_init__(self) -> None:
-        expect_name(self.name)
-        expect_functions(f=self.f, df=self.df)
+    def __post_init__(self, check: bool) -> None:
+        if self._built_in:
+            return
+        expect_functions(f=self.f, **({} if self.df is None else {"df": self.df}))
+        object.__setattr__(self, "name", called(self.f, self.name))
+        flag(self.from_output, "from_output")
+        if self.df is None and self.from_output:
+            raise ValueError("from_output=True needs a df, which takes the output")
+        if self.df is None:
+            _ = self._compiled  # says what cannot be derived
+        elif flag(check, "check"):
+            check_derivative(self.f, self.df, targets=False, from_output=self.from_output)
+
+    @cached_property
+    def _compiled(self) -> dict[str, Compiled]:
+        slope = Compiled(self.f, 1, derive=True) if self.df is None else Compiled(self.df, 1)
+        return {"f": Compiled(self.f, 1), "df": slope}
 
     @cached_property
     def _scalars(self) -> tuple[Any, Any]:
-        return scalar(self.f), scalar(self.df)
+        if self._built_in:
+            return self.f, self.df
+        return self._compiled["f"].function, self._compiled["df"].function
 
     @property
     def _check(self) -> Callable[[Any], None] | None:
         return None if self._built_in else self._refuse_raising
 
     def _refuse_raising(self, dtype: Any) -> None:
-        refuse_raising(f"activation {self.name!r}", {"f": self.f, "df": self.df}, dtype)
+        for parameter, one in self._compiled.items():
+            one.refuse_raising(f"activation {self.name!r}", parameter, dtype)
 
     @cached_property
     def forward(self) -> Kernel | None:
@@ -86,10 +126,22 @@ class Activation:
             return backward_panel(self.name, self._scalars[1], self._built_in, self._check)
         return multiply
 
+    @property
+    def _function(self) -> Callable[..., Any]:
+        return self.f
+
+    def described(self) -> dict[str, Any]:
+        """What a model file says of one of a user's own; raises ValueError for a lambda."""
+        owner = f"activation {self.name!r}"
+        f = path_of(self.f, owner, "f")
+        df = None if self.df is None else path_of(self.df, owner, "df")
+        return {"name": self.name, "f": f, "df": df, "from_output": self.from_output}
+
     def __reduce__(self) -> tuple[Any, ...]:
         if self._built_in:
             return activation, (self.name,)
-        return Activation, (self.name, self.f, self.df, self.from_output)
+        made = partial(Activation, name=self.name, from_output=self.from_output, check=False)
+        return made, (self.f, self.df)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Activation":
         return self  # which nothing can change: a copy would be compiled again
@@ -115,7 +167,7 @@ class FixedActivation:
 
 
 def _entry(name: str, f: Any, df: Any, from_output: bool = True) -> Activation:
-    return Activation(name, f, df, from_output, True)
+    return Activation(f, df, name=name, from_output=from_output, _built_in=True)
 
 
 ACTIVATIONS: dict[str, Activation | FixedActivation] = {
@@ -145,3 +197,18 @@ ACTIVATIONS: dict[str, Activation | FixedActivation] = {
 def activation(name: str) -> Activation | FixedActivation:
     """The built-in activation of that name."""
     return ACTIVATIONS[name]
+
+
+def parsed(described: Any) -> Any:
+    """What a model file says of an activation: its name, or the activation of a user's own."""
+    if not isinstance(described, dict):
+        return described
+    if set(described) != {"name", "f", "df", "from_output"} or described["name"] is None:
+        raise ValueError(
+            f"an activation must have name, f, df, from_output; got {shown(described)}"
+        )
+    df = None if described["df"] is None else at_path(described["df"], "df of an activation")
+    f = at_path(described["f"], "f of an activation")
+    return Activation(
+        f, df, name=described["name"], from_output=described["from_output"], check=False
+    )

@@ -5,19 +5,38 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastbp.activations import ACTIVATIONS, Activation, FixedActivation
-from fastbp.losses import LOSSES, ElementwiseLoss, Loss, RowLoss
+from fastbp.losses import LOSSES, BaseLoss, Loss, RowLoss
+from fastbp.optimizers import OPTIMIZERS, BaseOptimizer, Optimizer
 from fastbp.validation import choice, shown
 
 
-def loss_of(value: Any, name: str) -> Loss:
+def loss_of(value: Any, name: str) -> BaseLoss:
     """The loss that a user named or passed."""
-    if callable(value) and not isinstance(value, type | Loss):
+    if callable(value) and not isinstance(value, type | BaseLoss):
         return RowLoss(getattr(value, "__name__", type(value).__name__), value)
-    if isinstance(value, ElementwiseLoss | RowLoss):
+    if isinstance(value, Loss | RowLoss):
         choice(value.output_activation, ACTIVATIONS, f"output_activation of {name}")
         return value
-    chosen: Loss = named(value, LOSSES, Loss, name)
+    chosen: BaseLoss = named(value, LOSSES, BaseLoss, name)
     return chosen
+
+
+def optimizer_of(value: Any, name: str) -> BaseOptimizer:
+    """The optimizer that a user named or passed."""
+    if isinstance(value, Optimizer):
+        return value
+    chosen: BaseOptimizer = named(value, OPTIMIZERS, BaseOptimizer, name)
+    return chosen
+
+
+def expect_outputs(loss: BaseLoss, outputs: int, name: str) -> None:
+    """Raise ValueError where so many outputs are no whole number of targets of the loss."""
+    each = loss.outputs_of_target()
+    if outputs % each:
+        raise ValueError(
+            f"{name} must be a multiple of {each}, since loss {loss.name!r} has {each} outputs for "
+            f"each target; got {outputs}"
+        )
 
 
 def named(value: Any, entries: Mapping[str, Any], kind: type, name: str) -> Any:
@@ -44,7 +63,7 @@ def activation_of(value: Any, name: str, options: Sequence[str]) -> Activation |
 
 
 def output_activation_of(
-    value: Any, loss: Loss, name: str = "output_activation"
+    value: Any, loss: BaseLoss, name: str = "output_activation"
 ) -> Activation | FixedActivation:
     """The activation of outputs with this loss."""
     natural = ACTIVATIONS[loss.output_activation]
@@ -58,16 +77,25 @@ def output_activation_of(
     return chosen
 
 
-def is_built_in(value: Activation | FixedActivation | Loss) -> bool:
+def is_built_in(value: Activation | FixedActivation | BaseLoss) -> bool:
     """Whether an activation or a loss is fastbp's own, whatever a user's is called."""
-    if isinstance(value, Loss):
+    if isinstance(value, BaseLoss):
         return type(value) in LOSSES.values()
     return ACTIVATIONS.get(value.name) is value
 
 
-def from_settings(value: Any, entries: Mapping[str, Any], name: str) -> Any:
-    """The entry with the settings that a model file describes."""
+def described_activation(value: Activation | FixedActivation) -> str | dict[str, Any]:
+    """What a model file says of an activation; raises ValueError for a lambda of the user's."""
+    if is_built_in(value) or not isinstance(value, Activation):
+        return value.name
+    return value.described()
+
+
+def from_settings(value: Any, entries: Mapping[str, Any], name: str, own: Any) -> Any:
+    """The entry with the settings that a model file describes; own: makes one of a user's own."""
     if not isinstance(value, dict) or "name" not in value:
         raise ValueError(f"{name} must be an object with a name, got {shown(value)}")
+    if "f" in value or "rule" in value:
+        return own(value)
     settings = dict(value)
     return entries[choice(settings.pop("name"), entries, name)](**settings)

@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastbp import groups, initializers, regularization, tasks
+from fastbp import activations, groups, initializers, losses, optimizers, regularization, tasks
 from fastbp.activations import ACTIVATIONS, Activation, FixedActivation
 from fastbp.choices import (
     activation_of,
+    described_activation,
+    expect_outputs,
     from_settings,
-    is_built_in,
     loss_of,
-    named,
+    optimizer_of,
     output_activation_of,
 )
 from fastbp.data.scaling import STANDARD, check_scaling
 from fastbp.groups import Groups
 from fastbp.layout.layout import Layout
-from fastbp.losses import LOSSES, Loss
-from fastbp.optimizers import OPTIMIZERS, Optimizer
+from fastbp.losses import LOSSES, BaseLoss
+from fastbp.optimizers import OPTIMIZERS, BaseOptimizer, Optimizer
 from fastbp.regularization import Regularization
 from fastbp.validation import real, shown, widths
 
@@ -38,8 +39,8 @@ class Configuration:
 
     layout: Layout
     activations: tuple[Activation | FixedActivation, ...]
-    loss: Loss
-    optimizer: Optimizer
+    loss: BaseLoss
+    optimizer: BaseOptimizer
     initializer: Any
     regularization: Regularization
     scaling: float | str | None
@@ -68,17 +69,20 @@ def make(
     """
     layout = Layout(widths(layers), _dtype(dtype))
     if isinstance(loss, Mapping):
-        chosen: Loss = tasks.make(loss, outputs, loss_weights, output_activation, layout.widths[-1])
+        chosen: BaseLoss = tasks.make(
+            loss, outputs, loss_weights, output_activation, layout.widths[-1]
+        )
         loss_weights = output_activation = None  # of the tasks
     elif outputs is not None:
         raise ValueError("outputs tells the tasks of a loss that is a dict; this loss is none")
     else:
         chosen = loss_of(loss, "loss")
+        expect_outputs(chosen, layout.widths[-1], "the last of layers")
     return Configuration(
         layout,
         (*_hidden(activation, layout.layers - 1), output_activation_of(output_activation, chosen)),
         chosen,
-        named(optimizer, OPTIMIZERS, Optimizer, "optimizer"),
+        optimizer_of(optimizer, "optimizer"),
         initializers.check(initializer),
         regularization.make(layout.layers - 1, **regularizing),
         check_scaling(scaling),
@@ -88,23 +92,18 @@ def make(
 
 
 def describe(parts: Configuration) -> dict[str, Any]:
-    """What a model file says of the parts; raises ValueError for a function of the user's."""
-    of_tasks = parts.loss.groups if isinstance(parts.loss, tasks.Tasks) else ()
-    losses = [task.loss for task in of_tasks] or [parts.loss]
-    activations = (*parts.activations, *(task.activation for task in of_tasks))
-    own = [f"activation {one.name!r}" for one in activations if not is_built_in(one)]
-    own += [f"loss {one.name!r}" for one in losses if not is_built_in(one)]
-    if own:
-        raise ValueError(
-            f"{own[0]} is not one of fastbp's own: a file holds no code, so the network cannot be "
-            "saved (copy its weights, or pickle it)"
-        )
+    """What a model file says of the parts; raises ValueError for a lambda of the user's."""
+    optimizer = parts.optimizer
     described = {
         "layers": list(parts.layout.widths),
         "dtype": parts.layout.dtype.name,
-        "activations": [activation.name for activation in parts.activations],
+        "activations": [described_activation(one) for one in parts.activations],
         "loss": tasks.describe(parts.loss),
-        "optimizer": {"name": parts.optimizer.name, **asdict(parts.optimizer)},
+        "optimizer": (
+            optimizer.described()
+            if isinstance(optimizer, Optimizer)
+            else {"name": optimizer.name, **asdict(optimizer)}
+        ),
         "initializer": initializers.describe(parts.initializer),
         "scaling": parts.scaling,
         "loss_weights": parts.loss_weights and list(parts.loss_weights),
@@ -129,20 +128,21 @@ def parse(described: Mapping[str, Any]) -> Configuration:
     names = described["activations"]
     if not isinstance(names, list) or not names:
         raise ValueError(f"activations must be a list of names, got {shown(names)}")
-    loss, activation = described["loss"], names[-1]
+    *names, activation = map(activations.parsed, names)
+    loss = described["loss"]
     weights, outputs = described.get("loss_weights"), None
     if isinstance(loss, dict) and loss.get("name") == tasks.Tasks.name:
         if activation != tasks.Tasks.output_activation or weights is not None:
             raise ValueError("tasks have their own output activations and loss weights")
         loss, outputs, weights, activation = tasks.parse(loss)
     else:
-        loss = from_settings(loss, LOSSES, "loss")
+        loss = from_settings(loss, LOSSES, "loss", losses.parsed)
     return make(
         described["layers"],
-        names[:-1],
+        names,
         loss,
         activation,
-        from_settings(described["optimizer"], OPTIMIZERS, "optimizer"),
+        from_settings(described["optimizer"], OPTIMIZERS, "optimizer", optimizers.parsed),
         described["initializer"],
         described["dtype"],
         described.get("scaling"),
@@ -207,7 +207,7 @@ def _hidden(value: Any, count: int) -> list[Activation | FixedActivation]:
     return [activation_of(one, f"activation[{i}]", HIDDEN) for i, one in enumerate(value)]
 
 
-def _loss_weights(values: Any, loss: Loss, outputs: int) -> tuple[float, ...] | None:
+def _loss_weights(values: Any, loss: BaseLoss, outputs: int) -> tuple[float, ...] | None:
     if values is None:
         return None
     if not loss.elementwise:

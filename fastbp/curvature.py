@@ -4,7 +4,7 @@ from fastbp.activations import Activation, FixedActivation
 from fastbp.choices import is_built_in
 from fastbp.kernels.machine.jit import Kernel
 from fastbp.kernels.panels import curves
-from fastbp.losses import Loss
+from fastbp.losses import BaseLoss
 
 
 def of_activation(activation: Activation | FixedActivation) -> Kernel | None:
@@ -12,7 +12,7 @@ def of_activation(activation: Activation | FixedActivation) -> Kernel | None:
     return curves.ACTIVATIONS[activation.name]
 
 
-def of_loss(loss: Loss, labels: bool, masked: bool) -> Kernel:
+def of_loss(loss: BaseLoss, labels: bool, masked: bool) -> Kernel:
     """The panel of a loss's second derivative in the outputs, or the logits."""
     if loss.elementwise:
         return curves.LOSSES[loss.name][masked]
@@ -20,7 +20,7 @@ def of_loss(loss: Loss, labels: bool, masked: bool) -> Kernel:
 
 
 def expect_curved(
-    loss: Loss, activations: tuple[Activation | FixedActivation, ...], whole: bool
+    loss: BaseLoss, activations: tuple[Activation | FixedActivation, ...], whole: bool
 ) -> None:
     """Raise ValueError, with the name, where a second derivative is not known.
 

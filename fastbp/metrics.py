@@ -2,14 +2,15 @@
 
 ``fit(metrics=[...])`` and ``evaluate(..., metrics=[...])`` take names from the table, and functions
 ``f(y_true, y_pred)`` of your own, which are called by their ``__name__``: `y_true` are the targets
-as the network's loss takes them, (rows,) labels or (rows, outputs) values, `y_pred` what `predict`
+as the network's loss takes them, (rows,) labels or (rows, targets) values, `y_pred` what `predict`
 returns; both are read-only, for `y_true` may be your own memory. Rows of weight 0 are left out, and
 where none is left, a metric is NaN. So are those of the tables where an output is not finite.
 
 Rows count by their `sample_weight`: `class_weight` is for the loss alone, as in Keras.
 
 =====================  ==========================================================================
-for classes            integer labels, or zeros and ones for the binary cross-entropy
+for classes            integer labels, zeros and ones for the binary cross-entropy and the focal
+                       loss, targets of the hinge loss
 =====================  ==========================================================================
 "accuracy"             share of right classes; over rows and outputs where these are independent
 "top_5_accuracy"       share of labels among the 5 greatest outputs, or any other number of them
@@ -36,7 +37,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastbp.losses import Loss
+from fastbp.losses import BaseLoss
 from fastbp.rows.rows import Rows, accuracy, counting, has_classes
 from fastbp.validation import choice, returned, shown, storable
 
@@ -114,8 +115,9 @@ def _metric(given: Any, argument: str) -> Metric:
     return Metric(name, getattr(module, function))
 
 
-def expect_suitable(metrics: tuple[Metric, ...], rows: Rows, loss: Loss, outputs: int) -> None:
+def expect_suitable(metrics: tuple[Metric, ...], rows: Rows, loss: BaseLoss, outputs: int) -> None:
     """Raise ValueError where a metric is none for such targets."""
+    outputs = loss.held_columns(outputs)
     several = outputs > 1 and not rows.labels
     if metrics and rows.masked and several and _partly_masked(rows):
         raise ValueError("metrics need all outputs of a row; in some rows only some of y are NaN")
@@ -136,7 +138,7 @@ def expect_suitable(metrics: tuple[Metric, ...], rows: Rows, loss: Loss, outputs
         if (name in CLASSES or name == "accuracy") and not classes:
             raise ValueError(
                 f"metrics: {name!r} needs classes: integer labels, or zeros and ones with loss "
-                "'binary_cross_entropy'"
+                "'binary_cross_entropy' or 'focal', or 'hinge'"
             )
         if name in (*ERRORS, *VALUES) and rows.labels:
             raise ValueError(f"metrics: {name!r} needs values, and y holds labels")
@@ -144,10 +146,10 @@ def expect_suitable(metrics: tuple[Metric, ...], rows: Rows, loss: Loss, outputs
             raise ValueError(f"metrics: {name!r} is for one output, and there are {outputs}")
 
 
-def measure(metric: Metric, rows: Rows, outputs: Array) -> float:
+def measure(metric: Metric, rows: Rows, outputs: Array, loss: BaseLoss) -> float:
     """The metric of outputs, as `Network.predict` returns them."""
     if metric.name == "accuracy":
-        return accuracy(rows, outputs)
+        return accuracy(rows, outputs, loss.threshold)
     targets, outputs, weights = counting(rows, outputs)
     if not len(targets):
         return float("nan")
@@ -157,17 +159,19 @@ def measure(metric: Metric, rows: Rows, outputs: Array) -> float:
     if not (np.isfinite(targets).all() and np.isfinite(outputs).all()):
         return float("nan")
     with np.errstate(all="ignore"):
-        return _built_in(metric, targets, outputs, weights)
+        return _built_in(metric, targets, loss.estimates(outputs), weights, loss.threshold)
 
 
-def _built_in(metric: Metric, targets: Array, outputs: Array, weights: Array | None) -> float:
+def _built_in(
+    metric: Metric, targets: Array, outputs: Array, weights: Array | None, threshold: float
+) -> float:
     """The metrics by name, of what is finite."""
     if metric.function is None:
         return _plain(metric.name, targets, outputs, weights)
     if metric.name in VALUES:
         weighted = {} if metric.name == "max_error" else {"sample_weight": weights}
         return float(metric.function(targets, outputs, **weighted))
-    return _of_classes(metric, targets, outputs, weights)
+    return _of_classes(metric, targets, outputs, weights, threshold)
 
 
 def _plain(name: str, targets: Array, outputs: Array, weights: Array | None) -> float:
@@ -183,7 +187,9 @@ def _plain(name: str, targets: Array, outputs: Array, weights: Array | None) -> 
     return mean**0.5 if name == "rmse" else mean
 
 
-def _of_classes(metric: Metric, targets: Array, outputs: Array, weights: Array | None) -> float:
+def _of_classes(
+    metric: Metric, targets: Array, outputs: Array, weights: Array | None, threshold: float
+) -> float:
     """The metrics of classes that are scikit-learn's."""
     labels = targets.ndim == 1
     if labels:
@@ -194,7 +200,7 @@ def _of_classes(metric: Metric, targets: Array, outputs: Array, weights: Array |
         binary = outputs.shape[1] == 1
         column = (slice(None), 0) if binary else ...
         true, scores = (targets[column] == 1).astype(np.int64), outputs[column]
-        found = (scores > 0.5).astype(np.int64)
+        found = (scores > threshold).astype(np.int64)
     options: dict[str, Any] = {"sample_weight": weights}
     if metric.name in ("precision", "recall", "f1"):
         options |= {"average": "binary" if binary else "macro", "zero_division": 0}

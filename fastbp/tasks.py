@@ -7,12 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp import activations, losses
 from fastbp.activations import Activation, FixedActivation
-from fastbp.choices import from_settings, loss_of, output_activation_of
+from fastbp.choices import (
+    described_activation,
+    expect_outputs,
+    from_settings,
+    loss_of,
+    output_activation_of,
+)
 from fastbp.kernels.machine.jit import Kernel, address
 from fastbp.kernels.panels import tasks as panels
 from fastbp.layout.aligned import aligned_zeros, row_stride
-from fastbp.losses import LOSSES, Loss, RowLoss
+from fastbp.losses import LOSSES, BaseLoss, Loss, RowLoss
 from fastbp.validation import positive_int, real, shown, storable
 
 PIECE = 1 << 16  # elements that go through an output activation at a time
@@ -24,7 +31,7 @@ class Task:
 
     name: str
     outputs: int
-    loss: Loss
+    loss: BaseLoss
     activation: Activation | FixedActivation
     weight: float
 
@@ -47,7 +54,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Tasks(Loss):
+class Tasks(BaseLoss):
     """The weighted sum of the losses of groups of outputs.
 
     Attributes
@@ -115,6 +122,8 @@ def make(loss: Any, outputs: Any, weights: Any, activations: Any, width: int) ->
             f"loss[{of_rows[0]!r}] must not be a function of whole rows: such a loss is one of a "
             "whole network"
         )
+    for name, count in counts.items():
+        expect_outputs(chosen[name], count, f"outputs[{name!r}]")
     of_tasks = by_name(weights, names, "loss_weights")
     scales = {n: real(of_tasks.get(n, 1.0), f"loss_weights[{n!r}]", 0) for n in counts}
     if not any(scales.values()):
@@ -146,10 +155,13 @@ def by_name(given: Any, tasks: "Tasks | list[str]", argument: str) -> Mapping[st
     return given
 
 
-def describe(loss: Loss) -> dict[str, Any]:
+def describe(loss: BaseLoss) -> dict[str, Any]:
     """What a model file says of a loss, which may be one of tasks."""
+    if isinstance(loss, Loss):
+        return loss.described()
     if not isinstance(loss, Tasks):
-        return {"name": loss.name, **asdict(loss)}
+        settings = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(loss).items()}
+        return {"name": loss.name, **settings}
     return {
         "name": loss.name,
         "groups": [
@@ -157,7 +169,7 @@ def describe(loss: Loss) -> dict[str, Any]:
                 "name": task.name,
                 "outputs": task.outputs,
                 "loss": describe(task.loss),
-                "activation": task.activation.name,
+                "activation": described_activation(task.activation),
                 "weight": task.weight,
             }
             for task in loss.groups
@@ -180,5 +192,9 @@ def parse(described: dict[str, Any]) -> tuple[dict[str, Any], ...]:
 
     if len(each("name")) != len(groups):
         raise ValueError("groups of the loss must have different names")
-    losses = {name: from_settings(one, LOSSES, "loss") for name, one in each("loss").items()}
-    return losses, each("outputs"), each("weight"), each("activation")
+    of_groups = {
+        name: from_settings(one, LOSSES, "loss", losses.parsed)
+        for name, one in each("loss").items()
+    }
+    activated = {name: activations.parsed(one) for name, one in each("activation").items()}
+    return of_groups, each("outputs"), each("weight"), activated

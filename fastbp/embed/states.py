@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fastbp.engine import separate
 from fastbp.kernels.machine.jit import source_hash
 from fastbp.layout import cutting
+from fastbp.losses import RowLoss
 from fastbp.tasks import Tasks
 from fastbp.validation import positive_int, shown
 
@@ -103,6 +104,8 @@ def state(network: HasCore, rows: int = ROWS) -> State:
     rows = positive_int(rows, "rows")
     if isinstance(core.loss, Tasks):
         raise ValueError("compiled code cannot train networks with several tasks")
+    if isinstance(core.loss, RowLoss):
+        raise ValueError("compiled code cannot call a loss that is a function of whole rows")
     core.known_scaling()
     engine = core.engine
     engine.turns.expect_whole()

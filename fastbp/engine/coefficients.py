@@ -6,24 +6,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.kernels.machine.jit import address
-from fastbp.optimizers import Optimizer
+from fastbp.optimizers import BaseOptimizer
 
 AHEAD = 64  # steps: a dozen calls of NumPy take longer than a step of a small network
 
 
 class Coefficients:
-    """`Optimizer.coefficients` by step.
+    """`BaseOptimizer.coefficients` by step.
 
     Parameters
     ----------
-    optimizer : Optimizer
+    optimizer : BaseOptimizer
         Whose they are.
     factors : tuple of float
         Of groups of layers: what the learning rate is multiplied by. A row has the coefficients of
         one group behind those of the other.
     """
 
-    def __init__(self, optimizer: Optimizer, factors: tuple[float, ...] = (1.0,)) -> None:
+    def __init__(self, optimizer: BaseOptimizer, factors: tuple[float, ...] = (1.0,)) -> None:
         self._optimizer, self._factors = optimizer, factors
         self._kept = 0, 0, np.empty((0, 0))
 
@@ -60,18 +60,26 @@ class Coefficients:
     def _rows(
         self, before: int, count: int, rates: float | NDArray[np.float64]
     ) -> tuple[int, NDArray[Any]]:
-        numbers = np.arange(before + 1, before + count + 1, dtype=np.float64)
-        with np.errstate(all="ignore"):
-            if self._factors == (1.0,):
-                rows = self._optimizer.coefficients(numbers, rates)
-            else:
-                rows = np.hstack(
-                    [self._optimizer.coefficients(numbers, rates * f) for f in self._factors]
-                )
+        rows = table(self._optimizer, self._factors, before, count, rates)
         return address(rows), rows
 
 
-def width(optimizer: Optimizer) -> int:
+def table(
+    optimizer: BaseOptimizer,
+    factors: tuple[float, ...],
+    before: int,
+    count: int,
+    rates: float | NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """The coefficients of `count` steps that come after `before`, one row each."""
+    numbers = np.arange(before + 1, before + count + 1, dtype=np.float64)
+    with np.errstate(all="ignore"):
+        if factors == (1.0,):
+            return optimizer.coefficients(numbers, rates)
+        return np.hstack([optimizer.coefficients(numbers, rates * factor) for factor in factors])
+
+
+def width(optimizer: BaseOptimizer) -> int:
     """How many numbers a step has of one group."""
     with np.errstate(all="ignore"):
         return int(optimizer.coefficients(np.ones(1), optimizer.lr).shape[1])

@@ -14,7 +14,7 @@ from fastbp.kernels.step.clipping import BLOCK
 from fastbp.layout.aligned import aligned_zeros, row_stride
 from fastbp.layout.cutting import PARTS
 from fastbp.layout.workspace import Workspace
-from fastbp.losses import Loss
+from fastbp.losses import BaseLoss
 from fastbp.tasks import Tasks
 
 WORD = np.dtype(np.int64)
@@ -170,7 +170,8 @@ class Memory:
 
 
 def _parameters(
-    loss: Loss, outputs: int, weights: tuple[float, ...] | None = None
+    loss: BaseLoss, outputs: int, weights: tuple[float, ...] | None = None
 ) -> NDArray[np.float64]:
     """What a loss's panel takes: the number that is its own, and the weights of its outputs."""
-    return np.array([loss.parameter(), *(weights or [1.0] * outputs)])
+    of_outputs = loss.parameters_of_outputs(outputs)
+    return np.array([loss.parameter(), *(weights or [1.0] * outputs), *of_outputs])

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fastbp.engine.engine import Engine
 from fastbp.engine.row_losses import sloped
-from fastbp.losses import Loss
+from fastbp.losses import BaseLoss
 from fastbp.regularization import Regularization
 from fastbp.rows.rows import Rows
 
@@ -33,7 +33,7 @@ class Objective:
         The network's; its parameters are those of the last evaluation.
     rows : Rows
         What it is trained on.
-    loss : Loss
+    loss : BaseLoss
         The network's.
     penalties : Regularization
         Of which `l1`, `l2` and `alpha` count.
@@ -44,7 +44,9 @@ class Objective:
         Of the last evaluation.
     """
 
-    def __init__(self, engine: Engine, rows: Rows, loss: Loss, penalties: Regularization) -> None:
+    def __init__(
+        self, engine: Engine, rows: Rows, loss: BaseLoss, penalties: Regularization
+    ) -> None:
         self._engine, self._rows, self._loss = engine, rows, loss
         self.value = float("nan")
         layout = engine.layout

@@ -66,7 +66,8 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
         program.part_losses = address(memory.part_losses)
         program.part_bytes = layout.parameters * dtype.itemsize
         if not kind.tasks:
-            program.target_bytes = 8 if labels else layout.widths[-1] * dtype.itemsize
+            columns = parts.loss.held_columns(layout.widths[-1])
+            program.target_bytes = 8 if labels else columns * dtype.itemsize
         program.transpose = transpose.transpose.address(dtype)
         program.row_losses = address(memory.row_losses)
         _fill_regularization(plan, parts, memory)

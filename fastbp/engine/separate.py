@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.engine import plans
+from fastbp.engine.coefficients import table
 from fastbp.engine.engine import ALONE, Engine
 from fastbp.engine.memory import Memory
 from fastbp.engine.records import Kind, Plan
@@ -105,9 +106,9 @@ def record(engine: Engine, rows: int) -> NDArray[np.int64]:
     programs = np.array([0 if one is None else one.address for one in training], np.int64)
     for gradient in filter(None, training[2:4] + training[6:8]):
         gradient.program.updating = 0
-    table, lasts = coefficients(engine)
+    ahead, lasts = coefficients(engine)
     alpha = parts.regularization.alpha
-    row = np.zeros(table.shape[1] + (alpha > 0))
+    row = np.zeros(ahead.shape[1] + (alpha > 0))
     values = {
         "learning": address(engine.step_counter[1:]),
         "steps": address(engine.step_counter),
@@ -123,9 +124,9 @@ def record(engine: Engine, rows: int) -> NDArray[np.int64]:
         "numbers": address(numbers),
         "first_step": engine.step,
         "lasts": lasts,
-        "coefficients": address(table),
-        "coefficient_rows": len(table),
-        "coefficient_count": table.shape[1],
+        "coefficients": address(ahead),
+        "coefficient_rows": len(ahead),
+        "coefficient_count": ahead.shape[1],
         "row": address(row),
         "row_count": len(row),
         "alone": layout.parameters <= ALONE,
@@ -135,7 +136,7 @@ def record(engine: Engine, rows: int) -> NDArray[np.int64]:
     }
     for name, value in values.items():
         made[name] = value
-    held = engine, memory, predicting, training, programs, numbers, table, row
+    held = engine, memory, predicting, training, programs, numbers, ahead, row
     return np.asarray(_Held(made, held))
 
 
@@ -156,15 +157,13 @@ def coefficients(engine: Engine) -> tuple[NDArray[np.float64], bool]:
 
     There are as many as it takes until they no longer change, or `MOST_TABLE`.
     """
-    optimizer, before = engine.configuration.optimizer, engine.step
+    optimizer, factors = engine.configuration.optimizer, engine.configuration.groups.factors
     tables: list[NDArray[np.float64]] = []
     count = 0
     while count < MOST_TABLE:
-        numbers = np.arange(before + count + 1, before + count + CHUNK + 1, dtype=np.float64)
-        with np.errstate(all="ignore"):
-            table = optimizer.coefficients(numbers, optimizer.lr)
-        if np.array_equal(table[1:], table[:-1], equal_nan=True):
-            return np.concatenate([*tables, table[:1]]), True
-        tables.append(table)
+        found = table(optimizer, factors, engine.step + count, CHUNK, optimizer.lr)
+        if np.array_equal(found[1:], found[:-1], equal_nan=True):
+            return np.concatenate([*tables, found[:1]]), True
+        tables.append(found)
         count += CHUNK
     return np.concatenate(tables), False

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastbp.engine.engine import Engine
 from fastbp.engine.prediction import predict_checked
-from fastbp.losses import Loss, RowLoss
+from fastbp.losses import BaseLoss, RowLoss
 from fastbp.rows.rows import Rows, accuracy, expect_unchanged, has_classes
 from fastbp.tasks import Tasks, by_name
 
@@ -47,7 +47,7 @@ class Evaluation:
     ----------
     engine : Engine
         The network's.
-    loss : Loss
+    loss : BaseLoss
         Likewise.
     rows : Rows
         What it is measured on.
@@ -76,7 +76,7 @@ class Evaluation:
     def __init__(
         self,
         engine: Engine,
-        loss: Loss,
+        loss: BaseLoss,
         rows: Rows,
         prefix: str = "",
         metrics: Any = None,
@@ -130,9 +130,9 @@ class _Part:
     """What is measured of one loss; `outputs`: how many it has; arguments as of `Evaluation`."""
 
     def __init__(
-        self, rows: Rows, loss: Loss, outputs: int, metrics: Any, usual: bool, prefix: str = ""
+        self, rows: Rows, loss: BaseLoss, outputs: int, metrics: Any, usual: bool, prefix: str = ""
     ) -> None:
-        self.rows, self._judged, self._usual = rows, rows.judged, usual
+        self.rows, self._judged, self._loss, self._usual = rows, rows.judged, loss, usual
         self._metrics: tuple[Metric, ...] = ()
         self._classes = usual and has_classes(self._judged, loss)
         names = ["loss"] * usual + ["accuracy"] * self._classes
@@ -151,11 +151,13 @@ class _Part:
             if self._usual and losses is not None:
                 values.append(mean_loss(self.rows, losses))
             if self._classes:
-                values.append(accuracy(self._judged, outputs))
+                values.append(accuracy(self._judged, outputs, self._loss.threshold))
         if self._metrics:
             from fastbp.metrics import measure
 
-            values += [measure(metric, self._judged, outputs) for metric in self._metrics]
+            values += [
+                measure(metric, self._judged, outputs, self._loss) for metric in self._metrics
+            ]
         return values
 
 

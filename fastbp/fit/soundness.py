@@ -17,7 +17,7 @@ from fastbp.configuration import Configuration
 from fastbp.data.sparse import SparseRows
 from fastbp.engine.engine import Engine
 from fastbp.fit.evaluation import Evaluation
-from fastbp.losses import Loss, RowLoss
+from fastbp.losses import BaseLoss, GaussianNLL, RowLoss
 from fastbp.rows.rows import Rows
 from fastbp.tasks import Tasks
 
@@ -27,6 +27,9 @@ HIDDEN, OUTPUT, FACTOR = 1e30, 1e15, 1e4
 STRETCH, SHIFT = 1.06, 2.0  # of activations: abs(f(z)) <= STRETCH * abs(z) + SHIFT
 FEW, PIECE = 1 << 14, 1 << 17  # values of which a copy is soon made; that are worked on at a time
 LOG_RATE = 60.0  # exp of it is far from infinite, also summed over outputs and rows
+# Of outputs and targets of the Gaussian likelihood: squares of errors are divided by variances, and
+# multiplied by what log variances fall short of, as the bound on what a variance is tells.
+LIKELY, LEAST_VARIANCE = 1e6, 1e-12
 
 
 class Reach(NamedTuple):
@@ -51,6 +54,8 @@ class Soundness:
         self._parts, self._engine = parts, engine
         self._can_tell = _can_tell(parts)
         self._limit = min(_limit(loss, name) for loss, name in _heads(parts))
+        likely = any(isinstance(loss, GaussianNLL) for loss, _ in _heads(parts))
+        self._most_target = LIKELY if likely else OUTPUT
         self._inputs = parts.layout.widths[:-1]
 
     def reach(self, rows: Rows) -> Reach:
@@ -80,7 +85,7 @@ class Soundness:
 
     def _is_certain(self, reach: Reach) -> bool:
         """Whether a bound proves it."""
-        if not reach.targets < OUTPUT:
+        if not reach.targets < self._most_target:
             return False
         layers = self._engine.layout.layers
         top = greatest(self._engine.slot(0))
@@ -127,17 +132,19 @@ class Soundness:
         return float((reach + np.abs(scaling.shift).max()) * scaling.factor.max())
 
 
-def _heads(parts: Configuration) -> list[tuple[Loss, str]]:
+def _heads(parts: Configuration) -> list[tuple[BaseLoss, str]]:
     """Each loss, and the name of the activation of its outputs."""
     if isinstance(parts.loss, Tasks):
         return [(task.loss, task.activation.name) for task in parts.loss.groups]
     return [(parts.loss, parts.activations[-1].name)]
 
 
-def _limit(loss: Loss, activation: str) -> float:
+def _limit(loss: BaseLoss, activation: str) -> float:
     """What the outputs before their activation must stay below."""
     if activation == "exponential":
         return LOG_RATE
+    if isinstance(loss, GaussianNLL):
+        return LIKELY
     return HIDDEN if loss.on_logits else OUTPUT
 
 
@@ -150,7 +157,8 @@ def _can_tell(parts: Configuration) -> bool:
         activations += [task.activation for task in parts.loss.groups]
     parameters = [loss.parameter() for loss in losses]
     known = all(map(is_built_in, [*activations, *losses]))
-    return known and max((*weights, *parameters), default=0.0) <= FACTOR
+    narrow = any(isinstance(one, GaussianNLL) and one.eps < LEAST_VARIANCE for one in losses)
+    return known and not narrow and max((*weights, *parameters), default=0.0) <= FACTOR
 
 
 def greatest(values: NDArray[Any]) -> float:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from fastbp.activations import ACTIVATIONS, Activation
 from fastbp.data.scaling import STANDARD, restored
 from fastbp.interchange.contents import needed
-from fastbp.losses import LOSSES, Loss
+from fastbp.losses import LOSSES, BaseLoss
 from fastbp.network import Network
-from fastbp.optimizers import Optimizer
+from fastbp.optimizers import BaseOptimizer
 from fastbp.validation import shown
 
 OPTIONS = (
@@ -23,9 +23,9 @@ OPTIONS = (
 def from_torch(
     source: Any,
     activation: str | Activation | Sequence[str | Activation] | None = None,
-    loss: str | Loss | Mapping[str, str | Loss] | None = None,
+    loss: str | BaseLoss | Mapping[str, str | BaseLoss] | None = None,
     output_activation: str | Activation | Mapping[str, str | Activation] | None = None,
-    optimizer: str | Optimizer = "adam",
+    optimizer: str | BaseOptimizer = "adam",
     rng: int | np.random.Generator | None = None,
     threads: int | None = None,
     *,
@@ -45,7 +45,7 @@ def from_torch(
         same, and which further training trains. Needs PyTorch (``pip install "fastbp[torch]"``).
     activation : str, Activation or a sequence of them
         Of a `state_dict` only, and needed there: of the hidden layers, as in `Network`.
-    loss : str, Loss or a dict of them
+    loss : str, BaseLoss or a dict of them
         As in `Network`. None for the one that goes with the output activation: "cross_entropy" with
         softmax, "binary_cross_entropy" with sigmoid, "poisson" with exponential, else "mse".
     output_activation : str, Activation or a dict of them

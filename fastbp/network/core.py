@@ -20,7 +20,7 @@ from fastbp.engine.engine import Engine
 from fastbp.fit.soundness import Soundness
 from fastbp.history import History
 from fastbp.history.state import FitState
-from fastbp.losses import Loss
+from fastbp.losses import BaseLoss
 from fastbp.network import model_files
 from fastbp.network.model_files import Model
 from fastbp.regularization import Regularization
@@ -75,7 +75,7 @@ class Core:
         self.outputs: Any = None
 
     @property
-    def loss(self) -> Loss:
+    def loss(self) -> BaseLoss:
         """The loss."""
         return self.configuration.loss
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastbp.data import names
 from fastbp.network.core import HasCore
-from fastbp.optimizers import SGD, Adam, Optimizer
+from fastbp.optimizers import SGD, Adam, BaseOptimizer
 from fastbp.validation import shown
 
 Made = TypeVar("Made", bound=HasCore)
@@ -28,7 +28,7 @@ def from_sklearn(
     cls: type[Made],
     fitted: Any,
     *,
-    optimizer: str | Optimizer | None = None,
+    optimizer: str | BaseOptimizer | None = None,
     rng: int | np.random.Generator | None = None,
     threads: int | None = None,
 ) -> Made:
@@ -42,7 +42,7 @@ def from_sklearn(
     ----------
     fitted : MLPClassifier or MLPRegressor
         Or an estimator with the same attributes.
-    optimizer : str or Optimizer, optional
+    optimizer : str or BaseOptimizer, optional
         As in `Network`; None for `fitted`'s with its settings, Adam for "lbfgs". Its velocities
         or moments begin at zero, and its schedule is left behind.
     rng : int, numpy.random.Generator or None

@@ -11,7 +11,7 @@ from fastbp import configuration, initializers
 from fastbp.activations import Activation
 from fastbp.data.scaling import Scaling
 from fastbp.history import History
-from fastbp.losses import Loss, RowFunction
+from fastbp.losses import BaseLoss, RowFunction
 from fastbp.network import (
     batch_training,
     derivatives,
@@ -27,7 +27,7 @@ from fastbp.network import (
     vector,
 )
 from fastbp.network.core import Core
-from fastbp.optimizers import Optimizer
+from fastbp.optimizers import BaseOptimizer
 from fastbp.regularization import Regularization
 from fastbp.validation import generator, positive_int
 
@@ -44,15 +44,16 @@ class Network:
         Layer widths, input first: at least two, each at least 1.
     activation : str, Activation or a sequence of them
         Of the hidden layers: one for all, or one for each. See `fastbp.activations`.
-    loss : str, Loss or callable
-        "mse", "mae", "huber", "cross_entropy", "binary_cross_entropy", "poisson", or a
-        `fastbp.losses` object. It decides the output activation unless one is given. A dict of
-        them by name makes several tasks of the outputs. A function of outputs and targets is a
-        `fastbp.losses.RowLoss`.
+    loss : str, BaseLoss or callable
+        A name of `fastbp.losses.LOSSES`, as "mse", "huber", "cross_entropy" or "quantile", or an
+        object of `fastbp.losses`, also one of your own (`fastbp.Loss`). It decides the output
+        activation unless one is given. A dict of them by name makes several tasks of the outputs.
+        A function of outputs and targets is a `fastbp.losses.RowLoss`.
     output_activation : str or Activation, optional
         Of the output layer, where the loss's own is not wanted. Of tasks, a dict by name.
-    optimizer : str or Optimizer
-        "sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", or an object with settings.
+    optimizer : str or BaseOptimizer
+        "sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", or an object with settings, also
+        one of your own (`fastbp.Optimizer`).
     initializer : str, float or callable
         Of the weights; see `fastbp.initializers`. Biases begin at zero.
     dtype : dtype
@@ -125,9 +126,9 @@ class Network:
         self,
         layers: Sequence[int],
         activation: str | Activation | Sequence[str | Activation] = "relu",
-        loss: str | Loss | RowFunction | Mapping[str, str | Loss] = "mse",
+        loss: str | BaseLoss | RowFunction | Mapping[str, str | BaseLoss] = "mse",
         output_activation: str | Activation | Mapping[str, str | Activation] | None = None,
-        optimizer: str | Optimizer = "adam",
+        optimizer: str | BaseOptimizer = "adam",
         initializer: initializers.Initializer = "auto",
         dtype: DTypeLike = "float32",
         rng: int | np.random.Generator | None = None,
@@ -229,7 +230,7 @@ class Network:
         return self._core.configuration.layout.dtype
 
     @property
-    def loss(self) -> Loss:
+    def loss(self) -> BaseLoss:
         """The loss."""
         return self._core.configuration.loss
 

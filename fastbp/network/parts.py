@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastbp import groups
-from fastbp.choices import named
+from fastbp.choices import optimizer_of
 from fastbp.network.core import Core, HasCore
-from fastbp.optimizers import OPTIMIZERS, Optimizer
+from fastbp.optimizers import BaseOptimizer
 
 
-def get_optimizer(network: HasCore) -> Optimizer:
+def get_optimizer(network: HasCore) -> BaseOptimizer:
     """The optimizer's settings; assign a name or another optimizer to go on with that one.
 
     Where its settings differ, what the optimizer keeps of each parameter begins anew, and so does
@@ -22,9 +22,9 @@ def get_optimizer(network: HasCore) -> Optimizer:
     return network._core.configuration.optimizer
 
 
-def set_optimizer(network: HasCore, value: str | Optimizer) -> None:
+def set_optimizer(network: HasCore, value: str | BaseOptimizer) -> None:
     """Go on with another optimizer."""
-    _replace(network._core, optimizer=named(value, OPTIMIZERS, Optimizer, "optimizer"))
+    _replace(network._core, optimizer=optimizer_of(value, "optimizer"))
 
 
 def get_trainable(network: HasCore) -> tuple[bool, ...]:

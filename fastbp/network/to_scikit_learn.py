@@ -11,15 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastbp.choices import is_built_in
 from fastbp.configuration import Configuration
-from fastbp.losses import MSE, BinaryCrossEntropy, CrossEntropy, Loss, Poisson
+from fastbp.losses import MSE, BaseLoss, BinaryCrossEntropy, CrossEntropy, Poisson
 from fastbp.network.core import HasCore
-from fastbp.optimizers import SGD, Adam, Optimizer
+from fastbp.optimizers import SGD, Adam, BaseOptimizer
 from fastbp.tasks import Tasks
 from fastbp.validation import shown
 
 # By what fastbp calls them.
 HIDDEN = {"identity": "identity", "relu": "relu", "sigmoid": "logistic", "tanh": "tanh"}
-OUTPUT: dict[type[Loss], str] = {
+OUTPUT: dict[type[BaseLoss], str] = {
     CrossEntropy: "softmax",
     BinaryCrossEntropy: "sigmoid",
     MSE: "identity",
@@ -144,7 +144,7 @@ def _unit(parts: Configuration) -> float:
     return whole / weights[0] if len(set(weights)) == 1 else 1.0
 
 
-def _solver(optimizer: Optimizer, unit: float) -> dict[str, Any]:
+def _solver(optimizer: BaseOptimizer, unit: float) -> dict[str, Any]:
     """The optimizer as scikit-learn's parameters; nothing where it has none such."""
     if optimizer.lr == 0 or getattr(optimizer, "eps", 1.0) == 0:
         return {}

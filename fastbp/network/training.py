@@ -63,7 +63,8 @@ def fit(
         in every call, in one order: see `Network.feature_names`.
     y : (rows,) or (rows, outputs) array_like
         Targets. Cross-entropy: integer labels (rows,) or class probabilities. Other losses:
-        values; (rows,) where there is one output. Of several losses a dict by name.
+        values; (rows,) where there is one output. Of losses that have several outputs for each
+        target one column a target. Of several losses a dict by name.
     epochs : int
         How often to go through all rows.
     batch_size : int

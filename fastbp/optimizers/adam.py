@@ -7,11 +7,11 @@ import numpy as np
 
 from fastbp.kernels.machine.jit import Kernel
 from fastbp.kernels.panels import updates
-from fastbp.optimizers.base import Floats, Optimizer, columns
+from fastbp.optimizers.base import BaseOptimizer, Floats, columns
 
 
 @dataclass(frozen=True)
-class Adam(Optimizer):
+class Adam(BaseOptimizer):
     """Adam (Kingma & Ba 2015), as ``torch.optim.Adam``.
 
     Parameters

@@ -34,8 +34,8 @@ FRACTIONS = {"momentum", "beta1", "beta2", "rho"}
 
 
 @dataclass(frozen=True)
-class Optimizer:
-    """What all optimizers share; use one of its subclasses.
+class BaseOptimizer:
+    """What all optimizers share; use one of its subclasses, or write an `Optimizer`.
 
     Parameters
     ----------
@@ -60,12 +60,12 @@ class Optimizer:
     @property
     def slots(self) -> int:
         """How many numbers the optimizer keeps for each parameter."""
-        raise TypeError("Optimizer is not an optimizer by itself; use one of its subclasses")
+        raise TypeError("BaseOptimizer is not an optimizer by itself; use one of its subclasses")
 
     @property
     def panel(self) -> Kernel:
         """The compiled update."""
-        raise TypeError("Optimizer is not an optimizer by itself; use one of its subclasses")
+        raise TypeError("BaseOptimizer is not an optimizer by itself; use one of its subclasses")
 
     @property
     def rests(self) -> bool:
@@ -87,7 +87,7 @@ class Optimizer:
         (k, c) float64
             One row a step, in the order that the panel names.
         """
-        raise TypeError("Optimizer is not an optimizer by itself; use one of its subclasses")
+        raise TypeError("BaseOptimizer is not an optimizer by itself; use one of its subclasses")
 
 
 def decays(optimizer: Decaying, rates: float | Floats) -> tuple[float | Floats, float]:

@@ -7,11 +7,11 @@ import numpy as np
 
 from fastbp.kernels.machine.jit import Kernel
 from fastbp.kernels.panels import updates
-from fastbp.optimizers.base import Floats, Optimizer, columns, decays, expect_decay
+from fastbp.optimizers.base import BaseOptimizer, Floats, columns, decays, expect_decay
 
 
 @dataclass(frozen=True)
-class Nadam(Optimizer):
+class Nadam(BaseOptimizer):
     """Adam with Nesterov's momentum (Dozat 2016), as ``torch.optim.NAdam``.
 
     Parameters

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from fastbp.kernels.machine.jit import Kernel
 from fastbp.kernels.panels import updates
-from fastbp.optimizers.base import Floats, Optimizer, columns
+from fastbp.optimizers.base import BaseOptimizer, Floats, columns
 
 
 @dataclass(frozen=True)
-class RMSprop(Optimizer):
+class RMSprop(BaseOptimizer):
     """RMSprop (Tieleman & Hinton 2012), as ``torch.optim.RMSprop`` with `rho` its ``alpha``.
 
     Parameters

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from fastbp.kernels.machine.jit import Kernel
 from fastbp.kernels.panels import updates
-from fastbp.optimizers.base import Floats, Optimizer, columns, decays, expect_decay
+from fastbp.optimizers.base import BaseOptimizer, Floats, columns, decays, expect_decay
 
 
 @dataclass(frozen=True)
-class SGD(Optimizer):
+class SGD(BaseOptimizer):
     """Stochastic gradient descent, ``p -= lr * g``, as ``torch.optim.SGD``.
 
     Parameters

@@ -7,11 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastbp.configuration import Configuration
 from fastbp.data import tables
+from fastbp.data.arrays import located
 from fastbp.data.scaling import Scaling
 from fastbp.data.sparse import SparseRows, is_sparse, reject_standard, sparse_rows
 from fastbp.kernels.machine.jit import address
 from fastbp.kernels.step.shuffle import shuffled
-from fastbp.losses import Loss
+from fastbp.losses import BaseLoss
 from fastbp.tasks import Tasks
 
 Targets = Any  # array_like, or with tasks a dict of such by name
@@ -127,15 +128,38 @@ def with_targets(
 
 
 def checked_targets(
-    loss: Loss, outputs: int, dtype: np.dtype[Any], y: ArrayLike, count: int, name: str
+    loss: BaseLoss, outputs: int, dtype: np.dtype[Any], y: ArrayLike, count: int, name: str
 ) -> NDArray[Any]:
     """Check the targets alone, of `count` rows."""
     if loss.targets == "rows":
         return tables.row_targets(y, count, dtype, name)
     if loss.targets == "labels":
         return tables.class_targets(y, count, outputs, dtype, name)
+    if loss.targets == "distributions":
+        return tables.probabilities(y, count, outputs, dtype, name)
     low, high = BOUNDS.get(loss.targets, (None, None))
-    return tables.targets(y, count, outputs, dtype, name, low, high)
+    columns = loss.target_columns(outputs)
+    targets = tables.targets(y, count, columns, dtype, name, low, high)
+    if loss.targets == "signs":
+        return _signs(targets, name)
+    return targets if columns == loss.held_columns(outputs) else repeated(targets, loss)
+
+
+def repeated(columns: NDArray[Any], loss: BaseLoss) -> NDArray[Any]:
+    """What is there for each target, for each of the outputs that answer it."""
+    return np.repeat(columns, loss.outputs_of_target(), axis=1)
+
+
+def _signs(targets: NDArray[Any], name: str) -> NDArray[Any]:
+    """Targets of -1 and 1, from such or from 0 and 1."""
+    zeros = targets == 0
+    wrong = ~(zeros | (np.abs(targets) == 1))
+    if not wrong.any() and zeros.any():
+        wrong = targets == -1
+    if wrong.any():
+        found = located(targets, int(wrong.argmax()))
+        raise ValueError(f"{name} holds {found}; its values must be -1 and 1, or 0 and 1")
+    return np.where(zeros, targets.dtype.type(-1), targets) if zeros.any() else targets
 
 
 def row_orders(
@@ -201,7 +225,7 @@ def whole_total(data: Rows) -> NDArray[np.float64] | None:
 
 
 def expect_unchanged(
-    rows: Rows, loss: Loss, widths: tuple[int, ...], then: str = "", name: str = ""
+    rows: Rows, loss: BaseLoss, widths: tuple[int, ...], then: str = "", name: str = ""
 ) -> None:
     """Raise ValueError where labels or columns are no longer those that were checked.
 
@@ -220,13 +244,13 @@ def expect_unchanged(
         raise ValueError(f"{fault}; {then}" if then else fault)
 
 
-def has_classes(rows: Rows, loss: Loss) -> bool:
-    """Whether the targets are classes: labels, or zeros and ones for the binary cross-entropy.
+def has_classes(rows: Rows, loss: BaseLoss) -> bool:
+    """Whether the targets are classes: labels, signs, or zeros and ones where they are fractions.
 
     Targets that are NaN do not matter.
     """
     if loss.targets != "fractions":
-        return rows.labels
+        return rows.labels or loss.targets == "signs"
     targets = rows.targets
     return bool(np.isin(targets[~np.isnan(targets)] if rows.masked else targets, (0, 1)).all())
 
@@ -243,15 +267,18 @@ def counting(
     return rows.targets[counts], outputs[counts], rows.weights[counts]
 
 
-def accuracy(rows: Rows, outputs: NDArray[Any]) -> float:
+def accuracy(rows: Rows, outputs: NDArray[Any], threshold: float) -> float:
     """The share of right classes by weight, where the targets are classes.
 
-    NaN where no row counts, or an output is not finite.
+    NaN where no row counts, or an output is not finite. threshold: `Loss.threshold`.
     """
     targets, outputs, of_rows = counting(rows, outputs)
     if not len(targets) or not np.isfinite(outputs).all():
         return float("nan")
-    right = outputs.argmax(axis=1) == targets if rows.labels else (outputs > 0.5) == (targets == 1)
+    if rows.labels:
+        right = outputs.argmax(axis=1) == targets
+    else:
+        right = (outputs > threshold) == (targets == 1)
     if of_rows is None:
         return float(right.mean())
     weights = of_rows.reshape(-1, *[1] * (right.ndim - 1)) * np.ones(right.shape)

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from fastbp.configuration import Configuration
 from fastbp.data.arrays import finite, located, numeric
 from fastbp.data.scaling import Scaling
-from fastbp.losses import Loss
-from fastbp.rows.rows import Features, Rows, Targets, checked_features, checked_targets
+from fastbp.losses import BaseLoss
+from fastbp.rows.rows import Features, Rows, Targets, checked_features, checked_targets, repeated
 from fastbp.tasks import Tasks, by_name
 from fastbp.validation import flag, real, shown
 
@@ -97,7 +97,7 @@ class Options(NamedTuple):
 
 
 def _rows_of_loss(
-    loss: Loss,
+    loss: BaseLoss,
     outputs: int,
     features: Features,
     y: Any,
@@ -117,7 +117,10 @@ def _rows_of_loss(
     if unknown is not None and not loss.elementwise:
         weights = weights * ~unknown
     elif unknown is not None:
-        targets[unknown.reshape(targets.shape)] = np.nan
+        of_targets = unknown.reshape(len(targets), -1)
+        if of_targets.shape != targets.shape:
+            of_targets = repeated(of_targets, loss)
+        targets[of_targets] = np.nan
         rows = rows._replace(masked=True)
     if options.sample_weight is not None or unknown is not None:
         rows = _weighing(rows, weights)
@@ -200,7 +203,7 @@ def _filled(y: NDArray[Any], elementwise: bool) -> tuple[NDArray[Any], NDArray[n
         return y, None
     y = y.copy()
     if elementwise or y.ndim != 2:
-        y[unknown] = 0
+        y[unknown] = 1 if elementwise else 0  # 0 is no sign
         return y, unknown
     unknown = np.asarray(unknown.any(axis=1))
     y[unknown] = np.arange(y.shape[1]) == 0  # a distribution, and of a column a label
@@ -237,7 +240,7 @@ def _sample_weights(values: ArrayLike, rows: int, name: str) -> tuple[Weights, f
 
 
 def _with_class_weights(
-    loss: Loss,
+    loss: BaseLoss,
     outputs: int,
     rows: Rows,
     given: Any,
@@ -262,9 +265,9 @@ def _with_class_weights(
         return rows._replace(targets=products), weights, unit
     if loss.targets == "labels":
         labels, classes = rows.targets, outputs
-    elif loss.targets == "fractions" and outputs == 1:
+    elif loss.targets in ("fractions", "signs") and outputs == 1:
         column = rows.targets[:, 0]
-        wrong = known & ~np.isin(column, (0, 1))
+        wrong = known & ~np.isin(column, (0, 1) if loss.targets == "fractions" else (-1, 1))
         if wrong.any():
             raise ValueError(
                 f"{argument} needs classes: targets of 0 and 1; {name} holds "
@@ -273,9 +276,9 @@ def _with_class_weights(
         labels, classes = (column == 1).astype(np.int64), 2
     else:
         raise ValueError(
-            f"{argument} needs classes, which 'cross_entropy' has, and 'binary_cross_entropy' "
-            f"with one output; the loss is {loss.name!r} with {outputs} outputs (sample_weight "
-            "gives weights to rows whatever the loss)"
+            f"{argument} needs classes, which 'cross_entropy' has, and 'binary_cross_entropy', "
+            f"'focal' and 'hinge' with one output; the loss is {loss.name!r} with {outputs} "
+            "outputs (sample_weight gives weights to rows whatever the loss)"
         )
     counts = np.bincount(labels[known], minlength=classes)
     of_classes, unit = _class_weights(given, counts, argument)

@@ -9,7 +9,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
-from fastbp.losses import Loss
+from fastbp.losses import BaseLoss
 from fastbp.sklearn import labels, parameters
 from fastbp.sklearn.base import BaseMLP
 from fastbp.sklearn.data import Data
@@ -30,7 +30,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     activation : str, Activation or a sequence of them, default="relu"
         Of the hidden layers: "identity", "logistic", "tanh", "relu" as in scikit-learn, any other
         that `fastbp.activations` has by name, or an object; a sequence has one for each layer.
-    solver : str or Optimizer, default="adam"
+    solver : str or BaseOptimizer, default="adam"
         "lbfgs", "sgd" or "adam" as in scikit-learn; "adamw", "rmsprop", "adagrad", "nadam", which
         take `learning_rate_init`, `epsilon` and the betas, and have fastbp's defaults else (a
         decoupled decay of 0.01 of "adamw"); or an object of `fastbp` with settings of its own.
@@ -76,7 +76,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         How many epochs in a row may not improve.
     max_fun : int, default=15000
         The most evaluations of "lbfgs".
-    loss : "log_loss" or Loss, default="log_loss"
+    loss : "log_loss" or BaseLoss, default="log_loss"
         Cross-entropy, or an object of `fastbp.losses`.
     out_activation : {"softmax", "logistic"}, default=None
         Of the outputs. None for scikit-learn's choice: "logistic" for two classes and for
@@ -177,7 +177,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         epsilon: float = 1e-8,
         n_iter_no_change: Any = 10,
         max_fun: int = 15000,
-        loss: str | Loss = "log_loss",
+        loss: str | BaseLoss = "log_loss",
         out_activation: Any = None,
         class_weight: Any = None,
         dropout: Any = 0.0,

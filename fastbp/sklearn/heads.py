@@ -16,10 +16,11 @@ from fastbp.activations import ACTIVATIONS, Activation
 from fastbp.losses import (
     MAE,
     MSE,
+    BaseLoss,
     BinaryCrossEntropy,
     CrossEntropy,
+    Focal,
     Huber,
-    Loss,
     Poisson,
     RowLoss,
 )
@@ -32,7 +33,7 @@ HIDDEN_NAMES = (*(name for name in OUTPUT_NAMES if name not in ("softmax", "expo
 
 # Of losses by name: the loss, and whether `loss_` is the mean over outputs or their sum; squared
 # errors are halved.
-ERRORS: dict[str, tuple[Callable[[], Loss], float]] = {
+ERRORS: dict[str, tuple[Callable[[], BaseLoss], float]] = {
     "squared_error": (MSE, 0.5),
     "absolute_error": (MAE, 1.0),
     "huber": (Huber, 1.0),
@@ -47,7 +48,7 @@ class Head(NamedTuple):
     ----------
     outputs : int
         How many.
-    loss : Loss
+    loss : BaseLoss
         What is minimized.
     activation : str or Activation
         As fastbp calls it.
@@ -58,7 +59,7 @@ class Head(NamedTuple):
     """
 
     outputs: int
-    loss: Loss
+    loss: BaseLoss
     activation: str | Activation
     factor: float = 1.0
     reported: float = 1.0
@@ -83,7 +84,7 @@ def activation(value: Any) -> Any:
 def regression(loss: Any, out_activation: Any, outputs: int) -> Head:
     """The head of a regressor with these parameters."""
     given = activation(out_activation)
-    if isinstance(loss, Loss):
+    if isinstance(loss, BaseLoss):
         return _head(outputs, loss, given)
     if loss == "poisson":
         return _head(outputs, Poisson(), given, float(outputs))
@@ -100,12 +101,12 @@ def classification(loss: Any, out_activation: Any, classes: int, multilabel: boo
             "classes of multilabel targets do not exclude each other: softmax outputs and "
             "CrossEntropy are not for them"
         )
-    if given is None and not isinstance(loss, BinaryCrossEntropy):
+    if given is None and not isinstance(loss, BinaryCrossEntropy | Focal):
         exclusive |= classes > 2 and not multilabel
     if given is None:
         given = "softmax" if exclusive else "sigmoid"
     outputs = classes if exclusive or multilabel or classes > 2 else 1
-    if isinstance(loss, Loss):
+    if isinstance(loss, BaseLoss):
         return _head(outputs, loss, given)
     if exclusive:
         return _head(outputs, CrossEntropy(), given)
@@ -114,7 +115,7 @@ def classification(loss: Any, out_activation: Any, classes: int, multilabel: boo
 
 def from_attributes(out_activation: str, outputs: int) -> Head:
     """The head of an estimator whose attributes were set by hand."""
-    losses: dict[str, Loss] = {
+    losses: dict[str, BaseLoss] = {
         "softmax": CrossEntropy(),
         "logistic": BinaryCrossEntropy(),
         "exp": Poisson(),
@@ -122,10 +123,17 @@ def from_attributes(out_activation: str, outputs: int) -> Head:
     return Head(outputs, losses.get(out_activation, MSE()), activation(out_activation))
 
 
-def _head(outputs: int, loss: Loss, given: Any, factor: float = 1.0, reported: float = 1.0) -> Head:
+def _head(
+    outputs: int, loss: BaseLoss, given: Any, factor: float = 1.0, reported: float = 1.0
+) -> Head:
     if isinstance(loss, RowLoss):
         raise ValueError(
             f"loss {loss.name!r} is a function of whole rows, for fastbp.Network alone"
+        )
+    if loss.outputs_of_target() > 1:
+        raise ValueError(
+            f"loss {loss.name!r} has {loss.outputs_of_target()} outputs for each target, and an "
+            "estimator one; use a fastbp.Network"
         )
     natural = loss.output_activation
     if given is None:

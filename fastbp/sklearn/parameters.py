@@ -8,8 +8,8 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastbp.activations import Activation
-from fastbp.losses import Loss
-from fastbp.optimizers import Optimizer
+from fastbp.losses import BaseLoss
+from fastbp.optimizers import BaseOptimizer
 from fastbp.schedules import Schedule
 from fastbp.sklearn.heads import HIDDEN_NAMES, OUTPUT_NAMES, REGRESSION_LOSSES
 from fastbp.sklearn.solvers import SOLVERS
@@ -20,7 +20,7 @@ _FRACTION = Interval(Real, 0, 1, closed="left")
 COMMON: dict[str, Any] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
     "activation": [StrOptions(set(HIDDEN_NAMES)), Activation, list, tuple],
-    "solver": [StrOptions(set(SOLVERS)), Optimizer],
+    "solver": [StrOptions(set(SOLVERS)), BaseOptimizer],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
@@ -55,12 +55,12 @@ COMMON: dict[str, Any] = {
 }
 CLASSIFIER: dict[str, Any] = {
     **COMMON,
-    "loss": [StrOptions({"log_loss"}), Loss],
+    "loss": [StrOptions({"log_loss"}), BaseLoss],
     "class_weight": [dict, list, StrOptions({"balanced"}), None],
     "out_activation": [StrOptions({"softmax", "logistic", "sigmoid"}), None],
 }
 REGRESSOR: dict[str, Any] = {
     **COMMON,
-    "loss": [StrOptions(set(REGRESSION_LOSSES)), Loss],
+    "loss": [StrOptions(set(REGRESSION_LOSSES)), BaseLoss],
     "mask_nan": ["boolean"],
 }

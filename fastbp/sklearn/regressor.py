@@ -9,7 +9,7 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
-from fastbp.losses import Loss
+from fastbp.losses import BaseLoss
 from fastbp.sklearn import heads, parameters, scores
 from fastbp.sklearn.base import BaseMLP
 from fastbp.sklearn.data import Data, checked_weights, column
@@ -25,7 +25,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     Parameters
     ----------
-    loss : str or Loss, default="squared_error"
+    loss : str or BaseLoss, default="squared_error"
         "squared_error" or "poisson" as in scikit-learn, "absolute_error", "huber", or an object of
         `fastbp.losses`.
     hidden_layer_sizes : int or sequence of int, default=(100,)
@@ -33,7 +33,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     activation : str, Activation or a sequence of them, default="relu"
         Of the hidden layers: "identity", "logistic", "tanh", "relu" as in scikit-learn, any other
         that `fastbp.activations` has by name, or an object; a sequence has one for each layer.
-    solver : str or Optimizer, default="adam"
+    solver : str or BaseOptimizer, default="adam"
         "lbfgs", "sgd" or "adam" as in scikit-learn; "adamw", "rmsprop", "adagrad", "nadam", which
         take `learning_rate_init`, `epsilon` and the betas, and have fastbp's defaults else (a
         decoupled decay of 0.01 of "adamw"); or an object of `fastbp` with settings of its own.
@@ -147,7 +147,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def __init__(
         self,
-        loss: str | Loss = "squared_error",
+        loss: str | BaseLoss = "squared_error",
         hidden_layer_sizes: Any = (100,),
         activation: Any = "relu",
         *,

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from fastbp.optimizers import SGD, Adagrad, Adam, AdamW, Nadam, Optimizer, RMSprop
+from fastbp.optimizers import SGD, Adagrad, Adam, AdamW, BaseOptimizer, Nadam, RMSprop
 
 SOLVERS = ("lbfgs", "sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam")
 LEAST_RATE = 1e-6  # at which learning_rate="adaptive" ends the fit
 
 
-def optimizer(estimator: Any) -> Optimizer:
+def optimizer(estimator: Any) -> BaseOptimizer:
     """The optimizer of a stochastic solver, with the settings of the estimator."""
     solver, rate, eps = estimator.solver, float(estimator.learning_rate_init), estimator.epsilon
-    if isinstance(solver, Optimizer):
+    if isinstance(solver, BaseOptimizer):
         return solver
     if solver == "sgd":
         momentum = float(estimator.momentum)
@@ -34,7 +34,7 @@ class Rate:
     ----------
     estimator : MLPClassifier or MLPRegressor
         Whose parameters they are.
-    chosen : Optimizer
+    chosen : BaseOptimizer
         The optimizer with these.
 
     Attributes
@@ -43,7 +43,7 @@ class Rate:
         Of the next step.
     """
 
-    def __init__(self, estimator: Any, chosen: Optimizer) -> None:
+    def __init__(self, estimator: Any, chosen: BaseOptimizer) -> None:
         self.initial = self.learning_rate = chosen.lr
         self.momentum = chosen.momentum if isinstance(chosen, SGD) else 0.0
         # scikit-learn's schedules are for sgd alone.

@@ -226,7 +226,7 @@ class Stateful(Callback):
 
 def test_what_a_file_cannot_hold_is_found_before_training(tmp_path):
     one = Checkpoint(tmp_path / "m")
-    mine = network(activation=fastbp.Activation("mine", twice, two))
+    mine = network(activation=fastbp.Activation(lambda z: 2 * z, name="mine"))
     refused_before_training(mine, ValueError, "'mine'", "holds no code", callbacks=[one])
     foreign = fastbp.Network([5, 4], rng=np.random.Generator(Foreign(0)))
     refused_before_training(foreign, ValueError, "rng", "Foreign", "resumed", callbacks=[one])

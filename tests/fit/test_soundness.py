@@ -380,6 +380,11 @@ CASES = {
     "poisson": {"loss": "poisson", "y": np.abs(Y)},
     "exponential": {"loss": "mse", "output_activation": "exponential"},
     "huber": {"loss": losses.Huber(1e7)},
+    "log_cosh": {"loss": "log_cosh"},
+    "cosine": {"loss": "cosine"},
+    "gaussian_nll": {"loss": "gaussian_nll", "y": Y[:, :2]},
+    "gaussian_nll of tiny variances": {"loss": losses.GaussianNLL(1e-25), "y": Y[:, :2]},
+    "gaussian_nll, large targets": {"loss": "gaussian_nll", "y": Y[:, :2] * 1e16},
     "weights of outputs": {"loss_weights": [1, 1e9, 1, 1]},
 }
 

@@ -10,8 +10,8 @@ from fastbp.interchange import from_torch, to_onnx, to_torch
 
 OUT = [to_torch, to_onnx]
 every_way_out = pytest.mark.parametrize("out", OUT)
-SQUARE = fastbp.Activation("square", lambda z: z * z, lambda z: z + z)
-RELU = fastbp.Activation("relu", lambda z: z * z, lambda z: z + z)  # called as another
+SQUARE = fastbp.Activation(lambda z: z * z, lambda z: z + z, name="square")
+RELU = fastbp.Activation(lambda z: z * z, name="relu")  # called as another
 
 
 @every_way_out

@@ -172,7 +172,7 @@ def test_what_cannot_be_used(monkeypatch, tmp_path):
         to_onnx(net, input_name="y")
     with raises(TypeError, "path must be a string or path-like, got 3 (int)"):
         to_onnx(net, 3)
-    own = Activation("own", lambda z: z, lambda z: z)
+    own = Activation(lambda z: z, name="own")
     with raises(ValueError, "'own'", "ONNX cannot run its code"):
         to_onnx(network(activation=own), tmp_path / "model.onnx")
     monkeypatch.setattr(onnx_out, "MOST_BYTES", 4 * sum(w.size for w in net.weights))

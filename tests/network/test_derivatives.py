@@ -200,7 +200,7 @@ def test_parts_without_second_derivative_are_refused_by_name():
     softmax = fastbp.Network([3, 4, 2], output_activation="softmax", rng=0)
     with raises(ValueError, "activation 'softmax'"):
         softmax.hessian_vector(X, y, v)
-    loss = losses.ElementwiseLoss("mine", lambda a, y: a * y, lambda a, y: y)
+    loss = losses.Loss(lambda a, y: a * y, lambda a, y: y, name="mine")
     with raises(ValueError, "second derivative of the loss 'mine' is not known"):
         fastbp.Network([3, 4, 2], loss=loss, rng=0).gauss_newton_vector(X, y, v)
 

@@ -10,7 +10,7 @@ from cases import both_dtypes, data
 from expect import raises
 
 import fastbp
-from fastbp.losses import CrossEntropy, ElementwiseLoss
+from fastbp.losses import CrossEntropy, Loss
 
 sklearn = pytest.importorskip("sklearn")
 neural_network = pytest.importorskip("sklearn.neural_network")
@@ -183,13 +183,17 @@ def twice(a, y=0):
     return 2 * a
 
 
+def two(a, y=0):
+    return 2.0
+
+
 REFUSED = {  # arguments of the network, and what the message names
     "tasks": (
         {"loss": {"a": "mse", "b": "mse"}, "outputs": {"a": 1, "b": 2}},
         ["several tasks", "one loss for all outputs can be carried"],
     ),
     "loss": ({"loss": "mae"}, ["loss 'mae'", "'cross_entropy', 'binary_cross_entropy', 'mse'"]),
-    "own loss": ({"loss": ElementwiseLoss("mse", twice, twice)}, ["loss 'mse'"]),
+    "own loss": ({"loss": Loss(twice, two, name="mse")}, ["loss 'mse'"]),
     "output": (
         {"loss": "mse", "output_activation": "tanh"},
         ["output activation 'tanh' with loss 'mse'", "'identity' can be carried"],
@@ -198,7 +202,7 @@ REFUSED = {  # arguments of the network, and what the message names
     "scaling": ({"scaling": "standard"}, ["scaling='standard'", "StandardScaler"]),
     "activation": ({"activation": "gelu"}, ["activation 'gelu'", "'identity', 'relu', 'sigmoid'"]),
     "own": (
-        {"activation": fastbp.Activation("relu", twice, twice)},
+        {"activation": fastbp.Activation(twice, two, name="relu")},
         ["activation 'relu'", "'tanh' can be carried"],
     ),
     "several": (

@@ -78,7 +78,7 @@ def twice(z):
 
 
 def test_an_activation_of_ones_own():
-    model = regressor(activation=Activation("square", square, twice), **PARTS).fit(WIDE, VALUES)
+    model = regressor(activation=Activation(square, twice), **PARTS).fit(WIDE, VALUES)
     expected = forward(model, WIDE, square, identity)[:, 0]
     np.testing.assert_allclose(model.predict(WIDE), expected)
     again = pickle.loads(pickle.dumps(model))
@@ -162,7 +162,7 @@ def cubic(a, y):
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_a_loss_of_ones_own(solver):
-    own = losses.ElementwiseLoss("quartic", quartic, cubic)
+    own = losses.Loss(quartic, cubic)
     model = regressor(loss=own, solver=solver, alpha=0, max_iter=20).fit(WIDE, VALUES)
     if solver == "lbfgs":
         assert model.loss_ == pytest.approx(((model.predict(WIDE) - VALUES) ** 4).mean())

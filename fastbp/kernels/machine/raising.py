@@ -45,7 +45,7 @@ def refuse_raising(
 
 
 def can_raise(function: Callable[..., Any], dtype: Any, arguments: int = 1) -> bool:
-    """Whether a function of one or two numbers of `dtype` can; an index out of range counts."""
+    """Whether a function of so many numbers of `dtype` can; an index out of range counts."""
     options, plain = FLAGS, function
     if isinstance(function, CPUDispatcher):
         # What a function does not say of itself it inherits from the kernel that calls it.
@@ -53,15 +53,10 @@ def can_raise(function: Callable[..., Any], dtype: Any, arguments: int = 1) -> b
         options.pop("nopython", None)
     checked = numba.njit(**{**options, "boundscheck": True})(plain)
 
-    @numba.njit(**FLAGS)
-    def of_one(x):
-        return checked(x)  # with its defaults filled in
-
-    @numba.njit(**FLAGS)
-    def of_two(x, y):
-        return checked(x, y)
-
-    called = of_one if arguments == 1 else of_two
+    # A function of so many numbers, with the defaults of the other filled in.
+    given, names = ", ".join(f"x{i}" for i in range(arguments)), {"checked": checked}
+    exec(f"def called({given}): return checked({given})", names)
+    called = numba.njit(**FLAGS)(names["called"])
     called.compile((numba.from_dtype(np.dtype(dtype)),) * arguments)
     (compiled,) = called.overloads.values()
     with llvm.parse_assembly(compiled.library.get_llvm_str()) as module:

@@ -1,12 +1,14 @@
-"""Panels for the output layer that need whole rows: softmax, exponential, cross-entropy.
+"""Panels for the output layer that need whole rows: softmax, exponential, losses of rows.
 
 The contracts stand in panels.py. These write only the n columns that count, and zeros behind.
 """
 
+import math
+
 import numpy as np
 from numba import carray
 
-from fastbp.kernels.machine.jit import inline, inline_early, kernel
+from fastbp.kernels.machine.jit import Kernel, inline, inline_early, kernel
 from fastbp.kernels.machine.pointers import advance, pointer_to, restrict, run_time, stack_array
 from fastbp.kernels.machine.simd import row_max, row_sum
 from fastbp.kernels.machine.vecmath import exp, like, log
@@ -208,33 +210,95 @@ def cross_entropy_labels(z, delta, targets, order, values, parameters, rows, n, 
         _labels_by_row(z, delta, labels, index, losses, grouped, rows, n, ld, scale, smoothing)
 
 
-@kernel(*LOSS)
-def cross_entropy_probabilities(
-    z, delta, targets, order, values, parameters, rows, n, ld, batch, totals
-):
-    """Loss of logits z against rows of class probabilities; parameters[0]: smoothing s.
+def _of_probabilities(divergence: bool) -> Kernel:
+    def panel(z, delta, targets, order, values, parameters, rows, n, ld, batch, totals):
+        z, delta = restrict(z), restrict(delta)
+        index, losses = carray(order, (rows,)), carray(values, (rows,))
+        first = carray(z, (1,))[0]
+        smoothing = carray(parameters, (1,))[0]
+        keep, even = like(first, 1 - smoothing), like(first, smoothing / n)
+        scale = like(first, 1.0 / batch)
+        _all_odds(z, delta, rows, n, ld)
+        for r in range(rows):
+            logits, row = advance(z, r * ld), advance(delta, r * ld)
+            total = row_sum(row, n)
+            log_total, top = log(total), row_max(logits, n)
+            y = carray(advance(pointer_to(targets, z), index[r] * n), (n,))
+            slopes, z_row = carray(row, (n,)), carray(logits, (n,))
+            loss, mass = 0.0, like(first, 0.0)
+            for j in range(n):
+                t = keep * y[j] + even
+                mass += t
+                cost = log_total - (z_row[j] - top)
+                if divergence:
+                    cost += log(t) if t > 0 else like(t, 0.0)
+                loss += t * cost
+            _scale_row(row, scale * mass / total, n, ld)
+            for j in range(n):
+                slopes[j] -= scale * (keep * y[j] + even)
+            losses[r] = loss
 
-    The target is t = (1 - s) * y + s / n and the loss sum(-t * log p).
+    return Kernel(panel, LOSS, f"output_panels.of_probabilities.{divergence}")
+
+
+# Losses of logits z against rows of class probabilities; parameters[0]: smoothing s. The target is
+# t = (1 - s) * y + s / n, and the losses are sum(-t * log p) and sum(t * (log t - log p)).
+cross_entropy_probabilities, kl_divergence = _of_probabilities(False), _of_probabilities(True)
+
+
+@kernel(*LOSS)
+def gaussian_nll(z, delta, targets, order, values, parameters, rows, n, ld, batch, totals):
+    """Loss of n / 2 means and as many log variances s against n / 2 targets a row.
+
+    0.5 * (s + e^2 / exp(s)) with errors e, and below the log of parameters[0] along the tangent in
+    s; the mean is over targets.
     """
     z, delta = restrict(z), restrict(delta)
     index, losses = carray(order, (rows,)), carray(values, (rows,))
-    first = carray(z, (1,))[0]
-    smoothing = carray(parameters, (1,))[0]
-    keep, even = like(first, 1 - smoothing), like(first, smoothing / n)
-    scale = like(first, 1.0 / batch)
-    _all_odds(z, delta, rows, n, ld)
+    first, count = carray(z, (1,))[0], n // 2
+    low = like(first, math.log(carray(parameters, (1,))[0]))
+    one, half = like(first, 1.0), like(first, 0.5)
+    scale, share = like(first, 1.0 / (batch * count)), 1.0 / count
     for r in range(rows):
-        logits, row = advance(z, r * ld), advance(delta, r * ld)
-        total = row_sum(row, n)
-        log_total, top = log(total), row_max(logits, n)
+        row, slopes = carray(advance(z, r * ld), (n,)), carray(advance(delta, r * ld), (ld,))
+        y = carray(advance(pointer_to(targets, z), index[r] * count), (count,))
+        loss = 0.0
+        for j in range(count):
+            error, s = row[j] - y[j], row[count + j]
+            short = low - s if s < low else like(s, 0.0)
+            inverse = exp(-low if s < low else -s)
+            factor = inverse * (one + short)
+            loss += half * (s + error * error * factor)
+            slopes[j] = scale * error * factor
+            slopes[count + j] = half * scale * (one - error * error * inverse)
+        for j in range(n, ld):
+            slopes[j] = 0
+        losses[r] = share * loss
+
+
+@kernel(*LOSS)
+def cosine(z, delta, targets, order, values, parameters, rows, n, ld, batch, totals):
+    """1 - cos of the angle between the outputs and the targets of a row, sums in float64.
+
+    A square of a length has 1e-12 added, as in PyTorch, so that nothing points nowhere.
+    """
+    z, delta = restrict(z), restrict(delta)
+    index, losses = carray(order, (rows,)), carray(values, (rows,))
+    for r in range(rows):
+        a, slopes = carray(advance(z, r * ld), (n,)), carray(advance(delta, r * ld), (ld,))
         y = carray(advance(pointer_to(targets, z), index[r] * n), (n,))
-        slopes, z_row = carray(row, (n,)), carray(logits, (n,))
-        loss, mass = 0.0, like(first, 0.0)
+        both, of_a, of_y = 0.0, 1e-12, 1e-12
         for j in range(n):
-            t = keep * y[j] + even
-            mass += t
-            loss += t * (log_total - (z_row[j] - top))
-        _scale_row(row, scale * mass / total, n, ld)
+            output, target = np.float64(a[j]), np.float64(y[j])
+            both += output * target
+            of_a += output * output
+            of_y += target * target
+        lengths = math.sqrt(of_a) * math.sqrt(of_y)
+        alike = both / lengths
+        of_target = like(a[0], -1 / (batch * lengths))
+        of_output = like(a[0], alike / (batch * of_a))
         for j in range(n):
-            slopes[j] -= scale * (keep * y[j] + even)
-        losses[r] = loss
+            slopes[j] = of_target * y[j] + of_output * a[j]
+        for j in range(n, ld):
+            slopes[j] = 0
+        losses[r] = 1 - alike

@@ -14,7 +14,8 @@ Contracts, all pointers to the network's dtype unless said otherwise:
   values[r] = the loss of row r; target of row r: row order[r] of `targets`. values, parameters:
   float64. totals: for weighted losses (weighted.py), which others do not read.
 - update(p, g, slot_bytes, n, coefficients): p changed by gradient g; slot k of p lies (k + 1) *
-  slot_bytes behind it. coefficients: float64, this step's row of `Optimizer.coefficients`.
+  slot_bytes behind it. coefficients: float64, this step's row of
+  `BaseOptimizer.coefficients`.
 """
 
 from collections.abc import Callable
@@ -103,7 +104,9 @@ def multiply(delta, operand, rows, n, ld):
 
 
 BLOCK = 256  # elements that an element-wise loss works on together, whole rows where they fit
-_targets_stack, _values_stack, _scales_stack = (stack_array(BLOCK) for _ in range(3))
+_targets_stack, _values_stack, _scales_stack, _settings_stack = (
+    stack_array(BLOCK) for _ in range(4)
+)
 
 
 @inline
@@ -132,11 +135,13 @@ def elementwise_loss_panel(
     masked: bool = False,
     cached: bool = True,
     check: Check = None,
+    by_column: bool = False,
 ) -> Kernel:
     """The panel of a loss that is a mean over elements: value(z, y, p), slope(z, y, p) = d/dz.
 
-    p is the loss's first parameter (0 if it has none), in the element type. With `masked`, what
-    has NaN for a target counts for nothing, and parameters[1 + j] multiplies the loss of output j.
+    p is the loss's first parameter (0 if it has none), in the element type, or of output j
+    parameters[1 + n + j] if `by_column`. With `masked`, what has NaN for a target counts for
+    nothing, and parameters[1 + j] multiplies the loss of output j.
     Where a user's functions (`check`) are not finite in the padding, or for an output that weighs
     nothing, that is zero all the same.
     """
@@ -148,6 +153,7 @@ def elementwise_loss_panel(
         scale, share = like(p, 1.0 / (batch * n)), 1.0 / n
         z, delta = restrict(z), restrict(delta)
         wanted, worth, scales = _targets_stack(z), _values_stack(z), _scales_stack(z)
+        settings = _settings_stack(z)
         together = max(1, BLOCK // ld)  # rows
         for column in range(0, n, BLOCK):
             stride = min(BLOCK, ld - column)
@@ -156,6 +162,9 @@ def elementwise_loss_panel(
                 _fill_weights(scales, advance(parameters, 1 + column), together, width, stride)
             else:
                 _fill_scales(scales, scale, together, width, stride)
+            if by_column:
+                own_column = advance(parameters, 1 + n + column)
+                _fill_weights(settings, own_column, together, width, stride)
             for first in range(0, rows, together):
                 count = min(together, rows - first)
                 for r in range(count):
@@ -167,19 +176,20 @@ def elementwise_loss_panel(
                 size = count * stride
                 out, slopes = carray(advance(z, at), (size,)), carray(advance(delta, at), (size,))
                 y_block, factors = carray(wanted, (size,)), carray(scales, (size,))
-                block = carray(worth, (size,))
+                block, of_columns = carray(worth, (size,)), carray(settings, (size,))
                 for i in range(size):
+                    setting = of_columns[i] if by_column else p
                     if masked:
                         known = y_block[i] == y_block[i]
                         if own:
                             known = known and factors[i] != 0
-                        worth_i = factors[i] * value(out[i], y_block[i], p)
-                        slope_i = scale * factors[i] * slope(out[i], y_block[i], p)
+                        worth_i = factors[i] * value(out[i], y_block[i], setting)
+                        slope_i = scale * factors[i] * slope(out[i], y_block[i], setting)
                         block[i] = worth_i if known else like(p, 0.0)
                         slopes[i] = slope_i if known else like(p, 0.0)
                     else:
-                        block[i] = value(out[i], y_block[i], p)
-                        slope_i = factors[i] * slope(out[i], y_block[i], p)
+                        block[i] = value(out[i], y_block[i], setting)
+                        slope_i = factors[i] * slope(out[i], y_block[i], setting)
                         if own:
                             slope_i = slope_i if factors[i] != 0 else like(p, 0.0)
                         slopes[i] = slope_i
@@ -188,4 +198,5 @@ def elementwise_loss_panel(
                     losses[first + r] = total + (losses[first + r] if column > 0 else 0.0)
 
     called = f"{name}.masked_loss" if masked else f"{name}.loss"
+    called = f"{called}.by_column" if by_column else called
     return Kernel(panel, LOSS, called, cached, check)

@@ -7,13 +7,15 @@ numbers on the way: a few of them double the time of an update.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from numba import carray
 
 from fastbp.kernels.machine.jit import INT, REAL, Kernel, inline_early, kernel
 from fastbp.kernels.machine.pointers import address_of, pointer_to
 from fastbp.kernels.machine.vecmath import flushed, like
-from fastbp.kernels.panels.panels import UPDATE, run, slot
+from fastbp.kernels.panels.panels import UPDATE, Check, run, slot
 
 
 @inline_early
@@ -172,3 +174,26 @@ def nadam(p, g, slot_bytes, n, coefficients):
         square[i] = v
         step = (rate_g * slope + rate_m * m) / (math.sqrt(v) * root_scale + eps)
         weights[i] = shrink * w - step
+
+
+def own_update(name: str, rule: Callable[..., Any], slots: int, check: Check) -> Kernel:
+    """The panel of a user's rule(w, g, *slots, lr, t), which returns w, and slots behind it.
+
+    Coefficients: lr, t. Written out for its slots, since a compiled function has a fixed number of
+    arguments.
+    """
+    numbers = range(slots)
+    places = "".join(f", slot_{k}[i]" for k in numbers)
+    lines = [
+        "def panel(p, g, slot_bytes, n, coefficients):",
+        " lr, t = coefficient(p, coefficients, 0), coefficient(p, coefficients, 1)",
+        " weights, gradient = run(p, n), run(g, n)",
+        *(f" slot_{k} = slot(p, slot_bytes, {k}, n)" for k in numbers),
+        " for i in range(n):",
+        f"  made = rule(weights[i], gradient[i]{places}, lr, t)",
+        f"  weights[i] = made{'[0]' if slots else ''}",
+        *(f"  slot_{k}[i] = flushed(like(lr, 1.0) * made[{k + 1}])" for k in numbers),
+    ]
+    names = {**globals(), "rule": rule}
+    exec("\n".join(lines), names)
+    return Kernel(names["panel"], UPDATE, f"{name}.update", False, check)

@@ -186,7 +186,7 @@ def cube_and_line_slope(z):
 
 
 def test_a_users_own_activation_trains_right_and_compiles_nothing_else(monkeypatch):
-    own = fastbp.Activation("own", cube_and_line, cube_and_line_slope)
+    own = fastbp.Activation(cube_and_line, cube_and_line_slope, name="own")
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((12, 3)), rng.standard_normal((12, 2))
 
