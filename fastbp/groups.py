@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,10 @@ class Groups:
     trainable: tuple[bool, ...]
     rate_factors: tuple[float, ...]
 
-    @property
+    @cached_property
     def alike(self) -> bool:
         """Whether all layers are trained, at the optimizer's own rate."""
-        return self.freezes is False and set(self.rate_factors) == {1.0}
+        return not self.freezes and set(self.rate_factors) == {1.0}
 
     @property
     def freezes(self) -> bool:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fastbp.data.sparse import UPDATE_FLOPS
 from fastbp.engine import plans, work
 from fastbp.engine.engine import Engine
-from fastbp.engine.records import GAUSS_NEWTON, GIVEN, HESSIAN, UNIT, Kind, Plan
+from fastbp.engine.records import GAUSS_NEWTON, GIVEN, HESSIAN, INPUTS, SAMPLES, UNIT, Kind, Plan
 from fastbp.kernels.machine.jit import address
 from fastbp.kernels.panels import slopes
 from fastbp.kernels.step import curvature, derivatives, movement
@@ -113,7 +113,7 @@ def _of_rows(
     members = work.prediction_members(engine.threads, rows, total)
     if inputs is not None:
         memory.make_entry_mirror()
-        kind = kind._replace(inputs=True)
+    kind = kind._replace(each=SAMPLES if inputs is None else INPUTS)
     plan = _plan(engine, kind, slab_rows(layout, rows), members)
     program = plan.program
     plans.set_features(plan, data.features, memory)

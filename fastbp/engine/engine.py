@@ -23,7 +23,7 @@ from fastbp.kernels.step.parts import batch_in_parts
 from fastbp.kernels.step.slabs import batch_in_slabs
 from fastbp.layout.cutting import cut_batch, slab_rows
 from fastbp.layout.layout import TURNED_ROWS
-from fastbp.rows.rows import Features, Rows, plain_order, whole_total
+from fastbp.rows.rows import Features, Rows, Slopes, plain_order, whole_total
 
 STEPS_A_CALL = 1 << 16  # bounds the memory of the coefficients of a call
 ALONE = 1 << 13  # parameters whose update a single thread does as a whole
@@ -115,7 +115,8 @@ class Engine(Held):
         program.epoch_penalties = stretch.penalties
         program.first_row, program.most_steps = stretch.first_row, stretch.steps
         program.least_steps = work.QUANTUM * stretch.steps // total
-        program.forwarded = self._is_forwarded(data, stretch.batch, plan)
+        if data.slopes is not None:
+            program.forwarded = self._is_forwarded(data.slopes, stretch.batch, plan)
         program.failed_epoch = -1
         self._update(self._training_kernel(plan), plan, members, total)
         return program
@@ -160,7 +161,8 @@ class Engine(Held):
         totals = whole_total(data)
         plans.hand_over(plan, data, totals)
         program.batch = program.rows = rows
-        program.forwarded = self._is_forwarded(data, rows, plan)
+        if data.slopes is not None:
+            program.forwarded = self._is_forwarded(data.slopes, rows, plan)
         program.order, program.epoch_losses, program.updating = order, address(loss), 0
         self._run(step.differentiate, plan, members, total)
         gradients = self._memory.gradients
@@ -222,10 +224,10 @@ class Engine(Held):
             shared[team.PAUSE] = 1
         team.run_team(call, plan.address, members, shared, interruptible)
 
-    def _is_forwarded(self, data: Rows, rows: int, plan: Plan) -> bool:
+    def _is_forwarded(self, of: Slopes, rows: int, plan: Plan) -> bool:
         """Whether the activations of so many rows as one batch are still in the workspace."""
-        kept = data.slopes is not None and data.slopes is self.forwarded
-        return kept and plan.program.slab >= rows and not plan.program.sparse
+        program = plan.program
+        return of is self.forwarded and program.slab >= rows and not program.sparse
 
     def _kind(
         self, training: bool, features: Features, data: Rows | None, dropping: bool = False

@@ -15,7 +15,7 @@ from fastbp.configuration import Configuration
 from fastbp.data.sparse import SparseRows
 from fastbp.engine.coefficients import width
 from fastbp.engine.memory import Memory
-from fastbp.engine.records import GIVEN, HESSIAN, SPARSE, Kind, Plan, Weighted
+from fastbp.engine.records import GIVEN, HESSIAN, INPUTS, SPARSE, Kind, Plan, Weighted
 from fastbp.kernels.machine import team
 from fastbp.kernels.machine.jit import Kernel, address
 from fastbp.kernels.panels import dropout, panels, penalties, slopes, updates, weighted
@@ -104,7 +104,7 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
         _fill_dropout(plan, parts, memory)
     if kind.updating and not parts.groups.alike:
         _fill_groups(plan, parts)
-    if kind.inputs:
+    if kind.each == INPUTS:
         plan.layers[0].mirror = address(memory.entry_mirror)
         plan.layers[0].delta_below = plan.layers[0].below
     if kind.product:

@@ -64,6 +64,7 @@ class Sparse(ctypes.Structure):
 
 SPARSE = "sparse"  # among the sources of a kind
 GIVEN, UNIT = "given", "unit"  # slopes of a kind
+INPUTS, SAMPLES = "inputs", "samples"  # what a kind wants of each row
 GAUSS_NEWTON, HESSIAN = "Gauss-Newton", "Hessian"  # products of a kind
 
 
@@ -76,9 +77,9 @@ class Kind(NamedTuple):
     some targets are NaN; dropping: whether dropout is at work; turned: whether the layers of
     `Layout.turned_layers` have no mirror; tasks: labels and masked of each task, where there are
     tasks; slopes: where those of outputs come from, GIVEN by the caller or of one output (UNIT), or
-    "" for the loss; inputs: whether deltas go back to the inputs; product: of a direction with
-    second derivatives, GAUSS_NEWTON or HESSIAN, or ""; updating: whether parameters are updated,
-    of which some layers may have none.
+    "" for the loss; each: what is wanted of each row by itself, slopes of INPUTS or gradients of
+    SAMPLES, or ""; product: of a direction with second derivatives, GAUSS_NEWTON or HESSIAN, or "";
+    updating: whether parameters are updated, of which some layers may have none.
     """
 
     training: bool
@@ -90,7 +91,7 @@ class Kind(NamedTuple):
     turned: bool = False
     tasks: tuple[tuple[bool, bool], ...] = ()
     slopes: str = ""
-    inputs: bool = False
+    each: str = ""
     product: str = ""
     updating: bool = False
 

@@ -189,6 +189,22 @@ def test_large_networks_and_training_in_between():
     assert net.loss_and_gradients(X, y)[0] < before
 
 
+def test_no_plan_keeps_the_address_of_what_a_call_has_thrown_away():
+    net = network([3, 6, 2])
+    X, y = data(9, 3, 2)
+    memory = net._core.engine._memory
+    for _ in range(2):
+        net.loss_and_gradients(X, y)
+        net.sample_gradients(X, y)
+        net.input_gradient(X, y)
+        net.hessian_vector(X, y, net.flat)
+        net.backward(net.forward(X))
+    own = [plan for kind, plan in memory.plans.items() if kind.training and not kind.each]
+    assert len(own) == 3
+    for plan in own:
+        assert plan.program.row_losses == memory.row_losses.ctypes.data
+
+
 def test_parts_without_second_derivative_are_refused_by_name():
     X, y = data(5, 3, 2)
     square = fastbp.Activation("tanh", lambda z: z * z, lambda z: z + z)
