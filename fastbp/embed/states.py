@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.engine import separate
-from fastbp.engine.engine import Engine
 from fastbp.kernels.machine.jit import source_hash
 from fastbp.layout import cutting
 from fastbp.tasks import Tasks
-from fastbp.validation import positive_int
+from fastbp.validation import positive_int, shown
 
 ROWS = 1024  # of a batch, at the most, where nothing else is asked for
 
@@ -94,27 +93,24 @@ def state(network: HasCore, rows: int = ROWS) -> State:
     Raises
     ------
     TypeError, ValueError
-        `rows` is no count, or the network has several tasks.
+        Not a network, or one of several tasks; `rows` is no count.
     RuntimeError
         The scaling is not known yet.
     """
-    core = network._core
-    core.known_scaling()
-    core.engine.turns.expect_whole()
-    return made(core.engine, rows)
-
-
-def made(engine: Engine, rows: int = ROWS) -> State:
-    """A state of the network that has this engine."""
-    parts, layout = engine.configuration, engine.layout
+    core = getattr(network, "_core", None)
+    if core is None:
+        raise TypeError(f"network must be a fastbp.Network, got {shown(network)}")
     rows = positive_int(rows, "rows")
-    if isinstance(parts.loss, Tasks):
+    if isinstance(core.loss, Tasks):
         raise ValueError("compiled code cannot train networks with several tasks")
+    core.known_scaling()
+    engine = core.engine
+    engine.turns.expect_whole()
     record = separate.record(engine, rows)
     return State(
-        inputs=layout.widths[0],
-        outputs=layout.widths[-1],
-        parameters=layout.parameter_count,
+        inputs=engine.layout.widths[0],
+        outputs=engine.layout.widths[-1],
+        parameters=engine.layout.parameter_count,
         rows=rows,
         flat=engine.state,
         record=record.view([(VERSION, np.int64, record.shape)]),

@@ -145,6 +145,11 @@ def test_rows_of_a_state(net, rows):
         embed.state(net, rows)
 
 
+def test_what_is_no_network():
+    with raises(TypeError, "network must be a fastbp.Network", "3"):
+        embed.state(3)
+
+
 def test_networks_of_several_tasks():
     net = fastbp.Network([3, 2], loss={"a": "mae", "b": "mse"}, outputs={"a": 1, "b": 1})
     with raises(ValueError, "several tasks"):
