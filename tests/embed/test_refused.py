@@ -13,6 +13,7 @@ from numba.core.errors import TypingError
 
 import fastbp
 from fastbp import embed
+from fastbp.embed import states
 
 F32 = np.float32
 
@@ -201,6 +202,18 @@ def test_one_thread_at_a_time():
         embed.train_step(one, X, y)
         embed.predict(one, X, out)
     assert net.steps == 1_000_004
+
+
+def test_what_was_compiled_for_another_version_is_not_called(net, monkeypatch):
+    X, out = zeros(2, 3), zeros(2, 2)
+    embed.predict(net.state, X, out)
+    known = set(embed.predict.signatures)
+    assert any(states.VERSION in str(one[0]) for one in known)
+    other = f"v_other_{len(known)}"
+    monkeypatch.setattr(states, "VERSION", other)
+    embed.predict(net.state, X, out)
+    (new,) = set(embed.predict.signatures) - known
+    assert other in str(new[0])
 
 
 def test_an_exception_of_the_users_own_leaves_the_state_free(net):
