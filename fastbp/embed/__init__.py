@@ -23,6 +23,18 @@ True
 """
 
 from fastbp.embed.calls import loss_and_gradients, predict, train_epoch, train_step
+from fastbp.embed.slopes import backward, forward, input_gradient, step
 from fastbp.embed.states import State, state
 
-__all__ = ["State", "loss_and_gradients", "predict", "state", "train_epoch", "train_step"]
+__all__ = [
+    "State",
+    "backward",
+    "forward",
+    "input_gradient",
+    "loss_and_gradients",
+    "predict",
+    "state",
+    "step",
+    "train_epoch",
+    "train_step",
+]

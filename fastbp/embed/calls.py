@@ -3,7 +3,7 @@
 The kernels are called by the addresses that stand in the state, so that a kernel of the user's
 holds none of them: it stays in Numba's disk cache, and compiles nothing of fastbp's.
 
-Between `_enter` and `_leave` nothing raises, or the state would be taken for ever.
+Between `enter` and `leave` nothing raises, or the state would be taken for ever.
 """
 
 import numba
@@ -31,15 +31,15 @@ _record_at = pointer_maker(numba.from_dtype(RECORD))
 
 
 @compiled
-def _opened(state):
+def opened(state):
     """The record of a state."""
     return carray(_record_at(state.record.ctypes.data), (1,))[0]
 
 
 @compiled
-def _enter(state, learning):
+def enter(state, learning):
     """Begin to use the state, and the network if it will learn."""
-    record = _opened(state)
+    record = opened(state)
     busy = state.record.ctypes.data
     free = fetch_add(busy, 1) == 0
     if free and learning and fetch_add(record.learning, 1) != 0:
@@ -48,13 +48,14 @@ def _enter(state, learning):
     if not free:
         fetch_add(busy, -1)
         raise RuntimeError("the state is in use by another thread, or another one trains it")
+    record.forwarded = 0
 
 
 @compiled
-def _leave(state, learning):
+def leave(state, learning):
     """End the use of it."""
     if learning:
-        fetch_add(_opened(state).learning, -1)
+        fetch_add(opened(state).learning, -1)
     fetch_add(state.record.ctypes.data, -1)
 
 
@@ -78,16 +79,16 @@ def predict(state, X, out):
         raise ValueError("X and out must have the same number of rows")
     if X.shape[0] == 0:
         return
-    _enter(state, False)
-    record = _opened(state)
+    enter(state, False)
+    record = opened(state)
     p = carray(program_at(record.predicting), (1,))[0]
     p.rows, p.features, p.predictions = X.shape[0], X.ctypes.data, out.ctypes.data
     call(record.predict, (record.predicting, 0))
-    _leave(state, False)
+    leave(state, False)
 
 
 @compiled
-def _check(state, X, y):
+def check_rows(state, X, y):
     """Raise for shapes that do not go together, and labels that the network does not take."""
     if X.shape[1] != state.inputs:
         raise ValueError("X must have a column for each input of the network")
@@ -96,7 +97,7 @@ def _check(state, X, y):
     if X.shape[0] == 0:
         raise ValueError("X must have at least one row")
     expect_targets(state, y)
-    if _program(_opened(state), labelled(state, y), 0, 1) == 0:
+    if _program(opened(state), labelled(state, y), 0, 1) == 0:
         raise ValueError("y must hold values: the loss of the network has no labels")
 
 
@@ -108,7 +109,7 @@ def _program(record, labels, gradient, batch):
 
 
 @compiled
-def _set(record, program, X, y, order, batch):
+def filled(record, program, X, y, order, batch):
     """Fill in what is a call's own."""
     p = carray(program_at(program), (1,))[0]
     if p.batch != batch:
@@ -123,7 +124,7 @@ def _set(record, program, X, y, order, batch):
 
 
 @compiled
-def _coefficients(record, batch):
+def coefficients(record, batch):
     """The address of the coefficients of the next step, for a batch of so many rows."""
     step = carray(words_at(record.steps), (1,))[0] - record.first_step
     count = record.coefficient_count
@@ -138,20 +139,20 @@ def _coefficients(record, batch):
 
 
 @compiled
-def _begin(state, steps):
+def begin(state, steps):
     """Begin to train; raises where so many steps are not possible."""
-    _enter(state, True)
-    record = _opened(state)
+    enter(state, True)
+    record = opened(state)
     step = carray(words_at(record.steps), (1,))[0] - record.first_step
     if step < 0 or (record.lasts == 0 and step + steps > record.coefficient_rows):
-        _leave(state, True)
+        leave(state, True)
         raise RuntimeError("the state has no coefficients for these steps: take a new one")
 
 
 @compiled
-def _finite(state, at, count):
+def finite(state, at, count):
     """Whether so many features at an address are; infinite ones may leave a finite loss."""
-    record = _opened(state)
+    record = opened(state)
     record.not_finite = 0
     call(record.check, (at, count, state.record.ctypes.data + _NOT_FINITE))
     return record.not_finite == 0
@@ -161,8 +162,8 @@ def _finite(state, at, count):
 def _stepped(record, X, y, order, batch, labels):
     """One step on the rows whose numbers stand at the address `order`; its loss or NaN."""
     program = _program(record, labels, 0, batch)
-    p = _set(record, program, X, y, order, batch)
-    p.coefficients, p.coefficient_count = _coefficients(record, batch), record.row_count
+    p = filled(record, program, X, y, order, batch)
+    p.coefficients, p.coefficient_count = coefficients(record, batch), record.row_count
     call(record.train, (program, 0))
     return record.loss if p.failed_epoch < 0 else np.nan
 
@@ -186,15 +187,15 @@ def train_step(state, X, y):
     """
     expect_features(state, X)
     labels = labelled(state, y)
-    _check(state, X, y)
+    check_rows(state, X, y)
     if X.shape[0] > state.rows:
         raise ValueError("X has more rows than the state has room for")
-    _begin(state, 1)
-    record = _opened(state)
+    begin(state, 1)
+    record = opened(state)
     loss, at = np.nan, X.ctypes.data
-    if _finite(state, at, X.size):
+    if finite(state, at, X.size):
         loss = _stepped(record, at, y.ctypes.data, record.numbers, X.shape[0], labels)
-    _leave(state, True)
+    leave(state, True)
     return loss
 
 
@@ -222,7 +223,7 @@ def train_epoch(state, X, y, order, batch):
     labels = labelled(state, y)
     expect_order(order)
     expect_count(batch)
-    _check(state, X, y)
+    check_rows(state, X, y)
     if not 0 < batch <= state.rows:
         raise ValueError("batch must be at least 1, and no more than the rows of the state")
     if len(order) == 0:
@@ -231,21 +232,32 @@ def train_epoch(state, X, y, order, batch):
         if not 0 <= row < X.shape[0]:
             raise ValueError("order must hold numbers of rows of X")
     count = len(order)
-    _begin(state, (count + batch - 1) // batch)
-    record, total = _opened(state), 0.0
+    begin(state, (count + batch - 1) // batch)
+    record, total = opened(state), 0.0
     for first in range(0, count, batch):
         rows = min(batch, count - first)
-        loss, finite = np.nan, True
+        loss, whole = np.nan, True
         for k in range(first, first + rows):
-            finite = finite and _finite(state, X.ctypes.data + order[k] * X.strides[0], X.shape[1])
-        if finite:
+            whole = whole and finite(state, X.ctypes.data + order[k] * X.strides[0], X.shape[1])
+        if whole:
             at = order.ctypes.data + 8 * first
             loss = _stepped(record, X.ctypes.data, y.ctypes.data, at, rows, labels)
         total += loss * rows
         if not np.isfinite(loss):
             break
-    _leave(state, True)
+    leave(state, True)
     return total / count
+
+
+@compiled
+def copy_gradient(p, to):
+    """Overwrite the memory at the address `to` by the gradient, without padding."""
+    layers = carray(layers_at(p.layers), (p.layer_count,))
+    for n in range(p.layer_count):
+        layer = layers[n]
+        rows, width = layer.inputs + 1, layer.outputs
+        call(p.copy_rows, (layer.gradient, layer.ld_out, to, width, rows, width))
+        to += rows * width * p.itemsize
 
 
 @compiled
@@ -268,23 +280,17 @@ def loss_and_gradients(state, X, y, gradients):
     expect_features(state, X)
     labels = labelled(state, y)
     expect_gradients(state, gradients)
-    _check(state, X, y)
+    check_rows(state, X, y)
     if X.shape[0] > state.rows:
         raise ValueError("X has more rows than the state has room for")
     if len(gradients) != state.parameters:
         raise ValueError("gradients must have an element for each parameter")
-    _enter(state, False)
-    record = _opened(state)
+    enter(state, False)
+    record = opened(state)
     program = _program(record, labels, 1, X.shape[0])
-    p = _set(record, program, X.ctypes.data, y.ctypes.data, record.numbers, X.shape[0])
+    p = filled(record, program, X.ctypes.data, y.ctypes.data, record.numbers, X.shape[0])
     call(record.differentiate, (program, 0))
-    copy = carray(program_at(record.predicting), (1,))[0].copy_rows
-    layers, to = carray(layers_at(p.layers), (p.layer_count,)), gradients.ctypes.data
-    for n in range(p.layer_count):
-        layer = layers[n]
-        rows, width = layer.inputs + 1, layer.outputs
-        call(copy, (layer.gradient, layer.ld_out, to, width, rows, width))
-        to += rows * width * p.itemsize
+    copy_gradient(p, gradients.ctypes.data)
     loss = record.loss
-    _leave(state, False)
+    leave(state, False)
     return loss

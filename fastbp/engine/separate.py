@@ -13,9 +13,11 @@ from fastbp.engine import plans
 from fastbp.engine.coefficients import table
 from fastbp.engine.engine import ALONE, Engine
 from fastbp.engine.memory import Memory
-from fastbp.engine.records import Kind, Plan
+from fastbp.engine.records import GIVEN, INPUTS, Kind, Plan
 from fastbp.kernels.machine.jit import address
 from fastbp.kernels.step.check import check_finite
+from fastbp.kernels.step.derivatives import differentiate_rows, forward_batch
+from fastbp.kernels.step.movement import copy_scaled
 from fastbp.kernels.step.parts import batch_in_parts
 from fastbp.kernels.step.slabs import batch_in_slabs
 from fastbp.kernels.step.step import differentiate, predict, train
@@ -38,6 +40,12 @@ RECORD = np.dtype(
             # gradients, for long and for short batches; 0 for labels that the loss does not take
             "programs",
             "short",          # rows of a short batch, at the most
+            # programs for slopes that the caller has: the way forward, a step, the gradient; and
+            # for slopes of inputs, with targets that are values and labels
+            "forwarding", "given_step", "given_gradient", "input_values", "input_labels",
+            "forward_batch", "differentiate_rows",
+            "forwarded",      # address of the features whose activations are in the slab, or 0
+            "forwarded_rows", "forwarded_step",  # how many, and the step whose dropout they have
             "predict", "train", "differentiate", "in_slabs", "in_parts", "check",  # kernels
             "numbers",        # address of int64 0, 1, ..., at least as many as a batch has rows
             "first_step",     # of which the table of coefficients has the first row
@@ -79,11 +87,8 @@ def record(engine: Engine, rows: int) -> NDArray[np.int64]:
     numbers = np.arange(max(rows, room), dtype=np.int64)
     at = address(made)
 
-    def plan(
-        training: bool, labels: bool | None = None, drops: bool = False, turned: bool = False
-    ) -> Plan:
-        kind = Kind(training, dtype.char, labels, dropping=drops, turned=turned)
-        one = plans.make(parts, memory, kind)
+    def plan(training: bool, labels: bool | None = None, **of_kind: Any) -> Plan:
+        one = plans.make(parts, memory, Kind(training, dtype.char, labels, **of_kind))
         program = one.program
         program.team, program.slab = 1, room
         program.check = 0  # what is not finite goes through
@@ -98,14 +103,30 @@ def record(engine: Engine, rows: int) -> NDArray[np.int64]:
     training = [
         None
         if labels and parts.loss.targets != "labels"
-        else plan(True, labels, drops and not gradient, turned)
+        else plan(
+            True, labels, dropping=drops and not gradient, turned=turned, updating=not gradient
+        )
         for turned in (False, bool(layout.turned_layers))
         for gradient in (False, True)
         for labels in (False, True)
     ]
     programs = np.array([0 if one is None else one.address for one in training], np.int64)
-    for gradient in filter(None, training[2:4] + training[6:8]):
+    given = [
+        plan(True, False, dropping=drops, slopes=GIVEN, updating=updating)
+        for updating in (False, True, False)  # the way forward, a step, the gradient
+    ]
+    for gradient in filter(None, [*training[2:4], *training[6:8], given[0], given[2]]):
         gradient.program.updating = 0
+    memory.make_entry_mirror()
+    inputs = [
+        None if labels and parts.loss.targets != "labels" else plan(True, labels, each=INPUTS)
+        for labels in (False, True)
+    ]
+    losses = np.empty(max(rows, room))
+    for one in filter(None, inputs):
+        one.program.passes, one.program.row_losses = 1, address(losses)
+        one.program.copy_scaled = copy_scaled.address(dtype)
+        one.program.scaling = address(memory.scaling_terms())
     ahead, lasts = coefficients(engine)
     alpha = parts.regularization.alpha
     row = np.zeros(ahead.shape[1] + (alpha > 0))
@@ -115,6 +136,13 @@ def record(engine: Engine, rows: int) -> NDArray[np.int64]:
         "predicting": predicting.address,
         "programs": address(programs),
         "short": TURNED_ROWS,
+        "forwarding": given[0].address,
+        "given_step": given[1].address,
+        "given_gradient": given[2].address,
+        "input_values": 0 if inputs[0] is None else inputs[0].address,
+        "input_labels": 0 if inputs[1] is None else inputs[1].address,
+        "forward_batch": forward_batch.address(),
+        "differentiate_rows": differentiate_rows.address(),
         "predict": predict.address(),
         "train": train.address(),
         "differentiate": differentiate.address(),
@@ -136,7 +164,19 @@ def record(engine: Engine, rows: int) -> NDArray[np.int64]:
     }
     for name, value in values.items():
         made[name] = value
-    held = engine, memory, predicting, training, programs, numbers, ahead, row
+    held = (
+        engine,
+        memory,
+        predicting,
+        training,
+        given,
+        inputs,
+        losses,
+        programs,
+        numbers,
+        ahead,
+        row,
+    )
     return np.asarray(_Held(made, held))
 
 
