@@ -35,7 +35,7 @@ def test_a_kernel_in_the_disk_cache_compiles_nothing(tmp_path):
 
 
 CHECKED = '''
-import numpy as np, pytest
+import numpy as np
 from guarded import Guarded
 from hypothesis import given, settings, strategies as st
 import numba
