@@ -87,7 +87,6 @@ def test_no_rows_are_predicted(net):
     embed.predict(net.state, zeros(0, 3), zeros(0, 2))
 
 
-UNALIGNED = np.zeros(25, np.uint8)[1:].view(F32).reshape(2, 3)
 READ_ONLY = zeros(2, 2)
 READ_ONLY.setflags(write=False)
 TYPES = {
@@ -99,7 +98,6 @@ TYPES = {
     "dtype of X": ("predict", (zeros(2, 3, dtype=float), zeros(2, 2)), "X as a", "float32"),
     "one row": ("predict", (zeros(3), zeros(1, 2)), "X as a C-contiguous (rows, inputs)"),
     "layout": ("predict", (zeros(3, 2).T, zeros(2, 2)), "X as a C-contiguous"),
-    "unaligned": ("predict", (UNALIGNED, zeros(2, 2)), "X as a C-contiguous", "got unaligned"),
     "out": ("predict", (zeros(2, 3), zeros(2)), "out as a writable"),
     "read-only": ("predict", (zeros(2, 3), READ_ONLY), "out as a writable", "got readonly"),
     "no array": ("predict", ([[1.0]], zeros(2, 2)), "X as a C-contiguous", "reflected list"),
