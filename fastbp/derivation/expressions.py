@@ -61,7 +61,7 @@ class Expressions:
         # Of variables: whether they are truth values.
         self._kinds: dict[str, bool] = dict.fromkeys(self._parameters, False)
         self._lines: list[str] = []
-        self._depth, self._count = 1, 0
+        self._depth, self._count, self._is_main = 1, 0, False
 
     def _refuse(self, node: Any, why: str) -> NoReturn:
         line = getattr(node, "lineno", self._function.__code__.co_firstlineno)

@@ -9,8 +9,27 @@ from fastbp.derivation.rules import Dual
 class Body(Expressions):
     """One function; what it is made of: see `Expressions`."""
 
-    def text(self, name: str) -> str:
-        """The definition; again until it is known which variables have tangents."""
+    def inner(self, name: str) -> str:
+        """The definition for others to call: it takes x and duals and returns one."""
+        lines = self._text()
+        given = [
+            f"u_{one}, d_{one}" if on else f"u_{one}"
+            for one, on in zip(self._parameters, self._active, strict=True)
+        ]
+        return f"@compiled\ndef {name}(x, {', '.join(given)}):\n{lines}"
+
+    def main(self, name: str, spare: int) -> str:
+        """The definition for panels to call: it takes numbers, and returns a value or a tangent."""
+        self._is_main = True
+        lines = self._text()
+        first = self._parameters[0]
+        given = [f"u_{one}" for one in self._parameters] + [f"spare{k}" for k in range(spare)]
+        begin = [f"x = u_{first}"] + [f"d_{first} = like(x, 1.0)"] * self._active[0]
+        head = "".join(f"    {line}\n" for line in begin)
+        return f"@compiled\ndef {name}({', '.join(given)}):\n{head}{lines}"
+
+    def _text(self) -> str:
+        """The lines of the body; again until it is known which variables have tangents."""
         while True:
             before = set(self._moving), dict(self._kinds)
             self._lines, self._depth, self._count = [], 1, 0
@@ -29,12 +48,7 @@ class Body(Expressions):
                 self._return(self._expression(body))
             if before == (self._moving, self._kinds):
                 break
-        given = [
-            f"u_{one}, d_{one}" if on else f"u_{one}"
-            for one, on in zip(self._parameters, self._active, strict=True)
-        ]
-        head = f"@compiled\ndef {name}(x, {', '.join(given)}):\n"
-        return head + "\n".join(self._lines) + "\n"
+        return "\n".join(self._lines) + "\n"
 
     def _block(self, statements: list[ast.stmt]) -> None:
         for one in statements:
@@ -72,8 +86,12 @@ class Body(Expressions):
             self._return(self._expression(node.value))
 
     def _return(self, dual: Dual) -> None:
-        number = dual.number(self)
-        self._line(f"return {number}, {dual.slope()}" if any(self._active) else f"return {number}")
+        if not any(self._active):
+            self._line(f"return {dual.number(self)}")
+        elif self._is_main:
+            self._line(f"return {dual.slope()}")
+        else:
+            self._line(f"return {dual.number(self)}, {dual.slope()}")
 
     def _do_assign(self, node: ast.Assign) -> None:
         value = node.value

@@ -37,8 +37,8 @@ class Network:
         Of the hidden layers: one for all, or one for each. See `fastbp.activations`.
     loss : str or BaseLoss
         A name of `fastbp.losses.LOSSES`, as "mse", "huber", "cross_entropy" or "quantile", or an
-        object of `fastbp.losses`, also one of your own (`fastbp.Loss`). It decides the output activation unless one is given. A dict of
-        them by name makes several tasks of the outputs.
+        object of `fastbp.losses`, also one of your own (`fastbp.Loss`). It decides the output
+        activation unless one is given. A dict of them by name makes several tasks of the outputs.
     output_activation : str or Activation, optional
         Of the output layer, where the loss's own is not wanted. Of tasks, a dict by name.
     optimizer : str or BaseOptimizer
