@@ -72,13 +72,32 @@ def overwritten(z, y=3):
     return y * z
 
 
+def assigned(z):
+    if z > 1:
+        q = z
+    elif z < 0:
+        q = 2 * z
+    else:
+        return z
+    for i in range(3):
+        p = i * z
+        q += p
+    while True:
+        if q > 0:
+            r = q
+        else:
+            break
+        q -= r + 1
+    return q
+
+
 def closure():
     slope = 0.7
     return lambda z: slope * z if z < LIMIT else math.exp(-z)
 
 
 FUNCTIONS = [
-    branches, loops, swapped, truths, calls, overwritten, closure(), lambda z: 2.0 + z,
+    branches, loops, swapped, truths, calls, overwritten, assigned, closure(), lambda z: 2.0 + z,
     lambda z: z**-2 + z**0 + z**7 - (-z) + +z, lambda z: abs(z) ** 1.7 + 1.3**z + abs(z) ** z,
     lambda z: (z * z + 1) ** 0.5 + pow(z, 2) + np.power(z, 3) + math.pow(2, z),
     lambda z: 1 / (2 - z) + z / (z * z + 1) - 3 // (z + 7) - z // 1,
@@ -165,7 +184,25 @@ def both(z):
     return kind * z
 
 
+def without(z):
+    if z > 0:
+        q = z
+    elif z < -1:
+        return z
+    else:
+        z = 2 * z
+    return q
+
+
+def later(z):
+    for _ in range(3):
+        q = z
+    return q
+
+
 REFUSED = {
+    without: (7, "'q' may have no value"),
+    later: (3, "'q' may have no value"),
     unknown: (3, "the derivative of 'math.gamma' is not known"),
     itself: (None, "itself calls itself"),
     endless: (0, "an end without a return"),
@@ -207,7 +244,7 @@ def test_expressions_that_are_refused(f, why):
 def test_a_source_that_is_gone_or_changed(tmp_path, monkeypatch):
     names = {}
     exec("def f(z):\n    return z", names)
-    with raises(derivation.UnwritableError, "its source is not there any more"):
+    with raises(derivation.UnwritableError, "its source cannot be read, or has changed"):
         derivation.derivative(names["f"], 1)
     path = tmp_path / "changing_module.py"
     path.write_text("def f(z):\n    return z * 2\n")
@@ -215,7 +252,7 @@ def test_a_source_that_is_gone_or_changed(tmp_path, monkeypatch):
     import changing_module
 
     path.write_text("def f(z):\n    return z * 2 + z\n")
-    with raises(derivation.UnwritableError, "its source is not there any more"):
+    with raises(derivation.UnwritableError, "its source cannot be read, or has changed"):
         derivation.derivative(changing_module.f, 1)
 
 
