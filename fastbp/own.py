@@ -13,6 +13,7 @@ import numpy as np
 from numba.core.registry import CPUDispatcher
 
 from fastbp import derivation
+from fastbp.kernels.machine.jit import inline
 from fastbp.kernels.machine.raising import refuse_raising, scalar
 from fastbp.validation import expect_name, shown
 
@@ -52,6 +53,8 @@ class Compiled:
         How many numbers it takes.
     derive : bool
         Whether its derivative by the first of them is meant.
+    spare : int
+        How many more numbers panels hand over: none, or one to functions of two.
 
     Raises
     ------
@@ -59,17 +62,21 @@ class Compiled:
         There is no derivative to be had from its source.
     """
 
-    def __init__(self, function: Function, arguments: int, derive: bool = False) -> None:
-        self.own, self._arguments, self.function = function, arguments, scalar(function)
-        self._may_raise = True
-        if isinstance(function, CPUDispatcher) and not derive:
-            return  # which was compiled as its author wants it
+    def __init__(
+        self, function: Function, arguments: int, derive: bool = False, spare: int = 0
+    ) -> None:
+        self.own, self._arguments, self._may_raise = function, arguments, True
         make = derivation.derivative if derive else derivation.value
         try:
-            self.function, self._may_raise = make(function, arguments), False
+            if derive or not isinstance(function, CPUDispatcher):  # made as its author wants it
+                self.function, self._may_raise = make(function, arguments, spare), False
+                return
         except derivation.UnwritableError as error:
             if derive:
-                raise ValueError(f"f has no derivative to be found; give df: {error}") from None
+                why = f"f has no derivative to be found; give df: {error}"
+                raise ValueError(why) from None
+        taken = scalar(function)
+        self.function = inline(lambda a, y, _: taken(a, y)) if spare else taken
 
     def refuse_raising(self, owner: str, parameter: str, dtype: Any) -> None:
         """Raise ValueError where an exception could be lost in a panel."""

@@ -14,44 +14,51 @@ from typing import Any
 
 from numba.core.registry import CPUDispatcher
 
+from fastbp.derivation.names import NAMESPACES
 from fastbp.derivation.reading import UnwritableError
-from fastbp.derivation.rules import NAMESPACES
 from fastbp.derivation.statements import Body
 
-__all__ = ["UnwritableError", "derivative", "source", "value"]
+__all__ = ["UnwritableError", "derivative", "value"]
 
 
-def value(function: Callable[..., Any], arguments: int, fast: bool = True) -> Any:
-    """The function itself; `fast` for compiled functions to call, else for Python.
+def value(function: Callable[..., Any], arguments: int, spare: int = 0, fast: bool = True) -> Any:
+    """The function itself.
+
+    Parameters
+    ----------
+    function : callable
+        As its user wrote it.
+    arguments : int
+        How many numbers it takes.
+    spare : int
+        How many more the result takes, and ignores.
+    fast : bool
+        Whether the result is for compiled functions to call, or for Python.
 
     Raises
     ------
     UnwritableError
         It has no source, or something in it is not known.
     """
-    return _made(function, (False,) * arguments, fast)
+    return _made(function, (False,) * arguments, spare, fast)
 
 
-def derivative(function: Callable[..., Any], arguments: int, fast: bool = True) -> Any:
+def derivative(
+    function: Callable[..., Any], arguments: int, spare: int = 0, fast: bool = True
+) -> Any:
     """The derivative by the first argument; else as `value`."""
-    return _made(function, (True, *(False,) * (arguments - 1)), fast)
+    return _made(function, (True, *(False,) * (arguments - 1)), spare, fast)
 
 
-def source(function: Callable[..., Any], active: tuple[bool, ...]) -> str:
-    """The text in which `main` is the function, or its derivative by the active arguments."""
-    writer = _Writer()
-    inner = writer.function(function, active)
-    names = ", ".join(f"x{i}" for i in range(len(active)))
-    given = ", ".join(f"x{i}, like(x0, 1.0)" if on else f"x{i}" for i, on in enumerate(active))
-    part = "[1]" if any(active) else ""
-    main = f"@compiled\ndef main({names}):\n    return {inner}(x0, {given}){part}\n"
-    return "\n".join([*writer.definitions, main])
-
-
-def _made(function: Callable[..., Any], active: tuple[bool, ...], fast: bool) -> Any:
-    names = dict(NAMESPACES[fast])
-    exec(source(function, active), names)
+def _made(function: Callable[..., Any], active: tuple[bool, ...], spare: int, fast: bool) -> Any:
+    writer, names = _Writer(), dict(NAMESPACES[fast])
+    main = Body(writer.function, _plain(function), active).main("main", spare)
+    exec("\n".join([*writer.definitions, main]), names)
     return names["main"]
+
+
+def _plain(function: Any) -> Any:
+    return function.py_func if isinstance(function, CPUDispatcher) else function
 
 
 class _Writer:
@@ -63,12 +70,12 @@ class _Writer:
 
     def function(self, function: Callable[..., Any], active: tuple[bool, ...]) -> str:
         """The name of the written function, which takes a number for its type and the duals."""
-        plain = function.py_func if isinstance(function, CPUDispatcher) else function
+        plain = _plain(function)
         key = plain, active
         if key not in self._names:
             self._names[key] = None
             name = f"f{len(self._names)}"
-            self.definitions.append(Body(self.function, plain, active).text(name))
+            self.definitions.append(Body(self.function, plain, active).inner(name))
             self._names[key] = name
         found = self._names[key]
         if found is None:

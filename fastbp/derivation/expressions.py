@@ -60,8 +60,9 @@ class Expressions:
         self._moving = {n for n, on in zip(self._parameters, active, strict=True) if on}
         # Of variables: whether they are truth values.
         self._kinds: dict[str, bool] = dict.fromkeys(self._parameters, False)
+        self._defined: set[str] = set()  # variables that have a value wherever the last line is
         self._lines: list[str] = []
-        self._depth, self._count = 1, 0
+        self._depth, self._count, self._is_main = 1, 0, False
 
     def _refuse(self, node: Any, why: str) -> NoReturn:
         line = getattr(node, "lineno", self._function.__code__.co_firstlineno)
@@ -101,6 +102,8 @@ class Expressions:
         name = node.id
         if name not in self._locals:
             return self._constant(node, self._object(node))
+        if name not in self._defined:
+            self._refuse(node, f"{name!r} may have no value")
         if self._kinds.get(name):
             return Dual(f"u_{name}", boolean=True)
         return Dual(f"u_{name}", f"d_{name}" if name in self._moving else None)

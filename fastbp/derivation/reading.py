@@ -31,7 +31,9 @@ def located(function: Any) -> Any:
         tree, codes = None, ()
     if tree is None or not any(_same(code, one) for one in codes):
         name, file, line = function.__name__, code.co_filename, code.co_firstlineno
-        raise UnwritableError(f"{file}, line {line}, in {name}: its source is not there any more")
+        raise UnwritableError(
+            f"{file}, line {line}, in {name}: its source cannot be read, or has changed"
+        )
     nodes = [node for node in ast.walk(tree) if isinstance(node, SCOPES) and _may_be(node, code)]
     if not nodes:
         raise UnwritableError(f"{code.co_filename}, line {code.co_firstlineno}: it is not found")

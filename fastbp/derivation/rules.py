@@ -1,4 +1,4 @@
-"""What operations and functions make of values and tangents, and what the source calls them."""
+"""What operations and functions make of values and tangents."""
 
 import builtins
 import math
@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-
-from fastbp.kernels.machine import vecmath
-from fastbp.kernels.machine.jit import inline
 
 
 class Store(Protocol):
@@ -96,6 +93,8 @@ def _multiply(w: Store, a: Dual, b: Dual) -> Dual:
 def _divide(w: Store, a: Dual, b: Dual) -> Dual:
     left, right = a.number(w), b.number(w)
     v = w.store(f"{left} / {right}")
+    if a.constant == 1 and b.tangent is not None:
+        return Dual(v, w.store(f"-{v} * {v} * {b.tangent}"))
     if b.tangent is None:
         return Dual(v, a.tangent and w.store(f"{a.tangent} / {right}"))
     change = w.store(f"{a.tangent or ''} - {v} * {b.tangent}".strip())
@@ -247,8 +246,8 @@ UNARY = {
     "arcsinh": f"{ONE} / sqrt({{x}} * {{x}} + {ONE})",
     "arccosh": f"{ONE} / sqrt({{x}} * {{x}} - {ONE})",
     "arctanh": f"{ONE} / ({ONE} - {{x}} * {{x}})",
-    "erf": "like(x, 1.1283791670955126) * exp(-{x} * {x})",
-    "erfc": "like(x, -1.1283791670955126) * exp(-{x} * {x})",
+    "erf": "density({x})",
+    "erfc": "-density({x})",
     "abs": "sign({x})",
     "sign": "",
     "floor": "",
@@ -295,44 +294,3 @@ for _function, _rule in {
     np.add: "+", np.subtract: "-", np.multiply: "*", np.divide: "/", np.negative: "neg",
 }.items():  # fmt: skip
     RULES[_function] = RULES[_rule]
-
-
-@inline
-def _sign(a):  # type: ignore[no-untyped-def]
-    below = vecmath.like(a, -1.0) if a < 0 else vecmath.like(a, 0.0)
-    return vecmath.like(a, 1.0) if a > 0 else below
-
-
-@inline
-def _power_of(a, b):  # type: ignore[no-untyped-def]
-    return a**b
-
-
-NAMED = {"inf": math.inf, "nan": math.nan, "float32": np.float32, "float64": np.float64}
-_COMPILED = {
-    name: getattr(math, called) for called, name in IN_MATH.items() if hasattr(math, called)
-}
-# What the source calls by its names: of kernels, and of Python.
-NAMESPACES: dict[bool, dict[str, Any]] = {
-    True: {
-        **NAMED,
-        **_COMPILED,
-        "exp2": np.exp2,
-        **{name: getattr(vecmath, name) for name in ("exp", "expm1", "log", "log1p", "tanh")},
-        **{name: getattr(np, name) for name in ("floor", "ceil", "trunc")},
-        "abs": abs,
-        "sign": _sign,
-        "power": _power_of,
-        "like": vecmath.like,
-        "compiled": inline,
-    },
-    False: {
-        **NAMED,
-        **{name: getattr(np, name) for name in UNARY if hasattr(np, name)},
-        "erf": math.erf,
-        "erfc": math.erfc,
-        "power": np.power,
-        "like": lambda x, given: given,
-        "compiled": lambda function: function,
-    },
-}

@@ -9,11 +9,31 @@ from fastbp.derivation.rules import Dual
 class Body(Expressions):
     """One function; what it is made of: see `Expressions`."""
 
-    def text(self, name: str) -> str:
-        """The definition; again until it is known which variables have tangents."""
+    def inner(self, name: str) -> str:
+        """The definition for others to call: it takes x and duals and returns one."""
+        lines = self._text()
+        given = [
+            f"u_{one}, d_{one}" if on else f"u_{one}"
+            for one, on in zip(self._parameters, self._active, strict=True)
+        ]
+        return f"@compiled\ndef {name}(x, {', '.join(given)}):\n{lines}"
+
+    def main(self, name: str, spare: int) -> str:
+        """The definition for panels to call: it takes numbers, and returns a value or a tangent."""
+        self._is_main = True
+        lines = self._text()
+        first = self._parameters[0]
+        given = [f"u_{one}" for one in self._parameters] + [f"spare{k}" for k in range(spare)]
+        begin = [f"x = u_{first}"] + [f"d_{first} = like(x, 1.0)"] * self._active[0]
+        head = "".join(f"    {line}\n" for line in begin)
+        return f"@compiled\ndef {name}({', '.join(given)}):\n{head}{lines}"
+
+    def _text(self) -> str:
+        """The lines of the body; again until it is known which variables have tangents."""
         while True:
             before = set(self._moving), dict(self._kinds)
             self._lines, self._depth, self._count = [], 1, 0
+            self._defined = set(self._parameters)
             for one, on in zip(self._parameters, self._active, strict=True):
                 if one in self._moving and not on:
                     self._line(f"d_{one} = like(x, 0.0)")
@@ -29,12 +49,7 @@ class Body(Expressions):
                 self._return(self._expression(body))
             if before == (self._moving, self._kinds):
                 break
-        given = [
-            f"u_{one}, d_{one}" if on else f"u_{one}"
-            for one, on in zip(self._parameters, self._active, strict=True)
-        ]
-        head = f"@compiled\ndef {name}(x, {', '.join(given)}):\n"
-        return head + "\n".join(self._lines) + "\n"
+        return "\n".join(self._lines) + "\n"
 
     def _block(self, statements: list[ast.stmt]) -> None:
         for one in statements:
@@ -72,8 +87,12 @@ class Body(Expressions):
             self._return(self._expression(node.value))
 
     def _return(self, dual: Dual) -> None:
-        number = dual.number(self)
-        self._line(f"return {number}, {dual.slope()}" if any(self._active) else f"return {number}")
+        if not any(self._active):
+            self._line(f"return {dual.number(self)}")
+        elif self._is_main:
+            self._line(f"return {dual.slope()}")
+        else:
+            self._line(f"return {dual.number(self)}, {dual.slope()}")
 
     def _do_assign(self, node: ast.Assign) -> None:
         value = node.value
@@ -108,6 +127,7 @@ class Body(Expressions):
         if not isinstance(target, ast.Name):
             self._refuse(target, f"{ast.unparse(target)!r} is not a variable")
         name = target.id
+        self._defined.add(name)
         if self._kinds.setdefault(name, dual.boolean) != dual.boolean:
             self._refuse(target, f"{name!r} is now a number and now a truth value")
         if dual.tangent is not None:
@@ -118,10 +138,16 @@ class Body(Expressions):
 
     def _do_if(self, node: ast.If) -> None:
         self._line(f"if {self._truth(node.test)}:")
+        before = set(self._defined)
         self._nested(node.body)
+        defined, self._defined = self._defined, before
         if node.orelse:
             self._line("else:")
             self._nested(node.orelse)
+        if node.orelse and _leaves(node.orelse):
+            self._defined = defined
+        elif not _leaves(node.body):
+            self._defined &= defined
 
     def _do_while(self, node: ast.While) -> None:
         if node.orelse:
@@ -131,7 +157,13 @@ class Body(Expressions):
         self._line(f"if not ({self._truth(node.test)}):")
         self._line("    break")
         self._depth -= 1
-        self._nested(node.body)
+        self._loop(node.body)
+
+    def _loop(self, body: list[ast.stmt]) -> None:
+        """What is first given a value in it has none where it is not entered."""
+        before = set(self._defined)
+        self._nested(body)
+        self._defined = before
 
     def _do_for(self, node: ast.For) -> None:
         call = node.iter
@@ -145,9 +177,11 @@ class Body(Expressions):
         count = self.store("0")
         self._line(f"for {count} in range({', '.join(str(one.constant) for one in bounds)}):")
         self._depth += 1
+        before = set(self._defined)
         self._assign(node.target, Dual(f"like(x, {count})"))
         self._depth -= 1
-        self._nested(node.body)
+        self._loop(node.body)
+        self._defined = before
 
 
 def _returns(statements: list[ast.stmt]) -> bool:
@@ -156,3 +190,8 @@ def _returns(statements: list[ast.stmt]) -> bool:
     if isinstance(last, ast.If):
         return bool(last.orelse) and _returns(last.body) and _returns(last.orelse)
     return isinstance(last, ast.Return)
+
+
+def _leaves(statements: list[ast.stmt]) -> bool:
+    """Whether what comes behind the statements is not reached through them."""
+    return isinstance(statements[-1], ast.Break | ast.Continue) or _returns(statements)

@@ -5,7 +5,7 @@ from dataclasses import InitVar, dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
-from fastbp.kernels.machine.jit import Kernel, inline
+from fastbp.kernels.machine.jit import Kernel
 from fastbp.kernels.panels.panels import elementwise_loss_panel
 from fastbp.losses.base import BaseLoss
 from fastbp.own import Compiled, Own, at_path, called, check_derivative, path_of
@@ -71,13 +71,13 @@ class Loss(BaseLoss, Own):
 
     @cached_property
     def _compiled(self) -> dict[str, Compiled]:
-        slope = Compiled(self.f, 2, derive=True) if self.df is None else Compiled(self.df, 2)
-        return {"f": Compiled(self.f, 2), "df": slope}
+        derive = self.df is None
+        slope = Compiled(self.f if self.df is None else self.df, 2, derive, spare=1)
+        return {"f": Compiled(self.f, 2, spare=1), "df": slope}
 
     @cached_property
     def _own(self) -> tuple[Kernel, ...]:
-        f, df = self._compiled["f"].function, self._compiled["df"].function
-        value, slope = inline(lambda a, y, p: f(a, y)), inline(lambda a, y, p: df(a, y))
+        value, slope = self._compiled["f"].function, self._compiled["df"].function
         return tuple(
             elementwise_loss_panel(self.name, value, slope, masked, False, self._refuse_raising)
             for masked in (False, True)
