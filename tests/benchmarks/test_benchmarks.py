@@ -1,6 +1,7 @@
-"""Tests of the asv suite, each benchmark with its first parameters, and of calls.py."""
+"""Tests of the asv suite, each benchmark with its first parameters; calls.py, derivatives.py."""
 
 import importlib
+import importlib.util
 import inspect
 import math
 import pkgutil
@@ -69,3 +70,15 @@ def test_calls_are_timed_and_predictions_of_many_rows_too(monkeypatch, capsys):
     assert all(0 < us < 1e6 for us in found.values())
     module.predict_many([4, 3, 2], 1000, threads=1)
     assert "`predict` of 1000 rows, 4-3-2, 1 thread(s)" in capsys.readouterr().out
+
+
+def test_derivatives_are_timed(monkeypatch):
+    """Of fastbp alone: that the libraries agree is checked where they are timed."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = importlib.import_module("derivatives")
+    monkeypatch.setattr(module, "SECONDS", 1e-3)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    found = module.table([3, 4, 2], 5)
+    assert set(found) == {"fastbp"}
+    assert set(found["fastbp"]) == set(module.TASKS)
+    assert all(0 < us < 1e6 for us in found["fastbp"].values())
