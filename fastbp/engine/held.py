@@ -26,6 +26,8 @@ class Held:
 
     Attributes
     ----------
+    parts : Configuration
+        That of the parameters, or what `reconfigure` had last.
     state : ndarray
         Parameters and optimizer slots, flat.
     forwarded : Slopes or None
@@ -36,7 +38,7 @@ class Held:
     """
 
     def __init__(self, parts: Configuration, threads: int | None) -> None:
-        self._parts, self.layout, self.threads = parts, parts.layout, threads
+        self.parts, self.layout, self.threads = parts, parts.layout, threads
         self._memory = Memory(parts)
         self.state = self._memory.state
         self.turns = Turns(self._memory.shared)
@@ -128,7 +130,7 @@ class Held:
     def _reconfigure(self, parts: Configuration) -> None:
         memory, size = self._memory, self.layout.parameters
         memory.plans, self.forwarded = {}, None
-        if parts.optimizer != self._parts.optimizer:
+        if parts.optimizer != self.parts.optimizer:
             slots = 1 + parts.optimizer.slots
             if slots * size != self.state.size:
                 state = aligned_zeros(slots * size, self.layout.dtype)
@@ -136,5 +138,5 @@ class Held:
                 self.state, memory.state, memory.kept = state, state, None
             self.state[size:] = 0
             self.step = 0
-        self._parts = parts
+        self.parts = parts
         self._coefficients = Coefficients(parts.optimizer, parts.groups.factors)
