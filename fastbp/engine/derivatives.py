@@ -165,6 +165,6 @@ def _plan(engine: Engine, kind: Kind, slab: int, members: int, gradients: int = 
     memory.make_room(slab, members, gradients)
     plan = memory.plans.get(kind)
     if plan is None:
-        plan = memory.plans[kind] = plans.make(engine.configuration, memory, kind)
+        plan = memory.plans[kind] = plans.make(engine.parts, memory, kind)
     plan.program.slab, plan.program.parts, plan.program.team = slab, 0, members
     return plan

@@ -93,7 +93,7 @@ class Engine(Held):
         total = steps * (flops + work.STEP_FLOPS)
         members = work.training_members(self.layout, self.threads, batch, flops, total)
         kind = self._kind(True, data.features, data, self._drops)
-        if not self.configuration.groups.alike:
+        if not self.parts.groups.alike:
             kind = kind._replace(updating=True)
         return self._plan(kind, data.features, batch, members), members, total
 
@@ -267,7 +267,7 @@ class Engine(Held):
         memory.make_room(slab * members if parts else slab, members, gradients, is_sparse)
         plan = memory.plans.get(kind)
         if plan is None:
-            plan = memory.plans[kind] = plans.make(self.configuration, memory, kind)
+            plan = memory.plans[kind] = plans.make(self.parts, memory, kind)
         plan.program.slab, plan.program.parts, plan.program.team = slab, parts, members
         if kind.training:
             batch_kernel = batch_in_parts if parts else batch_in_slabs

@@ -26,8 +26,8 @@ class Held:
 
     Attributes
     ----------
-    configuration : Configuration
-        What the network is made of.
+    parts : Configuration
+        That of the parameters, or what `reconfigure` had last.
     state : ndarray
         Parameters and optimizer slots, flat.
     step_counter : ndarray of int64
@@ -40,7 +40,7 @@ class Held:
     """
 
     def __init__(self, parts: Configuration, threads: int | None) -> None:
-        self.configuration, self.layout, self.threads = parts, parts.layout, threads
+        self.parts, self.layout, self.threads = parts, parts.layout, threads
         self._memory = Memory(parts)
         self.state, self.step_counter = self._memory.state, self._memory.steps
         self.turns = Turns(self._memory.shared)
@@ -132,7 +132,7 @@ class Held:
     def _reconfigure(self, parts: Configuration) -> None:
         memory, size = self._memory, self.layout.parameters
         memory.plans, self.forwarded = {}, None
-        if parts.optimizer != self.configuration.optimizer:
+        if parts.optimizer != self.parts.optimizer:
             slots = 1 + parts.optimizer.slots
             if slots * size != self.state.size:
                 state = aligned_zeros(slots * size, self.layout.dtype)
@@ -140,5 +140,5 @@ class Held:
                 self.state, memory.state, memory.kept = state, state, None
             self.state[size:] = 0
             self.step = 0
-        self.configuration = parts
+        self.parts = parts
         self._coefficients = Coefficients(parts.optimizer, parts.groups.factors)

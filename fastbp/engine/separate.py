@@ -78,7 +78,7 @@ class _Held:
 
 def record(engine: Engine, rows: int) -> NDArray[np.int64]:
     """The words of `RECORD` for batches of at most so many rows; predictions are of any number."""
-    parts, layout = engine.configuration, engine.layout
+    parts, layout = engine.parts, engine.layout
     dtype, size = layout.dtype, layout.dtype.itemsize
     made, drops = np.zeros(1, RECORD), parts.regularization.drops
     memory = _memory(engine, rows)
@@ -183,7 +183,7 @@ def record(engine: Engine, rows: int) -> NDArray[np.int64]:
 def _memory(engine: Engine, rows: int) -> Memory:
     """Memory with room for batches of so many rows, and the network's own parameters."""
     layout = engine.layout
-    memory = Memory(engine.configuration)
+    memory = Memory(engine.parts)
     memory.state, memory.steps = engine.state, engine.step_counter
     memory.dropout_seed = engine.dropout_seed
     memory.scaling = None if engine.scaling is None else np.stack(engine.scaling)
@@ -197,7 +197,7 @@ def coefficients(engine: Engine) -> tuple[NDArray[np.float64], bool]:
 
     There are as many as it takes until they no longer change, or `MOST_TABLE`.
     """
-    optimizer, factors = engine.configuration.optimizer, engine.configuration.groups.factors
+    optimizer, factors = engine.parts.optimizer, engine.parts.groups.factors
     tables: list[NDArray[np.float64]] = []
     count = 0
     while count < MOST_TABLE:

@@ -62,5 +62,9 @@ def _replace(core: Core, **changed: Any) -> None:
         if turns.fit_under_way:
             raise RuntimeError(f"the {next(iter(changed))} cannot be replaced during a fit")
         parts = dataclasses.replace(core.configuration, **changed)
-        core.engine.reconfigure(parts)
-        core.configuration, core.outputs, core.interrupted = parts, None, None
+        core.outputs = core.interrupted = None
+        with turns.lock:  # for who reads both
+            try:
+                core.engine.reconfigure(parts)
+            finally:  # also where a signal came behind it
+                core.configuration = core.engine.parts

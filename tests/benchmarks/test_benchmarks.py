@@ -1,6 +1,7 @@
-"""Tests of the asv suite, each benchmark with its first parameters, and of calls.py."""
+"""Tests of the asv suite, each benchmark with its first parameters; calls.py, derivatives.py."""
 
 import importlib
+import importlib.util
 import inspect
 import math
 import pkgutil
@@ -86,3 +87,15 @@ def test_calls_from_compiled_code_are_timed(monkeypatch, capsys):
         assert own == name
         assert all(0 < float(cell) < 1e6 for cell in cells)
         assert len(cells) == header.count("|") - 2
+
+
+def test_derivatives_are_timed(monkeypatch):
+    """Of fastbp alone: that the libraries agree is checked where they are timed."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = importlib.import_module("derivatives")
+    monkeypatch.setattr(module, "SECONDS", 1e-3)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    found = module.table([3, 4, 2], 5)
+    assert set(found) == {"fastbp"}
+    assert set(found["fastbp"]) == set(module.TASKS)
+    assert all(0 < us < 1e6 for us in found["fastbp"].values())

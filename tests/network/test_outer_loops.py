@@ -8,6 +8,7 @@ from cases import ADAM, MSE, Case, assert_close, both_dtypes, data, network, spa
 from expect import raises
 
 import fastbp
+from fastbp.layout import cutting
 
 SGD = Case("sgd", {"lr": 0.1})
 X, Y = data(23, 3, 2)
@@ -153,6 +154,28 @@ def test_sparse_rows_and_scaling():
     for _ in range(3):
         trained.train_step(X, Y)
     assert_close([scaled.flat], [trained.flat], 1e-12)
+
+
+@both_dtypes
+def test_bytes_and_inputs_of_another_dtype_are_scaled_as_they_are(dtype):
+    bytes_of = np.random.default_rng(0).integers(256, size=(23, 3)).astype(np.uint8)
+    for given in (bytes_of, X.astype("f4" if dtype == "float64" else "f8")):
+        nets = [network([3, 6, 2], dtype=dtype, scaling=0.01) for _ in range(2)]
+        steps_of(nets[0], X=given)
+        for _ in range(3):
+            nets[1].train_step(given, Y)
+        assert_close([nets[0].flat], [nets[1].flat], 1e-4 if dtype == "float32" else 1e-12)
+
+
+def test_a_batch_that_is_too_long_to_be_kept_goes_forward_twice(monkeypatch):
+    kept, twice = network([3, 6, 2], dropout=0.3), network([3, 6, 2], dropout=0.3)
+    twice._core.engine.dropout_seed = kept._core.engine.dropout_seed
+    X, y = data(3000, 3, 2)
+    steps_of(kept, X=X, y=y)
+    monkeypatch.setattr(cutting, "WHOLE", 0)
+    steps_of(twice, X=X, y=y)
+    assert twice._core.engine._memory.workspace.rows < 3000
+    assert_close([twice.flat], [kept.flat], 1e-12)
 
 
 @both_dtypes

@@ -99,9 +99,26 @@ def test_factors_with_a_schedule_penalties_and_sparse_rows():
 def test_one_and_two_threads_give_the_same_bits():
     settings = {"trainable": [True, False, True], "rate_factors": [1, 1, 3], "clip_norm": 0.5}
     nets = [network([4, 70, 40, 3], threads=threads, **settings) for threads in (1, 2)]
+    frozen = layers_of(nets[0])[1]
     for net in nets:
         net.fit(X, Y, 3, 32)
+        net.fit(*data(3000, 4, 3), 2, 3000)  # in parts, each with a gradient of its own
+        np.testing.assert_array_equal(layers_of(net)[1], frozen)
     np.testing.assert_array_equal(nets[0].flat, nets[1].flat)
+
+
+def test_a_long_batch_in_parts_is_the_same_step():
+    """Of 3000 rows, against the mean of the gradients of its halves by `apply`."""
+    X, Y = data(3000, 4, 3)
+    settings = {"trainable": [True, False, True], "rate_factors": [1, 1, 3], "l2": 0.1}
+    nets = [network(LAYERS, **settings) for _ in range(2)]
+    nets[0].train_step(X, Y)
+    halves = [nets[1].loss_and_gradients(X[at], Y[at])[1] for at in np.split(np.arange(3000), 2)]
+    means = [
+        [(a + b) / 2 for a, b in zip(*pair, strict=True)] for pair in zip(*halves, strict=True)
+    ]
+    nets[1].apply(means)
+    assert_close([nets[0].flat], [nets[1].flat], 1e-11)
 
 
 def test_settings_are_saved_pickled_and_told(tmp_path):
