@@ -49,6 +49,11 @@ def calls(widths, threads):
     for count in TRAINED:
         X, y = rows(count, widths)
         found[f"`train_step`, n = {count}"] = best(lambda X=X, y=y: network.train_step(X, y))
+    for count in TRAINED:
+        X, y = rows(count, widths)
+        found[f"`forward` and `step`, n = {count}"] = best(
+            lambda X=X, y=y: (network.forward(X), network.step(y))
+        )
     X, y = rows(64, widths)
     found["`partial_fit`, n = 64, one batch"] = best(lambda: network.partial_fit(X, y, 64))
 
