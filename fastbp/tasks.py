@@ -157,7 +157,7 @@ def by_name(given: Any, tasks: "Tasks | list[str]", argument: str) -> Mapping[st
 
 def describe(loss: BaseLoss) -> dict[str, Any]:
     """What a model file says of a loss, which may be one of tasks."""
-    if isinstance(loss, Loss):
+    if isinstance(loss, Loss | RowLoss):
         return loss.described()
     if not isinstance(loss, Tasks):
         settings = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(loss).items()}

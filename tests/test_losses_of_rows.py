@@ -263,8 +263,10 @@ def test_bad_input_and_where_such_losses_have_no_place(tmp_path):
         own(loss_weights=[1, 2])
     with raises(ValueError, "loss['a'] must not be a function of whole rows"):
         fastbp.Network([3, 2], loss={"a": squares}, outputs={"a": 2})
-    with raises(ValueError, "loss 'squares' is not one of fastbp's own"):
-        net.save(tmp_path / "net.safetensors")
+    net.save(tmp_path / "net.safetensors")
+    assert fastbp.load(tmp_path / "net.safetensors").loss == net.loss
+    with raises(ValueError, "loss 'mine'", "f"):
+        own(losses.RowLoss("mine", lambda a, y: (a, y))).save(tmp_path / "net.safetensors")
     with raises(TypeError, "f must be a function"):
         losses.RowLoss("mine", 3)
     with raises(TypeError, "output_activation"):

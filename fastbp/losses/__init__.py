@@ -5,9 +5,12 @@ output activation and holds the derivative of both together, which is exact and 
 where the two apart would not.
 """
 
+from typing import Any
+
+from fastbp.losses import own, rows
 from fastbp.losses.base import BaseLoss
 from fastbp.losses.classes import BinaryCrossEntropy, CrossEntropy, Focal, Hinge, KLDivergence
-from fastbp.losses.own import Loss, parsed
+from fastbp.losses.own import Loss
 from fastbp.losses.rows import RowFunction, RowLoss
 from fastbp.losses.values import MAE, MSE, Cosine, GaussianNLL, Huber, LogCosh, Poisson, Quantile
 
@@ -40,3 +43,8 @@ LOSSES: dict[str, type[BaseLoss]] = {
         *(Focal, GaussianNLL, KLDivergence, Cosine),
     )
 }
+
+
+def parsed(described: dict[str, Any]) -> BaseLoss:
+    """The loss of a user's own that a model file describes."""
+    return rows.parsed(described) if "rows" in described else own.parsed(described)

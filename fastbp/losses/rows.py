@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastbp.kernels.machine.jit import Kernel
 from fastbp.losses.base import BaseLoss
+from fastbp.own import at_path, path_of
 from fastbp.validation import expect_functions, expect_name, shown
 
 RowFunction = Callable[[Any, Any], Any]
@@ -41,7 +42,7 @@ class RowLoss(BaseLoss):
     of fastbp's own, or with a `fastbp.Loss`. And behind each epoch all rows are predicted once
     more, to see whether their loss is finite.
 
-    Networks with it can be pickled where `f` can, but not saved: a file holds no code.
+    Files and pickles hold the import path of `f`, as those of a `fastbp.Activation`.
 
     Examples
     --------
@@ -111,6 +112,20 @@ class RowLoss(BaseLoss):
         with np.errstate(all="ignore"):
             return np.ascontiguousarray(array, dtype)
 
+    def described(self) -> dict[str, Any]:
+        """What a model file says of it; raises ValueError for a lambda."""
+        f = path_of(self.f, f"loss {self.name!r}", "f")
+        activation = self.output_activation
+        return {"name": self.name, "f": f, "rows": True, "output_activation": activation}
+
     def __reduce__(self) -> tuple[Any, ...]:
         made = partial(RowLoss, output_activation=self.output_activation)
         return made, (self.name, self.f)
+
+
+def parsed(described: dict[str, Any]) -> RowLoss:
+    """The loss of whole rows that a model file describes."""
+    if set(described) != {"name", "f", "rows", "output_activation"}:
+        raise ValueError(f"a loss must have name, f, rows, output_activation; got {described!r}")
+    f, activation = at_path(described["f"], "f of a loss"), described["output_activation"]
+    return RowLoss(described["name"], f, output_activation=activation)

@@ -207,7 +207,7 @@ def test_no_plan_keeps_the_address_of_what_a_call_has_thrown_away():
 
 def test_parts_without_second_derivative_are_refused_by_name():
     X, y = data(5, 3, 2)
-    square = fastbp.Activation("tanh", lambda z: z * z, lambda z: z + z)
+    square = fastbp.Activation(lambda z: z * z, lambda z: z + z, name="tanh")
     own = fastbp.Network([3, 4, 2], square, dtype="float64", rng=0)
     v = own.flat
     with raises(ValueError, "second derivative of the activation 'tanh' is not known"):

@@ -342,7 +342,7 @@ def test_estimators_of_fastbp_hand_over_what_their_network_has():
     from fastbp.sklearn import MLPRegressor as Own
 
     X = np.random.default_rng(0).standard_normal((40, 3))
-    double = fastbp.Activation("tanh", lambda z: z + z, lambda z: z * 0 + 2)  # as another one
+    double = fastbp.Activation(lambda z: z + z, lambda z: z * 0 + 2, name="tanh")  # as another one
     own = Own("huber", (5, 4), [double, "gelu"], out_activation=double, max_iter=2, dropout=0.2)
     with warnings.catch_warnings(action="ignore"):
         own.fit(X, X[:, :2])

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from expect import stable
+from expect import raises, stable
 from perceptrons import (
     BITS,
     BOTH,
@@ -23,9 +23,11 @@ from perceptrons import (
 
 pytest.importorskip("sklearn")
 from scipy.special import xlogy
+from sklearn.base import clone
 from sklearn.metrics import log_loss, r2_score
 from sklearn.utils import compute_sample_weight
 
+import fastbp
 from fastbp import losses
 from fastbp.activations import Activation
 
@@ -281,3 +283,30 @@ def test_poisson_losses_of_masked_targets(solver):
     deviance = (xlogy(counts, counts / found) - counts + found)[known]
     loss = model.loss_ if solver == "lbfgs" else model.validation_loss_curve_[-1]
     assert loss == pytest.approx(2 * deviance.mean(), rel=1e-9)  # of the sum of two outputs
+
+
+def descent(w, g, lr, t):
+    return w - lr * g
+
+
+def test_a_solver_of_ones_own():
+    own = fastbp.Optimizer(descent, lr=0.01)
+    mine, theirs = (
+        clone(regressor(solver=one, max_iter=5)).fit(WIDE, VALUES)
+        for one in (own, fastbp.SGD(0.01))
+    )
+    np.testing.assert_allclose(mine.loss_curve_, theirs.loss_curve_, rtol=1e-12)
+
+
+def test_losses_with_several_outputs_for_each_target_are_refused():
+    for loss in (losses.GaussianNLL(), losses.Quantile((0.1, 0.9))):
+        with raises(
+            ValueError, f"loss '{loss.name}' has 2 outputs for each target", "an estimator"
+        ):
+            regressor(loss=loss).fit(WIDE, VALUES)
+
+
+def test_the_focal_loss_has_an_output_for_each_class():
+    model = classifier(loss=losses.Focal(), max_iter=30).fit(X, LABELS)
+    assert model.out_activation_ == "logistic"
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
