@@ -35,7 +35,7 @@ def _density(a):  # type: ignore[no-untyped-def]
 
 
 def _near_erf() -> Any:
-    """erf(a) where abs(a) < 0.25: its series, written out, since constants of a tuple are loaded."""
+    """erf(a) where abs(a) < 0.25: its series, written out: constants of tuples are loaded."""
     sum_of = ""
     for k in range(8, -1, -1):
         term = 2 / math.sqrt(math.pi) * (-1) ** k / (math.factorial(k) * (2 * k + 1))
