@@ -35,9 +35,9 @@ def _density(a):  # type: ignore[no-untyped-def]
 
 
 def _near_erf() -> Any:
-    """erf(a) where abs(a) < 0.5: its series, written out, since constants of a tuple are loaded."""
+    """erf(a) where abs(a) < 0.25: its series, written out: constants of tuples are loaded."""
     sum_of = ""
-    for k in range(12, -1, -1):
+    for k in range(8, -1, -1):
         term = 2 / math.sqrt(math.pi) * (-1) ** k / (math.factorial(k) * (2 * k + 1))
         sum_of = f"({sum_of}) * s + like(a, {term!r})" if sum_of else f"like(a, {term!r})"
     names = {"like": vecmath.like}
@@ -52,7 +52,7 @@ _near = _near_erf()
 def _erf(a):  # type: ignore[no-untyped-def]
     tail = vecmath.like(a, 1.0) - _erfc(abs(a))
     near, far = _near(a), tail if a > 0 else -tail
-    return near if abs(a) < vecmath.like(a, 0.5) else far  # of what is known: no branch
+    return near if abs(a) < vecmath.like(a, 0.25) else far  # of what is known: no branch
 
 
 @inline
