@@ -110,23 +110,23 @@ def _labelled(state, y):
     )
 
 
-def expect_targets(state, y):
-    """Raise ValueError for targets that are not as wide as the outputs, or labels of no class."""
+def expect_targets(outputs, columns, y):
+    """Raise ValueError for targets that are not so many a row, or labels of no output."""
 
 
 @overload(expect_targets)
-def _targets(state, y):
+def _targets(outputs, columns, y):
     if y.ndim == 1:
 
-        def look(state, y):
+        def look(outputs, columns, y):
             for label in y:
-                if not 0 <= label < state.outputs:
+                if not 0 <= label < outputs:
                     raise ValueError("y must hold labels from 0 to outputs - 1")
 
     else:
 
-        def look(state, y):
-            if y.shape[1] != state.outputs:
-                raise ValueError("y must have a column for each output of the network")
+        def look(outputs, columns, y):
+            if y.shape[1] != columns:
+                raise ValueError("y must have a column for each target of the network's loss")
 
     return look

@@ -41,6 +41,10 @@ def enter(state, learning):
     """Begin to use the state, and the network if it will learn."""
     record = opened(state)
     busy = state.record.ctypes.data
+    if busy != record.own:
+        raise RuntimeError("a state must be an argument of the compiled function, not a global")
+    if carray(words_at(record.settings_now), (1,))[0] != record.settings:
+        raise RuntimeError("the network has got other settings since: take a new state")
     free = fetch_add(busy, 1) == 0
     if free and learning and fetch_add(record.learning, 1) != 0:
         fetch_add(record.learning, -1)
@@ -48,7 +52,7 @@ def enter(state, learning):
     if not free:
         fetch_add(busy, -1)
         raise RuntimeError("the state is in use by another thread, or another one trains it")
-    record.forwarded = 0
+    record.was_forwarded, record.forwarded = record.forwarded, 0
 
 
 @compiled
@@ -73,7 +77,7 @@ def predict(state, X, out):
     """
     expect_features(state, X)
     expect_outputs(state, out)
-    if X.shape[1] != state.inputs or out.shape[1] != state.outputs:
+    if X.shape[1] != opened(state).inputs or out.shape[1] != opened(state).outputs:
         raise ValueError("X must have a column for each input of the network, out for each output")
     if X.shape[0] != out.shape[0]:
         raise ValueError("X and out must have the same number of rows")
@@ -90,13 +94,13 @@ def predict(state, X, out):
 @compiled
 def check_rows(state, X, y):
     """Raise for shapes that do not go together, and labels that the network does not take."""
-    if X.shape[1] != state.inputs:
+    if X.shape[1] != opened(state).inputs:
         raise ValueError("X must have a column for each input of the network")
     if y.shape[0] != X.shape[0]:
         raise ValueError("X and y must have the same number of rows")
     if X.shape[0] == 0:
         raise ValueError("X must have at least one row")
-    expect_targets(state, y)
+    expect_targets(opened(state).outputs, opened(state).targets, y)
     if _program(opened(state), labelled(state, y), 0, 1) == 0:
         raise ValueError("y must hold values: the loss of the network has no labels")
 
@@ -188,7 +192,7 @@ def train_step(state, X, y):
     expect_features(state, X)
     labels = labelled(state, y)
     check_rows(state, X, y)
-    if X.shape[0] > state.rows:
+    if X.shape[0] > opened(state).rows:
         raise ValueError("X has more rows than the state has room for")
     begin(state, 1)
     record = opened(state)
@@ -224,7 +228,7 @@ def train_epoch(state, X, y, order, batch):
     expect_order(order)
     expect_count(batch)
     check_rows(state, X, y)
-    if not 0 < batch <= state.rows:
+    if not 0 < batch <= opened(state).rows:
         raise ValueError("batch must be at least 1, and no more than the rows of the state")
     if len(order) == 0:
         raise ValueError("order must hold at least one number of a row")
@@ -281,9 +285,9 @@ def loss_and_gradients(state, X, y, gradients):
     labels = labelled(state, y)
     expect_gradients(state, gradients)
     check_rows(state, X, y)
-    if X.shape[0] > state.rows:
+    if X.shape[0] > opened(state).rows:
         raise ValueError("X has more rows than the state has room for")
-    if len(gradients) != state.parameters:
+    if len(gradients) != opened(state).parameters:
         raise ValueError("gradients must have an element for each parameter")
     enter(state, False)
     record = opened(state)

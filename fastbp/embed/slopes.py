@@ -47,9 +47,9 @@ def input_gradient(state, X, y, out):
     labels = labelled(state, y)
     check_rows(state, X, y)
     rows = X.shape[0]
-    if rows > state.rows:
+    if rows > opened(state).rows:
         raise ValueError("X has more rows than the state has room for")
-    if out.shape[0] != rows or out.shape[1] != state.inputs:
+    if out.shape[0] != rows or out.shape[1] != opened(state).inputs:
         raise ValueError("out must have the shape of X")
     enter(state, False)
     record = opened(state)
@@ -68,11 +68,11 @@ def input_gradient(state, X, y, out):
 @compiled
 def check_slopes(state, X, slopes):
     """Raise for slopes of outputs that do not go with the rows."""
-    if X.shape[1] != state.inputs or slopes.shape[1] != state.outputs:
+    if X.shape[1] != opened(state).inputs or slopes.shape[1] != opened(state).outputs:
         raise ValueError("X must have a column for each input, slopes for each output")
     if X.shape[0] != slopes.shape[0]:
         raise ValueError("X and slopes must have the same number of rows")
-    if not 0 < X.shape[0] <= state.rows:
+    if not 0 < X.shape[0] <= opened(state).rows:
         raise ValueError("X must have at least one row, and no more than the state has room for")
 
 
@@ -81,7 +81,7 @@ def forward(state, X, out):
     """Overwrite `out` by the outputs of a batch, as training sees them: with dropout.
 
     Its activations are kept until the state is used otherwise, for `backward` and `step` with the
-    same rows.
+    same array: neither its rows nor the weights may change in between.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def forward(state, X, out):
 @compiled
 def known(record, at, rows):
     """1 where the activations of these rows are in the slab, else 0."""
-    same = record.forwarded == at and record.forwarded_rows == rows
+    same = record.was_forwarded == at and record.forwarded_rows == rows
     return 1 if same and record.forwarded_step == carray(words_at(record.steps), (1,))[0] else 0
 
 
@@ -129,11 +129,11 @@ def backward(state, X, slopes, gradients):
     expect_features(state, slopes)
     expect_gradients(state, gradients)
     check_slopes(state, X, slopes)
-    if len(gradients) != state.parameters:
+    if len(gradients) != opened(state).parameters:
         raise ValueError("gradients must have an element for each parameter")
+    enter(state, False)
     record, rows, at = opened(state), X.shape[0], X.ctypes.data
     done = known(record, at, rows)
-    enter(state, False)
     p = filled(record, record.given_gradient, at, slopes.ctypes.data, record.numbers, rows)
     p.forwarded = done
     call(record.differentiate, (record.given_gradient, 0))
@@ -158,9 +158,9 @@ def step(state, X, slopes):
     expect_features(state, X)
     expect_features(state, slopes)
     check_slopes(state, X, slopes)
+    begin(state, 1)
     record, rows, at = opened(state), X.shape[0], X.ctypes.data
     done = known(record, at, rows)
-    begin(state, 1)
     made = False
     if finite(state, at, X.size) and finite(state, slopes.ctypes.data, slopes.size):
         p = filled(record, record.given_step, at, slopes.ctypes.data, record.numbers, rows)

@@ -40,8 +40,10 @@ class State(NamedTuple):
     network's own; while compiled code trains it without the GIL, no other thread may use it, which
     the network's methods do not look for.
 
-    A new state is needed once the network has another scaling, or where the steps run out for which
-    it has the optimizer's numbers: half a million, if these never come to rest.
+    A new state is needed once the network has another optimizer, scaling or groups of layers, which
+    the old one says, and where the steps run out for which it has the optimizer's numbers: half a
+    million, if these never come to rest. Pass it to compiled functions as an argument: of what is
+    global to one, Numba makes a copy. Targets of "hinge" are -1 and 1.
 
     Attributes
     ----------
@@ -106,15 +108,22 @@ def state(network: HasCore, rows: int = ROWS) -> State:
         raise ValueError("compiled code cannot train networks with several tasks")
     if isinstance(core.loss, RowLoss):
         raise ValueError("compiled code cannot call a loss that is a function of whole rows")
+    outputs = core.configuration.layout.widths[-1]
+    if core.loss.held_columns(outputs) != core.loss.target_columns(outputs):
+        raise ValueError(
+            f"compiled code cannot train with the loss {core.loss.name!r} that has several outputs "
+            "for each target"
+        )
     core.known_scaling()
     engine = core.engine
-    engine.turns.expect_whole()
-    record = separate.record(engine, rows)
-    return State(
-        inputs=engine.layout.widths[0],
-        outputs=engine.layout.widths[-1],
-        parameters=engine.layout.parameter_count,
-        rows=rows,
-        flat=engine.state,
-        record=record.view([(VERSION, np.int64, record.shape)]),
-    )
+    with engine.turns.reading, engine.turns.lock:  # no other optimizer meanwhile
+        engine.turns.served()
+        record = separate.record(engine, rows)
+        return State(
+            inputs=engine.layout.widths[0],
+            outputs=outputs,
+            parameters=engine.layout.parameter_count,
+            rows=rows,
+            flat=engine.state,
+            record=record.view([(VERSION, np.int64, record.shape)]),
+        )

@@ -59,6 +59,7 @@ class Held:
     @dropout_seed.setter
     def dropout_seed(self, value: int) -> None:
         self._memory.plans, self._memory.dropout_seed = {}, value
+        self.step_counter[2] += 1
 
     @property
     def step(self) -> int:
@@ -79,6 +80,7 @@ class Held:
         memory, self.forwarded = self._memory, None
         memory.plans, memory.scaling = {}, None if value is None else np.stack(value)
         self._scaling = value
+        self.step_counter[2] += 1
 
     @property
     def nbytes(self) -> int:
@@ -132,6 +134,7 @@ class Held:
     def _reconfigure(self, parts: Configuration) -> None:
         memory, size = self._memory, self.layout.parameters
         memory.plans, self.forwarded = {}, None
+        self.step_counter[2] += 1
         if parts.optimizer != self.parts.optimizer:
             slots = 1 + parts.optimizer.slots
             if slots * size != self.state.size:

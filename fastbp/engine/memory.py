@@ -32,8 +32,9 @@ class Memory:
     ----------
     state : ndarray
         Parameters and optimizer slots, flat; the same memory as long as there are as many slots.
-    steps : (2,) ndarray of int64
-        Steps made so far, which the kernel counts; how many threads train by a separate record.
+    steps : (3,) ndarray of int64
+        Steps made so far, which the kernel counts; how many threads train by a separate record; how
+        often there were other settings, which such a record does not know.
     dropout_seed : int
         What the random numbers of dropout begin with.
     carried : int
@@ -65,7 +66,7 @@ class Memory:
         self._dropped = [*(rate > 0 for rate in regularization.dropout), False]
         slots = 1 + parts.optimizer.slots
         self.state = aligned_zeros(slots * layout.parameters, layout.dtype)
-        self.steps = np.zeros(2, WORD)
+        self.steps = np.zeros(3, WORD)
         self.gradients: NDArray[Any] | None = None
         self.kept: NDArray[Any] | None = None
         self.kept_step = 0

@@ -23,7 +23,8 @@ def sloped(engine: Engine, data: Rows, loss: Any, dropping: bool = False) -> Row
         return data
     of = Slopes(dropping)
     outputs = engine.turns.hold(derivatives.forward, engine, data.features, of)
-    of.values, slopes = loss.of_rows(outputs, data.targets)
+    targets = data.targets.copy()  # which may be the user's own, and the function write into it
+    of.values, slopes = loss.of_rows(outputs, targets)
     return data._replace(targets=slopes, slopes=of)
 
 

@@ -34,6 +34,9 @@ RECORD = np.dtype(
         (name, np.int64)
         for name in (
             "busy", "learning",  # 1 where a thread uses this record; address: trains the network
+            "own",            # the record's address: Numba makes a copy of a state that is global
+            "settings", "settings_now",  # how often the network had other ones; address: by now
+            "inputs", "outputs", "targets", "parameters", "rows",  # bounds of what is passed
             "steps",          # address of the step count
             "predicting",     # address of `kernels.step.program.PROGRAM` for predictions
             # address of int64 (2, 2, 2): such addresses for values and labels, for steps and for
@@ -44,8 +47,10 @@ RECORD = np.dtype(
             # for slopes of inputs, with targets that are values and labels
             "forwarding", "given_step", "given_gradient", "input_values", "input_labels",
             "forward_batch", "differentiate_rows",
-            "forwarded",      # address of the features whose activations are in the slab, or 0
-            "forwarded_rows", "forwarded_step",  # how many, and the step whose dropout they have
+            # address of the features whose activations are in the slab, or 0; and were when the
+            # call that is under way began
+            "forwarded", "was_forwarded",
+            "forwarded_rows", "forwarded_step",  # how many; the step whose dropout they have
             "predict", "train", "differentiate", "in_slabs", "in_parts", "check",  # kernels
             "numbers",        # address of int64 0, 1, ..., at least as many as a batch has rows
             "first_step",     # of which the table of coefficients has the first row
@@ -132,6 +137,14 @@ def record(engine: Engine, rows: int) -> NDArray[np.int64]:
     row = np.zeros(ahead.shape[1] + (alpha > 0))
     values = {
         "learning": address(engine.step_counter[1:]),
+        "own": at,
+        "settings": engine.step_counter[2],
+        "settings_now": address(engine.step_counter[2:]),
+        "inputs": layout.widths[0],
+        "outputs": layout.widths[-1],
+        "targets": parts.loss.target_columns(layout.widths[-1]),
+        "parameters": layout.parameter_count,
+        "rows": rows,
         "steps": address(engine.step_counter),
         "predicting": predicting.address,
         "programs": address(programs),

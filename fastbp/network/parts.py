@@ -60,7 +60,8 @@ def _replace(core: Core, **changed: Any) -> None:
     turns = core.engine.turns
     with turns.changing:
         if turns.fit_under_way:
-            raise RuntimeError(f"the {next(iter(changed))} cannot be replaced during a fit")
+            name = "optimizer" if "optimizer" in changed else "trainable or rate_factors"
+            raise RuntimeError(f"{name} cannot be replaced during a fit")
         parts = dataclasses.replace(core.configuration, **changed)
         core.outputs = core.interrupted = None
         with turns.lock:  # for who reads both

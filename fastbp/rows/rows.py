@@ -270,7 +270,7 @@ def counting(
 def accuracy(rows: Rows, outputs: NDArray[Any], threshold: float) -> float:
     """The share of right classes by weight, where the targets are classes.
 
-    NaN where no row counts, or an output is not finite. threshold: `Loss.threshold`.
+    NaN where no row counts, or an output is not finite. threshold: `BaseLoss.threshold`.
     """
     targets, outputs, of_rows = counting(rows, outputs)
     if not len(targets) or not np.isfinite(outputs).all():

@@ -18,9 +18,12 @@ from fastbp.losses import (
     MSE,
     BaseLoss,
     BinaryCrossEntropy,
+    Cosine,
     CrossEntropy,
     Focal,
+    Hinge,
     Huber,
+    KLDivergence,
     Poisson,
     RowLoss,
 )
@@ -95,6 +98,8 @@ def regression(loss: Any, out_activation: Any, outputs: int) -> Head:
 def classification(loss: Any, out_activation: Any, classes: int, multilabel: bool) -> Head:
     """The head of a classifier: one logistic output of two classes, else one output a class."""
     given = activation(out_activation)
+    if isinstance(loss, Hinge | Cosine | KLDivergence):
+        raise ValueError(f"loss {loss.name!r} does not learn probabilities of classes from labels")
     exclusive = isinstance(loss, CrossEntropy) or given == "softmax"
     if multilabel and exclusive:
         raise ValueError(

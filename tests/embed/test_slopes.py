@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from cases import data
 from expect import raises
+from numba import njit
 
 import fastbp
 from fastbp import embed
@@ -119,3 +120,75 @@ def test_shapes():
     with raises(ValueError, "out must have the shape of X"):
         embed.input_gradient(state, X, slopes, X[:1])
     embed.forward(state, X, slopes)  # nothing stays taken
+
+
+STATE = fastbp.Network([6, 4, 3], dtype="float64", rng=0).state
+
+
+@njit
+def globally(X, out):
+    embed.predict(STATE, X, out)
+
+
+def test_a_state_must_be_an_argument():
+    """Numba makes a read-only copy of what is global."""
+    with raises(RuntimeError, "a state must be an argument of the compiled function"):
+        globally(np.ones((2, 6)), np.empty((2, 3)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda net: setattr(net, "optimizer", "sgd"),
+        lambda net: setattr(net, "optimizer", fastbp.Adam(1e-4)),
+        lambda net: setattr(net, "trainable", [False, True]),
+        lambda net: setattr(net, "rate_factors", [1, 2]),
+    ],
+    ids=["slots", "rate", "trainable", "factors"],
+)
+def test_a_state_of_other_settings_says_so(change):
+    net = fastbp.Network([6, 4, 3], dtype="float64", rng=0)
+    old, X, y = net.state, np.ones((2, 6)), np.ones((2, 3))
+    change(net)
+    before = net.flat
+    with raises(RuntimeError, "take a new state"):
+        embed.train_step(old, X, y)
+    with raises(RuntimeError, "take a new state"):
+        embed.predict(old, X, np.empty((2, 3)))
+    np.testing.assert_array_equal(net.flat, before)
+    assert np.isfinite(embed.train_step(net.state, X, y))
+
+
+def test_losses_whose_targets_are_not_as_wide_as_outputs():
+    nets = [
+        fastbp.Network([6, 5, 4], loss="gaussian_nll", dtype="float64", rng=0) for _ in range(2)
+    ]
+    state, X, y = nets[0].state, *data(9, 6, 2)
+    assert embed.train_step(state, X, y) == nets[1].train_step(X, y)
+    with raises(ValueError, "a column for each target"):
+        embed.train_step(state, X, np.ones((9, 4)))
+    several = fastbp.Network([6, 4], loss=fastbp.losses.Quantile([0.1, 0.9]))
+    with raises(ValueError, "'quantile'", "several outputs for each target"):
+        embed.state(several)
+
+
+def test_bounds_are_those_of_the_record():
+    net = fastbp.Network([6, 4, 3], dtype="float64", rng=0)
+    state = embed.state(net, 4)._replace(rows=100, parameters=1)
+    with raises(ValueError, "more rows than the state has room for"):
+        embed.train_step(state, np.ones((50, 6)), np.ones((50, 3)))
+    with raises(ValueError, "an element for each parameter"):
+        embed.loss_and_gradients(state, np.ones((2, 6)), np.ones((2, 3)), np.empty(1))
+
+
+def test_what_was_forward_before_another_call_is_repeated():
+    theirs, ours = pair({})
+    state, X, other = ours.state, data(9, 6, 3)[0], data(9, 6, 3, seed=1)[0]
+    out, slopes = np.empty((9, 3)), data(9, 6, 3, seed=2)[1]
+    embed.forward(state, X, out)
+    embed.forward(state, other, out)
+    assert embed.step(state, X, slopes)
+    theirs.forward(X)
+    theirs.step(slopes)
+    for one, wanted in zip(ours.weights, theirs.weights, strict=True):
+        np.testing.assert_allclose(one, wanted, rtol=1e-9, atol=1e-13)

@@ -179,7 +179,7 @@ def test_a_fit_goes_on_with_the_optimizer_that_it_began_with():
             fit.network.optimizer = "sgd"
 
     net = network(LAYERS)
-    with raises(RuntimeError, "the optimizer cannot be replaced during a fit"):
+    with raises(RuntimeError, "optimizer cannot be replaced during a fit"):
         net.fit(X, Y, 2, callbacks=[Changing()])
     assert net.optimizer == ADAM.optimizer()
 
