@@ -85,7 +85,7 @@ class Compiled:
 
 
 def check_derivative(f: Function, df: Function, targets: bool, from_output: bool = False) -> None:
-    """Raise ValueError where df is not the derivative of f in its first argument.
+    """Raise ValueError where df is not the derivative of f in its first argument, or never works.
 
     At some points, by difference quotients in float64. A kink may have any slope between those of
     its two sides; where f is not finite, raises or jumps, nothing is asked of df.
@@ -93,6 +93,7 @@ def check_derivative(f: Function, df: Function, targets: bool, from_output: bool
     targets: whether both take a target, too; from_output: whether df takes what f returns.
     """
     f, df = (one.py_func if isinstance(one, CPUDispatcher) else one for one in (f, df))
+    failed, worked = None, False
     with np.errstate(all="ignore"):
         for at in _points(targets):
             low, high = _slopes(f, at)
@@ -101,8 +102,10 @@ def check_derivative(f: Function, df: Function, targets: bool, from_output: bool
             try:
                 taken = (np.float64(f(*at)),) if from_output else at
                 got = float(df(*taken))
-            except Exception:  # noqa: BLE001 - Python raises where compiled code has a number
+            except Exception as error:  # noqa: BLE001 - Python, where compiled code has a number
+                failed = error
                 continue
+            worked = True
             room = TOLERANCE * (1 + max(abs(low), abs(high)))
             if not low - room <= got <= high + room:
                 names = ("a", "y") if targets else ("z",)
@@ -112,6 +115,11 @@ def check_derivative(f: Function, df: Function, targets: bool, from_output: bool
                     f"df is not the derivative of f at {where}: df gives {got:.6g}, and the slope "
                     f"of f is {slope} there (check=False takes df as it is)"
                 )
+    if failed is not None and not worked:
+        raise ValueError(
+            f"df fails wherever it is called, with {type(failed).__name__}: {failed} (check=False "
+            "takes df as it is)"
+        ) from failed
 
 
 def _points(targets: bool) -> Iterator[tuple[np.float64, ...]]:

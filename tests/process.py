@@ -13,7 +13,8 @@ TESTS = Path(__file__).parent
 def start(folder, program, *arguments):
     """Start a program, given as text, that imports the fastbp under test and the tests' modules."""
     path = folder / "program.py"
-    path.write_text(program, encoding="utf-8")
+    if not path.exists() or path.read_text(encoding="utf-8") != program:
+        path.write_text(program, encoding="utf-8")  # its date is what Numba's disk cache goes by
     paths = [str(Path(fastbp.__file__).parents[1]), str(TESTS), os.environ.get("PYTHONPATH", "")]
     return subprocess.Popen(
         [sys.executable, "-X", "faulthandler", str(path), *map(str, arguments)],

@@ -87,6 +87,20 @@ def test_a_derivative_that_is_wrong_is_told_with_the_point(case):
     assert fastbp.Activation(f, df, name="own", check=False).df is df
 
 
+@pytest.mark.parametrize(
+    ("df", "told"),
+    [
+        (lambda z: missing, "NameError: name 'missing'"),  # noqa: F821
+        (lambda z, y: z, "missing 1 required positional argument"),
+        (lambda z: None, "TypeError"),
+        (lambda z: 1j, "complex"),
+    ],
+)
+def test_a_derivative_that_never_works_is_told_at_once(df, told):
+    with raises(ValueError, "df fails wherever it is called", told):
+        fastbp.Activation(lambda z: z * z, df, name="own")
+
+
 def test_wrong_derivatives_of_losses_and_from_outputs():
     with raises(ValueError, "at a = -4.3, y = -1.1: df gives -3.2, and the slope of f is -6.4"):
         fastbp.Loss(lambda a, y: (a - y) ** 2, lambda a, y: a - y)

@@ -145,10 +145,14 @@ def _power(w: Store, a: Dual, b: Dual) -> Dual:
     v = w.store(f"power({base}, {power})")
     parts = []
     if a.tangent is not None:
+        # Of 0 ** 0 the slope is 0, as of any other number: without this, 0 * 0 ** -1.
         lower = w.store(f"power({base}, {power} - like(x, 1.0))")
-        parts.append(f"{power} * {lower} * {a.tangent}")
+        zero = f"{power} == like(x, 0.0)"
+        parts.append(w.store(f"like(x, 0.0) if {zero} else {power} * {lower} * {a.tangent}"))
     if b.tangent is not None:
-        parts.append(f"{v} * log({base}) * {b.tangent}")
+        # 0 ** b stays 0 for b > 0, and is 1 at 0: by convention its slope is 0 there, too.
+        zero = f"({base} == like(x, 0.0)) and ({power} >= like(x, 0.0))"
+        parts.append(w.store(f"like(x, 0.0) if {zero} else {v} * log({base}) * {b.tangent}"))
     return Dual(v, _sum(w, list(parts)))
 
 

@@ -1,6 +1,7 @@
 """Slopes in compiled code: of inputs, and of outputs that the caller has computed."""
 
-from numba import carray
+import numpy as np
+from numba import carray, types
 
 from fastbp.embed.accepted import (
     expect_features,
@@ -21,8 +22,10 @@ from fastbp.embed.calls import (
     opened,
 )
 from fastbp.kernels.machine.fields import float64s_at, words_at
-from fastbp.kernels.machine.pointers import call
+from fastbp.kernels.machine.pointers import call, pointer_maker
 from fastbp.kernels.step.program import program_at
+
+_bytes_at = pointer_maker(types.uint8)
 
 
 @compiled
@@ -80,8 +83,8 @@ def check_slopes(state, X, slopes):
 def forward(state, X, out):
     """Overwrite `out` by the outputs of a batch, as training sees them: with dropout.
 
-    Its activations are kept until the state is used otherwise, for `backward` and `step` with the
-    same array: neither its rows nor the weights may change in between.
+    Its activations are kept until the state is used otherwise, for `backward` and `step` of the
+    same rows: the weights may not be assigned in between.
 
     Parameters
     ----------
@@ -99,16 +102,27 @@ def forward(state, X, out):
     p.predictions = out.ctypes.data
     call(record.forward_batch, (record.forwarding, 0))
     if p.slab >= rows and p.parts <= 1:
-        record.forwarded, record.forwarded_rows = at, rows
+        size = X.size * X.itemsize
+        kept, given = carray(_bytes_at(record.kept), (size,)), carray(_bytes_at(at), (size,))
+        kept[:] = given
+        record.forwarded = size
         record.forwarded_step = carray(words_at(record.steps), (1,))[0]
     leave(state, False)
 
 
 @compiled
-def known(record, at, rows):
+def known(record, X):
     """1 where the activations of these rows are in the slab, else 0."""
-    same = record.was_forwarded == at and record.forwarded_rows == rows
-    return 1 if same and record.forwarded_step == carray(words_at(record.steps), (1,))[0] else 0
+    size = X.size * X.itemsize
+    step = carray(words_at(record.steps), (1,))[0]
+    if record.was_forwarded != size or record.forwarded_step != step:
+        return 0
+    kept = carray(_bytes_at(record.kept), (size,))
+    given = carray(_bytes_at(X.ctypes.data), (size,))
+    differ = np.uint8(0)
+    for k in range(size):
+        differ |= kept[k] ^ given[k]
+    return 1 if differ == 0 else 0
 
 
 @compiled
@@ -133,7 +147,7 @@ def backward(state, X, slopes, gradients):
         raise ValueError("gradients must have an element for each parameter")
     enter(state, False)
     record, rows, at = opened(state), X.shape[0], X.ctypes.data
-    done = known(record, at, rows)
+    done = known(record, X)
     p = filled(record, record.given_gradient, at, slopes.ctypes.data, record.numbers, rows)
     p.forwarded = done
     call(record.differentiate, (record.given_gradient, 0))
@@ -160,7 +174,7 @@ def step(state, X, slopes):
     check_slopes(state, X, slopes)
     begin(state, 1)
     record, rows, at = opened(state), X.shape[0], X.ctypes.data
-    done = known(record, at, rows)
+    done = known(record, X)
     made = False
     if finite(state, at, X.size) and finite(state, slopes.ctypes.data, slopes.size):
         p = filled(record, record.given_step, at, slopes.ctypes.data, record.numbers, rows)

@@ -43,7 +43,8 @@ class State(NamedTuple):
     A new state is needed once the network has another optimizer, scaling or groups of layers, which
     the old one says, and where the steps run out for which it has the optimizer's numbers: half a
     million, if these never come to rest. Pass it to compiled functions as an argument: of what is
-    global to one, Numba makes a copy. Targets of "hinge" are -1 and 1.
+    global to one, Numba makes a copy. A `numba.prange` needs a state for each of its threads, and
+    Numba loses what is raised in it. Targets of "hinge" are -1 and 1.
 
     Attributes
     ----------

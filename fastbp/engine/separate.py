@@ -47,10 +47,11 @@ RECORD = np.dtype(
             # for slopes of inputs, with targets that are values and labels
             "forwarding", "given_step", "given_gradient", "input_values", "input_labels",
             "forward_batch", "differentiate_rows",
-            # address of the features whose activations are in the slab, or 0; and were when the
-            # call that is under way began
+            # bytes of the features whose activations are in the slab, or 0; and were when the call
+            # that is under way began
             "forwarded", "was_forwarded",
-            "forwarded_rows", "forwarded_step",  # how many; the step whose dropout they have
+            "kept",           # address of a copy of them
+            "forwarded_step",  # the step whose dropout they have
             "predict", "train", "differentiate", "in_slabs", "in_parts", "check",  # kernels
             "numbers",        # address of int64 0, 1, ..., at least as many as a batch has rows
             "first_step",     # of which the table of coefficients has the first row
@@ -128,6 +129,7 @@ def record(engine: Engine, rows: int) -> NDArray[np.int64]:
         for labels in (False, True)
     ]
     losses = np.empty(max(rows, room))
+    kept = np.empty((rows, layout.widths[0]), layout.dtype)
     for one in filter(None, inputs):
         one.program.passes, one.program.row_losses = 1, address(losses)
         one.program.copy_scaled = copy_scaled.address(dtype)
@@ -154,6 +156,7 @@ def record(engine: Engine, rows: int) -> NDArray[np.int64]:
         "given_gradient": given[2].address,
         "input_values": 0 if inputs[0] is None else inputs[0].address,
         "input_labels": 0 if inputs[1] is None else inputs[1].address,
+        "kept": address(kept),
         "forward_batch": forward_batch.address(),
         "differentiate_rows": differentiate_rows.address(),
         "predict": predict.address(),
@@ -185,6 +188,7 @@ def record(engine: Engine, rows: int) -> NDArray[np.int64]:
         given,
         inputs,
         losses,
+        kept,
         programs,
         numbers,
         ahead,

@@ -135,7 +135,7 @@ class GaussianNLL(BaseLoss):
     Parameters
     ----------
     eps : float
-        Above 0: the least variance that is taken as it is.
+        At least 1e-30: the least variance that is taken as it is.
     """
 
     eps: float = 1e-6

@@ -86,8 +86,9 @@ def evaluate(
     Returns
     -------
     dict
-        "loss"; "accuracy" in [0, 1] for integer labels, and for binary cross-entropy with
-        targets of 0 and 1 alone (over rows and outputs, cut at 0.5); the metrics. The loss
+        "loss"; "accuracy" in [0, 1] for integer labels, and for binary cross-entropy and the
+        focal loss with targets of 0 and 1 alone (over rows and outputs, cut at 0.5), and the
+        hinge loss (cut at 0); the metrics. The loss
         alone is weighted by class. Where no row counts it is 0, and all others are NaN.
 
     Raises

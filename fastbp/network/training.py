@@ -85,10 +85,10 @@ def fit(
     class_weight : dict or "balanced", optional
         What the rows of each class count, ``{class: weight}`` for all classes, besides their
         `sample_weight`; "balanced" for n / (k * count), with n rows in k classes. For
-        cross-entropy, and for binary cross-entropy with one output of targets 0 and 1. Class
-        probabilities weigh by ``-sum_c w_c y_c log p_c`` and ``sum_c w_c y_c``. For the loss
-        alone: accuracy and metrics count rows by `sample_weight`, as in Keras, and validation
-        data keep their own weights.
+        cross-entropy, and for binary cross-entropy, focal and hinge with one output of two
+        classes. Class probabilities weigh by ``-sum_c w_c y_c log p_c`` and ``sum_c w_c y_c``.
+        For the loss alone: accuracy and metrics count rows by `sample_weight`, as in Keras, and
+        validation data keep their own weights.
     mask_nan : bool
         Let NaN in `y` (of the validation data too) count for nothing: the mean is over the
         targets that are there, by the weights of their rows. A label that is NaN, or a row of

@@ -136,6 +136,21 @@ def test_of_two_numbers_it_is_by_the_first():
             assert df(a, y) == pytest.approx(want, rel=1e-8)
 
 
+def series(z):
+    total = 0.0
+    for power in range(4):
+        total += 0.5**power * z**power
+    return total
+
+
+def test_powers_of_zero_with_exponents_that_vary_have_slopes():
+    zero, two = np.float64(0), np.float64(2)
+    assert derivation.derivative(series, 1, fast=False)(zero) == pytest.approx(0.5)
+    assert derivation.derivative(lambda a, y: a**y, 2, fast=False)(zero, zero) == 0
+    by_exponent = derivation.derivative(lambda a, y: y**a, 2, fast=False)
+    assert by_exponent(two, zero) == by_exponent(zero, zero) == 0
+
+
 def test_compiled_they_are_of_the_type_of_their_argument():
     first, second = (derivation.derivative(f, 1) for f in (branches, loops))
     mixed = derivation.value(truths, 1)

@@ -192,3 +192,24 @@ def test_what_was_forward_before_another_call_is_repeated():
     theirs.step(slopes)
     for one, wanted in zip(ours.weights, theirs.weights, strict=True):
         np.testing.assert_allclose(one, wanted, rtol=1e-9, atol=1e-13)
+
+
+@njit
+def on_a_buffer(state, X, out, other, slopes, gradients, again):
+    """Forward and backward; in between the rows' own array gets other rows."""
+    embed.forward(state, X, out)
+    X[:] = other
+    if again:
+        embed.forward(state, X, out)
+    embed.backward(state, X, slopes, gradients)
+
+
+def test_an_array_with_other_rows_is_not_taken_for_what_it_held():
+    net = pair({})[0]
+    state = net.state
+    (X, slopes), (other, _) = (data(5, 6, 3, seed=seed) for seed in (0, 1))
+    out, wrong, right = np.empty((5, 3)), *np.empty((2, state.parameters))
+    on_a_buffer(state, X.copy(), out, other, slopes, wrong, False)
+    on_a_buffer(state, X.copy(), out, other, slopes, right, True)
+    np.testing.assert_array_equal(wrong, right)
+    assert wrong.any()
