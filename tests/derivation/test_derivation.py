@@ -145,10 +145,11 @@ def series(z):
 
 def test_powers_of_zero_with_exponents_that_vary_have_slopes():
     zero, two = np.float64(0), np.float64(2)
-    assert derivation.derivative(series, 1, fast=False)(zero) == pytest.approx(0.5)
-    assert derivation.derivative(lambda a, y: a**y, 2, fast=False)(zero, zero) == 0
+    by_base = derivation.derivative(lambda a, y: a**y, 2, fast=False)
     by_exponent = derivation.derivative(lambda a, y: y**a, 2, fast=False)
-    assert by_exponent(two, zero) == by_exponent(zero, zero) == 0
+    with np.errstate(all="ignore"):  # of what is not taken
+        assert derivation.derivative(series, 1, fast=False)(zero) == pytest.approx(0.5)
+        assert by_base(zero, zero) == by_exponent(two, zero) == by_exponent(zero, zero) == 0
 
 
 def test_compiled_they_are_of_the_type_of_their_argument():
