@@ -8,10 +8,9 @@ and update are one compiled loop.
 The gradient goes back through the solver by hand, and meets the network at each stage, where it
 must be multiplied by the network's derivatives:
 
-- by the weights: a step of gradient descent on the mean squared error of n rows with 2 outputs has
-  the gradient (f - y) / n by the outputs. With the targets y = f - n g it is the given g.
-- by the inputs: a Jacobian of 2 x 2, here from central differences of predictions in float64, good
-  to some ten digits.
+- by the weights: `embed.step` makes an update by given slopes of the outputs.
+- by the inputs: `embed.input_gradient`, of the mean squared error. That of n rows with 2 outputs
+  has the gradient (f - y) / n by the outputs: with the targets y = f - n g it is the given g.
 
 Run ``python examples/neural_ode.py``, with ``--plot fit.png`` for a picture of fit and loss.
 """
@@ -29,7 +28,6 @@ import fastbp
 from fastbp import embed
 
 COUNT, STEP, NOISE = 81, 0.1, 0.01  # observations, the time between two, relative noise
-SHIFT = 1e-5  # of the central differences
 WEIGHTS = np.array([1, 2, 2, 1]) / 6  # of the stages
 WAYS = np.array([0, 0.5, 0.5, 1])  # from one stage to the next, in steps
 
@@ -56,28 +54,19 @@ def forward(state: embed.State, u: Array, stages: Array, slopes: Array) -> None:
 
 @njit
 def turned_back(
-    state: embed.State, stages: Array, by: Array, change: Array, room: Array, values: Array
+    state: embed.State, stages: Array, slopes: Array, by: Array, change: Array, room: Array
 ) -> None:
     """Make the gradient by u behind a step that before it; leaves that by the outputs of f."""
-    rows, end = by.shape[0], by.copy()
+    rows, end, targets = by.shape[0], by.copy(), np.empty_like(by)
     for s in range(3, -1, -1):
         for i in range(rows):
             for k in range(2):
                 change[s, i, k] = STEP * WEIGHTS[s] * end[i, k]
                 if s < 3:
                     change[s, i, k] += STEP * WAYS[s + 1] * room[i, k]
-        for i in range(rows):
-            for k in range(4):  # a shift up and one down for each of two numbers
-                at = rows + 4 * i + k
-                room[at, 0], room[at, 1] = stages[s, i, 0], stages[s, i, 1]
-                room[at, k // 2] += SHIFT * (1 - 2 * (k % 2))
-        embed.predict(state, room[rows:], values)
-        for i in range(rows):
-            for k in range(2):
-                up, down = values[4 * i + 2 * k], values[4 * i + 2 * k + 1]
-                slope = (up - down) / (2 * SHIFT)
-                room[i, k] = slope[0] * change[s, i, 0] + slope[1] * change[s, i, 1]
-                by[i, k] += room[i, k]
+        add(targets, -rows, change[s], slopes[s])
+        embed.input_gradient(state, stages[s], targets, room)
+        add(by, 1.0, room, by)
 
 
 @njit
@@ -87,8 +76,7 @@ def fit(state: embed.State, seen: Array, length: int, losses: Array) -> None:
     n = length * 4 * rows
     u, by, off = np.empty((rows, 2)), np.empty((rows, 2)), np.empty((length, rows, 2))
     stages, slopes = np.empty((length, 4, rows, 2)), np.zeros((length, 4, rows, 2))
-    change, targets = np.empty((length, 4, rows, 2)), np.empty((n, 2))
-    room, values = np.empty((5 * rows, 2)), np.empty((4 * rows, 2))
+    change, room = np.empty((length, 4, rows, 2)), np.empty((rows, 2))
     for number in range(len(losses)):
         u[:] = seen[:rows]
         losses[number] = 0
@@ -100,9 +88,8 @@ def fit(state: embed.State, seen: Array, length: int, losses: Array) -> None:
         by[:] = 0
         for j in range(length - 1, -1, -1):
             add(by, 2 / off.size, off[j], by)
-            turned_back(state, stages[j], by, change[j], room, values)
-        add(targets, -n, change.reshape(n, 2), slopes.reshape(n, 2))
-        embed.train_step(state, stages.reshape(n, 2), targets)
+            turned_back(state, stages[j], slopes[j], by, change[j], room)
+        embed.step(state, stages.reshape(n, 2), change.reshape(n, 2))
 
 
 @njit

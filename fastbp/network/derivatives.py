@@ -187,7 +187,8 @@ def gauss_newton_vector(
 
     ``J.T @ H @ J`` with the Jacobian J of the outputs by the parameters and the Hessian H of the
     loss by the outputs; where a loss takes logits, both are of these, and the matrix is Fisher's
-    (Martens 2020). It is never indefinite, and needs no second derivatives of activations.
+    (Martens 2020). It is never indefinite, and needs no second derivatives of activations; losses
+    are those of `hessian_vector`.
 
     Parameters
     ----------
