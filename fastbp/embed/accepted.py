@@ -6,6 +6,7 @@ from numba import types
 from numba.core.errors import NumbaTypeError
 from numba.extending import overload
 
+from fastbp.embed import states
 from fastbp.embed.states import State
 
 OF_REAL = "the network's dtype"
@@ -15,6 +16,9 @@ def _dtype_of(state: Any) -> Any:
     """The dtype of a state's network."""
     if not isinstance(state, types.NamedTuple) or state.instance_class is not State:
         raise NumbaTypeError(f"embed takes the state of a network, `net.state`; got {state}")
+    record = state.types[State._fields.index("record")].dtype
+    if not isinstance(record, types.Record) or states.VERSION not in record.fields:
+        raise NumbaTypeError("embed takes the state of a network as `net.state` made it")
     return state.types[State._fields.index("flat")].dtype
 
 

@@ -5,9 +5,11 @@ import pytest
 from cases import data
 from expect import raises
 from numba import njit
+from numba.core.errors import TypingError
 
 import fastbp
 from fastbp import embed
+from fastbp.embed.states import State
 
 NETWORKS = {
     "plain": {},
@@ -213,3 +215,9 @@ def test_an_array_with_other_rows_is_not_taken_for_what_it_held():
     on_a_buffer(state, X.copy(), out, other, slopes, right, True)
     np.testing.assert_array_equal(wrong, right)
     assert wrong.any()
+
+
+def test_a_state_made_by_hand_is_refused():
+    made = State(6, 3, 6, 5, np.zeros(6), np.zeros(1, np.int64))
+    with raises(TypingError, "as `net.state` made it"):
+        embed.predict(made, np.ones((2, 6)), np.ones((2, 3)))
