@@ -31,6 +31,7 @@ __all__ = [
     "__version__",
     "activations",
     "callbacks",
+    "embed",
     "initializers",
     "interchange",
     "load",
@@ -43,11 +44,11 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from fastbp import interchange, metrics, schedules
+    from fastbp import embed, interchange, metrics, schedules
 
 
 def __getattr__(name: str) -> Any:
     """Modules that a plain fit does not need are loaded when they are first asked for."""
-    if name in ("interchange", "metrics", "schedules"):
+    if name in ("embed", "interchange", "metrics", "schedules"):
         return importlib.import_module(f"fastbp.{name}")
     raise AttributeError(f"module 'fastbp' has no attribute {name!r}")

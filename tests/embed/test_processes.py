@@ -97,3 +97,10 @@ assert min(done) > 5, done
 def test_shapes_of_any_kind_with_bounds_checked(tmp_path, monkeypatch):
     monkeypatch.setitem(os.environ, "NUMBA_BOUNDSCHECK", "1")
     process.run(tmp_path, CHECKED)
+
+
+def test_fastbp_has_embed_once_it_is_asked_for(tmp_path):
+    program = "import sys, fastbp\nprint('fastbp.embed.calls' in sys.modules, fastbp.embed.predict)"
+    loaded, *shown = process.run(tmp_path, program).split()
+    assert loaded == "False"
+    assert "predict" in " ".join(shown)
