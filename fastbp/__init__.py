@@ -31,24 +31,34 @@ __all__ = [
     "__version__",
     "activations",
     "callbacks",
+    "each",
     "embed",
+    "evaluate_many",
+    "fit_many",
     "initializers",
     "interchange",
     "load",
     "losses",
+    "many",
     "metrics",
     "minimize",
     "optimizers",
+    "predict_many",
     "schedules",
     "show_config",
 ]
 
 if TYPE_CHECKING:
-    from fastbp import embed, interchange, metrics, schedules
+    from fastbp import embed, interchange, many, metrics, schedules
+    from fastbp.many import each, evaluate_many, fit_many, predict_many
+
+_OF_MANY = frozenset({"each", "evaluate_many", "fit_many", "predict_many"})
 
 
 def __getattr__(name: str) -> Any:
     """Modules that a plain fit does not need are loaded when they are first asked for."""
-    if name in ("embed", "interchange", "metrics", "schedules"):
+    if name in ("embed", "interchange", "many", "metrics", "schedules"):
         return importlib.import_module(f"fastbp.{name}")
+    if name in _OF_MANY:
+        return getattr(importlib.import_module("fastbp.many"), name)
     raise AttributeError(f"module 'fastbp' has no attribute {name!r}")

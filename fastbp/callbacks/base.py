@@ -31,6 +31,7 @@ class Callback:
     """
 
     place: ClassVar[int] = 0  # the higher it is, the later among the callbacks of a fit
+    writes_files: ClassVar[bool] = False  # to a path of its own
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -63,6 +63,7 @@ class Checkpoint(Callback):
     leaves a file ``.fastbp-*.tmp``, which can be removed.
     """
 
+    writes_files = True
     place = 1  # its file holds the states of the others after the same epoch
 
     def __init__(

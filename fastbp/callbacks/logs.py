@@ -26,6 +26,8 @@ class CSVLog(Callback):
         From `fit`, before it starts, where the file cannot be written.
     """
 
+    writes_files = True
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path_text(path)
         self._file: Any = None
@@ -76,6 +78,8 @@ class TensorBoard(Callback):
     OSError
         From `fit`, before it starts, where the folder cannot be written.
     """
+
+    writes_files = True
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         try:

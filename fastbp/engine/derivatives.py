@@ -36,7 +36,7 @@ def forward(
     rows = len(features) if order is None else len(order)
     outputs = np.empty((rows, engine.layout.widths[-1]), engine.layout.dtype)
     total = work.step_flops(engine.layout, features, rows) // 3
-    members = work.prediction_members(engine.threads, rows, total)
+    members = work.prediction_members(engine.team_threads, rows, total)
     kind = engine._kind(True, features, None, False)
     kind = kind._replace(labels=False, slopes=GIVEN, dropping=engine._drops and of.dropping)
     plan = engine._plan(kind, features, rows, members)
@@ -62,7 +62,7 @@ def apply(engine: Engine, rows: int) -> None:
     """One update by the gradient in that buffer, which is the mean of so many rows."""
     layout = engine.layout
     total = UPDATE_FLOPS * layout.parameters
-    members = work.training_members(layout, engine.threads, 1, total, total)
+    members = work.training_members(layout, engine.team_threads, 1, total, total)
     kind = Kind(True, layout.dtype.char, False, slopes=GIVEN, updating=True)
     plan = _plan(engine, kind, 16, members, gradients=1)
     masses = np.array([float(rows)]) if engine._alpha else None
@@ -110,7 +110,7 @@ def _of_rows(
     layout, memory, rows = engine.layout, engine._memory, len(data.features)
     passes = 1 if inputs is None else inputs.shape[1]
     total = layout.row_flops * rows * passes
-    members = work.prediction_members(engine.threads, rows, total)
+    members = work.prediction_members(engine.team_threads, rows, total)
     if inputs is not None:
         memory.make_entry_mirror()
     kind = kind._replace(each=SAMPLES if inputs is None else INPUTS)
@@ -143,7 +143,7 @@ def curved(engine: Engine, data: Rows, direction: NDArray[Any], whole: bool) -> 
     """
     layout, memory, rows = engine.layout, engine._memory, len(data.features)
     slab, total = slab_rows(layout, rows), 3 * layout.row_flops * rows
-    members = work.training_members(layout, engine.threads, rows, total, total)
+    members = work.training_members(layout, engine.team_threads, rows, total, total)
     memory.make_tangents(slab)
     layout.unpack(direction, memory.direction)
     kind = engine._kind(True, data.features, data)

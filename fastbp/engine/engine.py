@@ -91,7 +91,7 @@ class Engine(Held):
         """The plan of so many steps, how many threads go through them, and their operations."""
         flops = work.step_flops(self.layout, data.features, batch)
         total = steps * (flops + work.STEP_FLOPS)
-        members = work.training_members(self.layout, self.threads, batch, flops, total)
+        members = work.training_members(self.layout, self.team_threads, batch, flops, total)
         kind = self._kind(True, data.features, data, self._drops)
         if not self.parts.groups.alike:
             kind = kind._replace(updating=True)
@@ -154,7 +154,7 @@ class Engine(Held):
         order, _held = plain_order(rows)
         loss = np.empty(1)
         total = work.step_flops(self.layout, data.features, rows)
-        members = work.training_members(self.layout, self.threads, rows, total, total)
+        members = work.training_members(self.layout, self.team_threads, rows, total, total)
         kind = self._kind(True, data.features, data, self._drops and data.slopes is not None)
         plan = self._plan(kind, data.features, rows, members, whole=True)
         program = plan.program
@@ -200,7 +200,7 @@ class Engine(Held):
         """Call the kernel of prediction; `outputs` and `losses` are addresses."""
         rows = len(features)
         total = work.step_flops(self.layout, features, rows) // 3
-        members = work.prediction_members(self.threads, rows, total)
+        members = work.prediction_members(self.team_threads, rows, total)
         plan = self._plan(self._kind(False, features, data), features, rows, members)
         program = plan.program
         program.rows, program.predictions = rows, outputs
@@ -222,7 +222,15 @@ class Engine(Held):
         shared.fill(0)
         if self.turns.asked:
             shared[team.PAUSE] = 1
-        team.run_team(call, plan.address, members, shared, interruptible)
+
+        def run() -> None:
+            team.run_team(call, plan.address, members, shared, interruptible)
+
+        watch = self.watch
+        if watch is None:
+            run()
+        else:
+            watch.call(run, shared)
 
     def _is_forwarded(self, of: Slopes, rows: int, plan: Plan) -> bool:
         """Whether the activations of so many rows as one batch are still in the workspace."""

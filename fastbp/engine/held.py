@@ -1,5 +1,8 @@
 """Held: the memory of one network, what is written in it, and whose turn it is."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ from fastbp.data.scaling import Scaling, fixed
 from fastbp.engine.coefficients import Coefficients
 from fastbp.engine.memory import Memory
 from fastbp.engine.turns import Turns
+from fastbp.engine.watch import Watch
 from fastbp.layout.aligned import aligned_zeros
 from fastbp.rows.rows import Slopes
 
@@ -45,6 +49,7 @@ class Held:
         self.state, self.step_counter = self._memory.state, self._memory.steps
         self.turns = Turns(self._memory.shared)
         self.forwarded: Slopes | None = None
+        self._watches: dict[int, Watch] = {}  # by thread
         self._coefficients = Coefficients(parts.optimizer, parts.groups.factors)
         self.scaling = fixed(parts.scaling, parts.layout.widths[0])
         self._drops = parts.regularization.drops
@@ -82,10 +87,39 @@ class Held:
         self._scaling = value
         self.step_counter[2] += 1
 
+    @contextmanager
+    def watched(self, watch: Watch) -> Iterator[None]:
+        """Within, this thread's calls of the kernels are under a watch, and alone on one core."""
+        me = threading.get_ident()
+        self._watches[me] = watch
+        try:
+            yield
+        finally:
+            del self._watches[me]
+
+    @property
+    def watch(self) -> Watch | None:
+        """Over this thread's calls, if there is one."""
+        return self._watches.get(threading.get_ident()) if self._watches else None
+
+    @property
+    def team_threads(self) -> int | None:
+        """Threads of a team that this thread calls."""
+        return self.threads if self.watch is None else 1
+
     @property
     def nbytes(self) -> int:
         """Bytes that the network holds at the moment."""
         return self._memory.nbytes
+
+    def release(self) -> None:
+        """Give back what can be made anew, unless another thread trains the network."""
+        self.turns.unless_changing(self._release)
+
+    def _release(self) -> None:
+        self.forwarded = None
+        self._memory.release()
+        self._coefficients = Coefficients(self.parts.optimizer, self.parts.groups.factors)
 
     def keep(self) -> None:
         """Copy parameters and slots, for `go_back`."""

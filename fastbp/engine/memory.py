@@ -117,6 +117,16 @@ class Memory:
         arrays = sum(array.nbytes for array in held if array is not None)
         return arrays + sum(one.nbytes for one in (self.workspace, self.tangents) if one)
 
+    def release(self) -> None:
+        """Give back what is made when it is needed."""
+        dtype = self._layout.dtype
+        self.plans = {}
+        self.gradients = self.kept = self.workspace = self.tangents = None
+        self.row_losses = self.task_values = np.empty(0)
+        self.queues = self.made = np.empty(0, WORD)
+        self.task_scratch = np.empty((3, 0), dtype)
+        self.scratch = self.entry_mirror = self.direction = np.empty(0, dtype)
+
     def make_entry_mirror(self) -> None:
         """Room for the mirror of the first layer."""
         if not self.entry_mirror.size:

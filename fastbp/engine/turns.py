@@ -85,6 +85,14 @@ class Turns:
         with self.lock:
             return work(*arguments)
 
+    def unless_changing(self, work: Callable[[], None]) -> None:
+        """Work on the memory, but not while another thread changes the network."""
+        if self._changing.acquire(blocking=False):
+            try:
+                self.hold(work)
+            finally:
+                self._changing.release()
+
     @property
     def reading(self) -> Any:
         """What a reader enters first, and then `lock`; inside, it calls `served`."""

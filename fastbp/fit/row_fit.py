@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.callbacks.base import Callback
+from fastbp.engine import work
 from fastbp.engine.course import Course
 from fastbp.engine.row_losses import RowCourse
 from fastbp.fit.evaluation import Measured, task_losses
@@ -48,6 +49,8 @@ class RowFit(RunningFit):
         self._rows = rows
         self._reach: Reach | None = None
         self._drawing: tuple[np.random.Generator, Any] | None = None  # and its state before
+        self._begun = 0  # the network's steps when it was kept last
+        self._drawn: tuple[Course, NDArray[np.float64] | None] | None = None  # and its rates
 
     @property
     def steps_an_epoch(self) -> int:
@@ -56,6 +59,12 @@ class RowFit(RunningFit):
     @property
     def samples(self) -> int:
         return self.epoch * len(self._rows.features)
+
+    @property
+    def operations(self) -> int:
+        """About how many there are in all epochs."""
+        of_step = work.step_flops(self.engine.layout, self._rows.features, self.batch_size)
+        return self.epochs * self.steps_an_epoch * (of_step + work.STEP_FLOPS)
 
     def _groups(self) -> tuple[str, ...]:
         return () if self.tasks is None else tuple(task.name for task in self.tasks.groups)
@@ -102,35 +111,60 @@ class RowFit(RunningFit):
         """Go through it."""
         self.engine.train(course, self.after_step if self.after_steps else None)
 
-    def some_epochs(self) -> None:
-        """As many epochs in one call of the kernels as need nothing in between."""
+    def draw(self) -> Course | None:
+        """Keep the network, and draw what `some_epochs` goes through when it is called next.
+
+        Others may go through it before: `some_epochs` goes on where it is.
+
+        Returns
+        -------
+        Course or None
+            The epochs that need nothing in between; None where there is code of the user's.
+        """
         together = min(self._together(), self.epochs - self.epoch)
         rates = self._rates_of(together * self.steps_an_epoch)
         # A batch of all rows has one gradient in whatever order they come.
         drawing = self.rng if self.batch_size < len(self._rows.features) else None
-        self._drawing = None if drawing is None else (drawing, drawing.bit_generator.state)
         self.engine.keep()
-        begun = self.engine.step
+        self._begun = self.engine.step
+        self._drawing = None if drawing is None else (drawing, drawing.bit_generator.state)
         try:
-            order = self._orders(together)
-            losses = self._gone_through(order, rates)
+            course = self._course(self._orders(together), rates)
+        except BaseException:
+            self._rewind(0)
+            raise
+        self._drawn = course, rates
+        return None if self.after_steps or course.single else course
+
+    def some_epochs(self) -> None:
+        """As many epochs in one call of the kernels as need nothing in between."""
+        drawn, self._drawn = self._drawn, None
+        if drawn is None:
+            self._drawing = None
+        try:
+            if drawn is None:
+                self.draw()
+                drawn, self._drawn = self._drawn, None
+            assert drawn is not None
+            course, rates = drawn
+            losses = self._gone_through(course)
         except BaseException:  # what is drawn for epochs of which no step is made is not drawn
-            if self.engine.step == begun:
+            if self.engine.step == self._begun:
                 self._rewind(0)
             raise
         if losses is not None:
             self._take_down(losses)
             return
-        for epoch in range(together):  # anew, one by one, up to the one that fails
+        for epoch in range(len(course.order)):  # anew, one by one, up to the one that fails
             self.engine.keep()
+            self._begun = self.engine.step
             steps = slice(epoch * self.steps_an_epoch, (epoch + 1) * self.steps_an_epoch)
             of_epoch = None if rates is None else rates[steps]
-            self._take_down(self._gone_through(order[epoch : epoch + 1], of_epoch, epoch) or [])
+            again = self._course(course.order[epoch : epoch + 1], of_epoch)
+            self._take_down(self._gone_through(again, epoch) or [])
 
-    def _gone_through(
-        self, order: NDArray[np.int64], rates: NDArray[np.float64] | None, before: int = 0
-    ) -> list[dict[str, float]] | None:
-        """Go through epochs at whose beginning the network is kept.
+    def _gone_through(self, course: Course, before: int = 0) -> list[dict[str, float]] | None:
+        """Go through epochs at whose beginning the network was kept.
 
         before: how many of the epochs that were drawn are done.
 
@@ -140,22 +174,21 @@ class RowFit(RunningFit):
             The losses of whole epochs; None where one of several failed, which is an error of a
             single one.
         """
-        course, begun, sound = None, self.engine.step, False
+        sound = False
         try:
-            course = self._course(order, rates)
             self._train(course)
             losses = self._losses(course)
             finite = all(math.isfinite(of_epoch["loss"]) for of_epoch in losses)
             sound = course.failure is None and finite and self.is_sound()
             if not sound:
                 self.engine.go_back()
-                if len(order) == 1:
+                if len(course.order) == 1:
                     self._rewind(before)
         except BaseException:
-            made = self.engine.step - begun
-            if not sound and (course is None or made == 0):
+            made = self.engine.step - self._begun
+            if not sound and made == 0:
                 self._rewind(before)
-            elif not sound and course is not None:
+            elif not sound:
                 course.done, losses, done = made, [], before
                 try:
                     losses = self._losses(course)
@@ -168,7 +201,7 @@ class RowFit(RunningFit):
             raise
         if sound:
             return losses
-        if len(order) > 1:
+        if len(course.order) > 1:
             return None
         self._give_up(course)
 

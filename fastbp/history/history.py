@@ -24,6 +24,8 @@ class History(Mapping[str, list[float]]):
     ----------
     stopped : str or None
         Why the fit ended before its last epoch; None where it did not.
+    failure : Exception or None
+        By which the fit of one of many networks has failed; `Network.fit` raises it instead.
     """
 
     def __init__(self, columns: Mapping[str, Sequence[float]] | None = None) -> None:
@@ -31,6 +33,7 @@ class History(Mapping[str, list[float]]):
         if columns is not None:
             self._columns.update({name: list(values) for name, values in columns.items()})
         self.stopped: str | None = None
+        self.failure: Exception | None = None
 
     @property
     def epochs(self) -> int:
@@ -40,7 +43,7 @@ class History(Mapping[str, list[float]]):
     def copy(self) -> "History":
         """A history of its own with the same epochs."""
         other = History(self._columns)
-        other.stopped = self.stopped
+        other.stopped, other.failure = self.stopped, self.failure
         return other
 
     def append(self, quantities: Mapping[str, float]) -> None:

@@ -104,16 +104,20 @@ class Core:
         if type(X) is not np.ndarray:
             self.names = agreed(self.names, X, name)
 
-    def learn_scaling(self, X: ArrayLike) -> Scaling:
-        """Learn the means and deviations of ``scaling="standard"``."""
+    def learn_scaling(self, X: ArrayLike | Scaling) -> Scaling:
+        """Learn the means and deviations of ``scaling="standard"``, of rows or as they are."""
+        scaling = X if isinstance(X, Scaling) else self.scaling_of(X)
+        with self.engine.turns.lock:
+            self.engine.scaling, self.outputs = scaling, None
+        return scaling
+
+    def scaling_of(self, X: ArrayLike) -> Scaling:
+        """The means and deviations of rows, as the network's ``scaling="standard"`` has them."""
         layout = self.configuration.layout
         if is_sparse(X):
             reject_standard(STANDARD, "X")
         features = tables.features(X, layout.widths[0], layout.dtype, "X", True)
-        scaling = standard(features, "X")
-        with self.engine.turns.lock:
-            self.engine.scaling, self.outputs = scaling, None
-        return scaling
+        return standard(features, "X")
 
     def rows(
         self,

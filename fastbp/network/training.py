@@ -20,7 +20,7 @@ from fastbp.history import History
 from fastbp.losses import RowLoss
 from fastbp.network.core import Core, HasCore
 from fastbp.network.learned import learning
-from fastbp.rows.rows import Targets
+from fastbp.rows.rows import Rows, Targets
 from fastbp.rows.weighting import expect_weight
 from fastbp.validation import flag, positive_int, real, shown
 
@@ -161,25 +161,71 @@ def fit(
     calls_out = calls_out or isinstance(core.loss, RowLoss)
     turns = core.engine.turns
     with turns.fit_changing, turns.fitting(calls_out), learning(core, given, X, validation_data):
-        rows = core.rows(X, y, "", sample_weight, class_weight, mask_nan)
-        if rows.weights is not None:
-            expect_weight(rows, "", sample_weight, class_weight, mask_nan)
-        epochs = positive_int(epochs, "epochs")
-        batch = tables.batch_size(batch_size, len(rows.features))
-        flag(shuffle, "shuffle")
-        prefix = "validation part of " if held_out else "validation_data "
-        validation = validation_of(core, validation_data, mask_nan, metrics, prefix)
-        if validation is None and metrics is not None:
-            validation = Evaluation(core.engine, core.loss, rows, "", metrics, usual=False)
+        fit = prepared(
+            network,
+            core.rows,
+            X,
+            y,
+            epochs,
+            batch_size,
+            shuffle=shuffle,
+            validation_data=validation_data,
+            validation_prefix="validation part of " if held_out else "validation_data ",
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            mask_nan=mask_nan,
+            metrics=metrics,
+            tol=tol,
+            callbacks=callbacks,
+        )
         if progress is not None:
             flag(progress, "progress")
-        called = checked_callbacks(callbacks)
-        if tol is not None:
-            falling = real(tol, "tol", low=0)
-            called += (EarlyStopping("loss", min_delta=falling, restore_best=False),)
-        rng = core.rng if shuffle else None
-        fit = RowFit(network, core, rows, epochs, batch, rng, validation, called)
         return run(core, fit, schedule, resume, progress)
+
+
+def prepared(
+    network: HasCore,
+    rows_of: Callable[..., Rows],
+    X: ArrayLike,
+    y: Targets,
+    epochs: Any,
+    batch_size: Any,
+    *,
+    shuffle: Any,
+    validation_data: Any,
+    validation_prefix: str = "validation_data ",
+    sample_weight: Any,
+    class_weight: Any,
+    mask_nan: Any,
+    metrics: Any,
+    tol: Any,
+    callbacks: Any,
+) -> RowFit:
+    """Check the arguments of a fit, in the network's turn; the other parameters are those of `fit`.
+
+    Parameters
+    ----------
+    rows_of : callable
+        `Core.rows` of the network, or what does the same.
+    validation_prefix : str
+        What comes before the names of the validation data in messages.
+    """
+    core = network._core
+    rows = rows_of(X, y, "", sample_weight, class_weight, mask_nan)
+    if rows.weights is not None:
+        expect_weight(rows, "", sample_weight, class_weight, mask_nan)
+    epochs = positive_int(epochs, "epochs")
+    batch = tables.batch_size(batch_size, len(rows.features))
+    flag(shuffle, "shuffle")
+    validation = validation_of(core, validation_data, mask_nan, metrics, validation_prefix, rows_of)
+    if validation is None and metrics is not None:
+        validation = Evaluation(core.engine, core.loss, rows, "", metrics, usual=False)
+    called = checked_callbacks(callbacks)
+    if tol is not None:
+        falling = real(tol, "tol", low=0)
+        called += (EarlyStopping("loss", min_delta=falling, restore_best=False),)
+    rng = core.rng if shuffle else None
+    return RowFit(network, core, rows, epochs, batch, rng, validation, called)
 
 
 def partial_fit(
@@ -320,8 +366,12 @@ def validation_of(
     mask_nan: bool,
     metrics: Any,
     prefix: str = "validation_data ",
+    rows_of: Callable[..., Rows] | None = None,
 ) -> Evaluation | None:
-    """What is measured of the `validation_data` that a user passed, if he did."""
+    """What is measured of the `validation_data` that a user passed, if he did.
+
+    rows_of: as `prepared` takes it.
+    """
     if given is None:
         return None
     if not isinstance(given, tuple | list) or len(given) not in (2, 3):
@@ -331,6 +381,6 @@ def validation_of(
     X, y, *weight = given
     core.learn_names(X, f"{prefix}X")
     sample_weight = weight[0] if weight else None
-    rows = core.rows(X, y, prefix, sample_weight, None, mask_nan)
+    rows = (rows_of or core.rows)(X, y, prefix, sample_weight, None, mask_nan)
     expect_weight(rows, prefix, sample_weight, None, mask_nan)
     return Evaluation(core.engine, core.loss, rows, "val_", metrics)

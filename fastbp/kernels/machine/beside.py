@@ -1,0 +1,71 @@
+"""Work on another thread, while the calling one waits for it and for signals."""
+
+import _thread
+import contextlib
+from collections.abc import Callable
+
+GLANCE = 0.05  # seconds after which the waiting thread looks for signals where no lock wakes it
+
+
+def run_beside(
+    start: Callable[[Callable[[], None]], object],
+    work: Callable[[], None],
+    stop: Callable[[], None],
+    glance: Callable[[], None] | None = None,
+) -> None:
+    """Run ``work()`` on a thread that ``start`` provides, and return when it has ended.
+
+    An exception in the calling thread meanwhile, as a signal's handler raises it, calls ``stop()``,
+    which has the work end soon, and is raised when it has; what the work raises is raised here.
+
+    Parameters
+    ----------
+    start : callable
+        Runs what it is called with on another thread.
+    work, stop : callable
+        What is to be done, and what tells it to end; `stop` only sets words, and may come early,
+        late and often.
+    glance : callable, optional
+        Called again and again by the thread that waits.
+    """
+    # Handlers run in the main thread alone, between any two of its instructions. So all that must
+    # not be torn apart is done by another thread, and whoever takes the ticket first decides
+    # whether that one begins at all.
+    ticket: list[bool] = [True]
+    outcome: list[BaseException | None] = []  # one entry when the work has come to its end
+    finished = _thread.allocate_lock()
+    finished.acquire()
+
+    def conduct() -> None:
+        with contextlib.suppress(IndexError):
+            ticket.pop()
+            try:
+                work()
+                outcome.append(None)
+            except BaseException as error:  # noqa: BLE001 - raised by the caller's thread
+                outcome.append(error)
+            finished.release()
+
+    interruption: BaseException | None = None
+    begun = False
+    while True:
+        try:
+            if not begun:
+                begun = True
+                start(conduct)
+            while not outcome:  # the lock alone may be taken just before a handler raises
+                finished.acquire(timeout=GLANCE)
+                if glance is not None:
+                    glance()
+            break
+        except BaseException as raised:
+            # Memory that the work writes must outlive it: stop it first, then go.
+            interruption = interruption or raised
+            stop()
+            if ticket:
+                with contextlib.suppress(IndexError):
+                    ticket.pop()
+                    raise
+    failure = interruption or outcome[0]
+    if failure is not None:
+        raise failure

@@ -1,0 +1,60 @@
+"""each: an argument with a value for each network, where others are the same for all."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+class Each(Sequence[Any]):
+    """The values of an argument, network by network; made by `each`."""
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        self._values = tuple(values)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._values[index]
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"each({list(self._values)!r})"
+
+
+def each(values: Iterable[Any]) -> Each:
+    """An argument of `fit_many` and the like with a value for each network.
+
+    Parameters
+    ----------
+    values : iterable
+        As many as there are networks, in their order.
+
+    Returns
+    -------
+    Each
+        To be passed in the place of a value that is the same for all.
+
+    Examples
+    --------
+    >>> import fastbp
+    >>> networks = [fastbp.Network([1, 4, 1], rng=seed) for seed in range(3)]
+    >>> X = [[0.0], [1.0]]
+    >>> histories = fastbp.fit_many(networks, X, X, epochs=fastbp.each([1, 2, 3]))
+    >>> [history.epochs for history in histories]
+    [1, 2, 3]
+    """
+    return Each(values)
+
+
+def value_of(argument: Any, number: int) -> Any:
+    """What an argument is for one of the networks."""
+    return argument[number] if isinstance(argument, Each) else argument
+
+
+def expect_lengths(count: int, **arguments: Any) -> None:
+    """Raise ValueError where an argument has not as many values as there are networks."""
+    for name, argument in arguments.items():
+        if isinstance(argument, Each) and len(argument) != count:
+            raise ValueError(
+                f"{name}=each(...) must have a value for each of the {count} networks; it has "
+                f"{len(argument)}"
+            )

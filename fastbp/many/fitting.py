@@ -1,0 +1,210 @@
+"""fit_many: the fits of many networks, side by side, each on one core."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from fastbp.engine.watch import Watch
+from fastbp.fit.progress import wanted
+from fastbp.history import History
+from fastbp.kernels.machine.team import available_cores
+from fastbp.many.arguments import Each, expect_lengths, value_of
+from fastbp.many.crew import work_through
+from fastbp.many.progress import ManyBar
+from fastbp.many.shared_rows import SharedRows
+from fastbp.many.task import Options, Task, callbacks_of
+from fastbp.network import Network
+from fastbp.rows.rows import Targets
+from fastbp.validation import flag, positive_int, shown
+
+SOME = 3  # failures that a warning tells
+
+
+def fit_many(
+    networks: Sequence[Network],
+    X: ArrayLike | Each,
+    y: Targets | Each,
+    epochs: int | Each = 1,
+    batch_size: int | Each = 32,
+    *,
+    rows: ArrayLike | Each | None = None,
+    shuffle: bool | Each = True,
+    validation_data: tuple[Any, ...] | Each | None = None,
+    validation_rows: ArrayLike | Each | None = None,
+    sample_weight: ArrayLike | Each | None = None,
+    class_weight: Any = None,
+    mask_nan: bool | Each = False,
+    schedule: Any = None,
+    metrics: Any = None,
+    tol: float | Each | None = None,
+    callbacks: Any = (),
+    progress: bool | None = None,
+    threads: int | None = None,
+) -> list[History]:
+    """Fit many networks at once, each as its own `Network.fit` would, to the same bits.
+
+    Each network is trained on one core, and as many at a time as there are threads; those that take
+    longest come first. Networks may differ in all they have: shapes, activations, losses,
+    optimizers, rates, seeds, dtypes.
+
+    Parameters
+    ----------
+    networks : sequence of Network
+        What is trained, in place; none may be there twice.
+    X, y, epochs, batch_size, shuffle, validation_data, sample_weight, class_weight, mask_nan, \
+schedule, metrics, tol
+        As of `Network.fit`, the same for all networks, or `each` of values for each of them. What
+        is the same for all is converted once, and read where it lies.
+    rows : (count,) array_like of int or of bool, optional
+        The rows of X, y and `sample_weight` that a network is trained on, as ``X[rows]``, in this
+        order: numbers, of which some may come more than once (a bootstrap sample), or a mask. They
+        are copied while the network is trained.
+    validation_rows : (count,) array_like of int or of bool, optional
+        Rows of the same data to be the `validation_data`.
+    callbacks : sequence of Callback, or `each` of such
+        As of `Network.fit`. Each network has copies of its own of those that are given for all;
+        those that write files are to be given by `each`. They are called on other threads than the
+        caller's, several at a time.
+    progress : bool, optional
+        Show one progress bar, of the epochs of all; None shows one where stderr is a terminal, or
+        in a notebook.
+    threads : int, optional
+        How many networks are trained at a time; None for as many as there are cores to use.
+
+    Returns
+    -------
+    list of History
+        Of each network, in their order; each network's `history`, too. Where a network has failed,
+        `History.failure` is the exception that its `fit` would have raised, and the network is as
+        it would be then. The others are not concerned; a RuntimeWarning tells how many failed.
+
+    Raises
+    ------
+    TypeError, ValueError, RuntimeError
+        An argument that cannot be used, or one that does not suit a network, which the message
+        names by its number, from 0. Nothing has changed.
+    KeyboardInterrupt
+        Ctrl-C: networks under way have stopped after a whole update, and are as a `fit` leaves
+        them; others have been trained, or are as they were. So it is after any exception of a
+        signal handler.
+
+    Notes
+    -----
+    While it goes on, the networks can be used as during `Network.fit`. All memory but that of
+    parameters and optimizer is given back when a network has been trained.
+    """
+    tasks = checked_tasks(
+        networks,
+        Options(
+            X,
+            y,
+            epochs,
+            batch_size,
+            rows,
+            shuffle,
+            validation_data,
+            validation_rows,
+            sample_weight,
+            class_weight,
+            mask_nan,
+            schedule,
+            metrics,
+            tol,
+            callbacks,
+        ),
+    )
+    try:
+        threads = available_cores() if threads is None else positive_int(threads, "threads")
+        if progress is not None:
+            flag(progress, "progress")
+        _run(tasks, threads, wanted(progress))
+    finally:
+        for task in tasks:
+            task.forget()
+    histories = [task.history for task in tasks if task.history is not None]
+    warn_of_failures(histories)
+    return histories
+
+
+def checked_tasks(networks: Sequence[Network], options: Options) -> list[Task]:
+    """Check the arguments for each network; nothing has changed where one cannot be used."""
+    expect_networks(networks)
+    expect_lengths(len(networks), **options._asdict())
+    options = options._replace(callbacks=callbacks_of(options.callbacks, len(networks)))
+    shared, tasks = SharedRows([network._core.engine.state for network in networks]), []
+    try:
+        for number, network in enumerate(networks):
+            own = Options(*(value_of(argument, number) for argument in options))
+            with naming(number):
+                tasks.append(Task(network, own, shared))
+    except BaseException:
+        for task in tasks:
+            task.forget()
+        raise
+    return tasks
+
+
+def expect_networks(networks: Any) -> None:
+    """Raise where these are not networks, or one is there twice."""
+    if not isinstance(networks, Sequence) or isinstance(networks, str):
+        raise TypeError(f"networks must be a sequence of fastbp.Network; got {shown(networks)}")
+    if not networks:
+        raise ValueError("networks is empty")
+    seen: dict[int, int] = {}
+    for number, network in enumerate(networks):
+        if not isinstance(network, Network):
+            raise TypeError(f"networks[{number}] must be a fastbp.Network; got {shown(network)}")
+        first = seen.setdefault(id(network), number)
+        if first != number:
+            raise ValueError(
+                f"networks[{number}] is the same network as networks[{first}]; "
+                "copy.deepcopy makes another one"
+            )
+
+
+@contextmanager
+def naming(number: int) -> Iterator[None]:
+    """Name the network, by its number, in errors of its arguments."""
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError, ModuleNotFoundError) as error:
+        if type(error) not in (TypeError, ValueError, RuntimeError, ModuleNotFoundError):
+            error.add_note(f"of network {number}")
+            raise
+        raise type(error)(f"network {number}: {error}") from error
+
+
+def _run(tasks: Sequence[Task], threads: int, shows: bool) -> None:
+    """Train all, the longest first."""
+    bar = ManyBar(tasks) if shows else None
+    jobs: list[Callable[[Watch], None]] = [
+        task.run for task in sorted(tasks, key=lambda task: task.operations, reverse=True)
+    ]
+    try:
+        work_through(jobs, threads, None if bar is None else bar.show)
+    except BaseException as error:
+        error.histories = [task.history for task in tasks]  # type: ignore[attr-defined]
+        raise
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def warn_of_failures(histories: Sequence[History]) -> None:
+    """Tell how many have failed, if any did."""
+    failed = [number for number, history in enumerate(histories) if history.failure is not None]
+    if failed:
+        told = "; ".join(
+            f"network {number}: {type(histories[number].failure).__name__}: "
+            f"{histories[number].failure}"
+            for number in failed[:SOME]
+        )
+        more = f"; and {len(failed) - SOME} more" if len(failed) > SOME else ""
+        warnings.warn(
+            f"{len(failed)} of {len(histories)} networks failed, see History.failure: {told}{more}",
+            RuntimeWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,208 @@
+"""Task: the fit of one network among many, checked before any of them begins."""
+
+import copy
+import traceback
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+from fastbp.callbacks.base import Callback, checked_callbacks
+from fastbp.data.scaling import STANDARD
+from fastbp.engine.watch import Watch
+from fastbp.fit import fitting
+from fastbp.fit.row_fit import RowFit
+from fastbp.history import History
+from fastbp.losses import RowLoss
+from fastbp.many.arguments import Each
+from fastbp.many.shared_rows import SharedRows, Which, checked_which, count
+from fastbp.network import Network
+from fastbp.network.learned import learning
+from fastbp.network.training import prepared
+from fastbp.rows.rows import Rows
+
+
+class Options(NamedTuple):
+    """The arguments of `fit_many` as they are for one network."""
+
+    X: Any
+    y: Any
+    epochs: Any
+    batch_size: Any
+    rows: Any
+    shuffle: Any
+    validation_data: Any
+    validation_rows: Any
+    sample_weight: Any
+    class_weight: Any
+    mask_nan: Any
+    schedule: Any
+    metrics: Any
+    tol: Any
+    callbacks: Any
+
+
+class Task:
+    """The fit of one network.
+
+    Parameters
+    ----------
+    network : Network
+        What is trained.
+    options : Options
+        How; the callbacks are the network's own.
+    shared : SharedRows
+        What converts its data.
+
+    Attributes
+    ----------
+    history : History or None
+        What was recorded, once the fit has begun.
+    ended : bool
+        Whether it has come to its end.
+    epochs, operations : int
+        How many epochs there are to be, and about how many operations.
+
+    Raises
+    ------
+    TypeError, ValueError, RuntimeError
+        Arguments that cannot be used; nothing has changed.
+    """
+
+    def __init__(self, network: Network, options: Options, shared: SharedRows) -> None:
+        self.network, self.options, self._shared = network, options, shared
+        self.history: History | None = None
+        self.ended = False
+        self._core = network._core
+        self._rows: Which | None = None
+        self._validation_rows: Which | None = None
+        self._fit: RowFit | None = None
+        self._learning: AbstractContextManager[None] | None = None
+        turns = self._core.engine.turns
+        with turns.fit_changing:
+            try:
+                self._check()
+            except BaseException:
+                self.forget()
+                raise
+
+    def _check(self) -> None:
+        core, options = self._core, self.options
+        if options.validation_rows is not None and options.validation_data is not None:
+            raise ValueError("validation_data and validation_rows were both given")
+        if options.rows is not None:
+            self._rows = checked_which(options.rows, count(options.X), "rows")
+        if options.validation_rows is not None:
+            self._validation_rows = checked_which(
+                options.validation_rows, count(options.X), "validation_rows"
+            )
+        trained_on = options.X
+        if core.configuration.scaling == STANDARD and core.engine.scaling is None:
+            trained_on = self._shared.scaling(core, options.X, self._rows)
+        learner = learning(core, options.X, trained_on, self._validation_data)
+        learner.__enter__()
+        self._learning = learner
+        fit = self._prepared()
+        self.epochs = fit.epochs
+        self.operations = fit.operations
+        self._fit = fit if self._rows is None and self._validation_rows is None else None
+
+    @property
+    def _validation_data(self) -> Any:
+        options = self.options
+        if self._validation_rows is None:
+            return options.validation_data
+        weight = [] if options.sample_weight is None else [options.sample_weight]
+        return options.X, options.y, *weight
+
+    def _rows_of(
+        self, X: Any, y: Any, prefix: str, sample_weight: Any, class_weight: Any, mask_nan: Any
+    ) -> Rows:
+        which = self._validation_rows if prefix else self._rows
+        return self._shared.rows(
+            self._core, X, y, prefix, sample_weight, class_weight, mask_nan, which
+        )
+
+    def _prepared(self) -> RowFit:
+        options = self.options
+        fit = prepared(
+            self.network,
+            self._rows_of,
+            options.X,
+            options.y,
+            options.epochs,
+            options.batch_size,
+            shuffle=options.shuffle,
+            validation_data=self._validation_data,
+            sample_weight=options.sample_weight,
+            class_weight=options.class_weight,
+            mask_nan=options.mask_nan,
+            metrics=options.metrics,
+            tol=options.tol,
+            callbacks=options.callbacks,
+        )
+        if options.schedule is not None:
+            fit.follow(options.schedule)
+        return fit
+
+    @property
+    def calls_out(self) -> bool:
+        """Whether code of the user's is called in the midst of it."""
+        options = self.options
+        mine = options.callbacks or options.schedule is not None or options.metrics is not None
+        return bool(mine) or isinstance(self._core.loss, RowLoss)
+
+    def run(self, watch: Watch) -> None:
+        """Train, and note what was recorded or has failed.
+
+        watch: of the thread that calls this.
+        """
+        core = self._core
+        engine = core.engine
+        try:
+            with engine.turns.fit_changing, engine.turns.fitting(self.calls_out):
+                fit = self._fit or self._prepared()  # some rows are copied for the fit alone
+                self._fit, core.interrupted, self.history = None, None, fit.history
+                with engine.watched(watch):
+                    fitting.run(fit, False)
+        except Exception as error:  # noqa: BLE001 - the network's own: it stops no other
+            self.history = self.history or History()
+            self.history.failure = error
+            traceback.clear_frames(error.__traceback__)  # which hold the data of the fit
+        finally:
+            self.ended = True
+            engine.release()
+            self.forget()
+
+    def forget(self) -> None:
+        """Forget what was learned of the data, if no step was made with it."""
+        learner, self._learning = self._learning, None
+        if learner is not None:
+            learner.__exit__(None, None, None)
+
+
+def callbacks_of(callbacks: Any, count: int) -> Each:
+    """The callbacks of each network: its own, or copies of those that are given for all."""
+    if isinstance(callbacks, Each):
+        owners: dict[int, int] = {}
+        for number, of_network in enumerate(callbacks):
+            for callback in checked_callbacks(of_network):
+                owner = owners.setdefault(id(callback), number)
+                if owner != number:
+                    raise ValueError(
+                        f"callbacks=each(...) has one callback for network {owner} and for "
+                        f"network {number}: {callback!r}; it would see both fits at once"
+                    )
+        return callbacks
+    given = checked_callbacks(callbacks)
+    if count > 1:
+        _expect_no_files(given)
+    return Each(copy.deepcopy(given) for _ in range(count)) if given else Each([()] * count)
+
+
+def _expect_no_files(callbacks: tuple[Callback, ...]) -> None:
+    for callback in callbacks:
+        if callback.writes_files:
+            name = type(callback).__name__
+            raise ValueError(
+                f"callbacks has a {name}, and all networks would write its file: pass "
+                f"each([[{name}(...)], ...]), with a path for each network"
+            )
