@@ -43,6 +43,7 @@ def fit_many(
     callbacks: Any = (),
     progress: bool | None = None,
     threads: int | None = None,
+    workers: Any = None,
 ) -> list[History]:
     """Fit many networks at once, each as its own `Network.fit` would, to the same bits.
 
@@ -96,6 +97,8 @@ schedule, metrics, tol
     While it goes on, the networks can be used as during `Network.fit`. All memory but that of
     parameters and optimizer is given back when a network has been trained.
     """
+    if workers is not None:
+        raise NotImplementedError("workers: being written")
     tasks = checked_tasks(
         networks,
         Options(

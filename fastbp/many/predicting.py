@@ -29,6 +29,7 @@ def predict_many(
     *,
     rows: ArrayLike | Each | None = None,
     threads: int | None = None,
+    workers: Any = None,
 ) -> list[Any]:
     """The outputs of many networks, each as its own `Network.predict` gives them.
 
@@ -54,6 +55,8 @@ def predict_many(
         An argument that cannot be used, or one that does not suit a network, which the message
         names by its number.
     """
+    if workers is not None:
+        raise NotImplementedError("workers: being written")
     expect_networks(networks)
     expect_lengths(len(networks), X=X, rows=rows)
     shared = _shared(networks)
@@ -78,6 +81,7 @@ def evaluate_many(
     mask_nan: bool | Each = False,
     metrics: Any = None,
     threads: int | None = None,
+    workers: Any = None,
 ) -> list[dict[str, float]]:
     """Losses, accuracies and metrics of many networks, as their `Network.evaluate` gives them.
 
@@ -98,6 +102,8 @@ def evaluate_many(
     TypeError, ValueError, RuntimeError
         As of `predict_many`.
     """
+    if workers is not None:
+        raise NotImplementedError("workers: being written")
     expect_networks(networks)
     arguments = {
         "X": X,
