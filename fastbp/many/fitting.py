@@ -99,26 +99,24 @@ schedule, metrics, tol
     """
     if workers is not None:
         raise NotImplementedError("workers: being written")
-    tasks = checked_tasks(
-        networks,
-        Options(
-            X,
-            y,
-            epochs,
-            batch_size,
-            rows,
-            shuffle,
-            validation_data,
-            validation_rows,
-            sample_weight,
-            class_weight,
-            mask_nan,
-            schedule,
-            metrics,
-            tol,
-            callbacks,
-        ),
+    options = Options(
+        X,
+        y,
+        epochs,
+        batch_size,
+        rows,
+        shuffle,
+        validation_data,
+        validation_rows,
+        sample_weight,
+        class_weight,
+        mask_nan,
+        schedule,
+        metrics,
+        tol,
+        callbacks,
     )
+    tasks = checked_tasks(networks, options)
     try:
         threads = available_cores() if threads is None else positive_int(threads, "threads")
         if progress is not None:

@@ -1,0 +1,490 @@
+"""fit_many: each network to the bits of its own fit, whatever the others are."""
+
+import copy
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from cases import data, sparse_rows
+from contents import assert_same, contents
+from expect import raises
+
+import fastbp
+from fastbp import each
+from fastbp.callbacks import Callback, EarlyStopping
+from fastbp.data import tables
+
+ROWS = 71
+X, Y = data(ROWS, 5, 3)
+LABELS = np.random.default_rng(1).integers(3, size=ROWS)
+WEIGHTS = np.random.default_rng(2).random(ROWS)
+
+
+def assert_as_one_by_one(networks, twins, histories, fits):
+    """fits: the arguments of `Network.fit` for each twin."""
+    assert len(histories) == len(networks) == len(fits)
+    for network, twin, history, (given, options) in zip(
+        networks, twins, histories, fits, strict=True
+    ):
+        want = twin.fit(*given, **options)
+        assert_same(contents(network), contents(twin))
+        assert dict(history) == dict(want)
+        assert history is network.history
+        assert (history.stopped, history.failure) == (want.stopped, None)
+
+
+def values(seed=0, **options):
+    return fastbp.Network([5, 4 + seed, 3], rng=seed, **options)
+
+
+def classes(seed=0, **options):
+    return fastbp.Network([5, 8, 3], loss="cross_entropy", rng=seed, **options)
+
+
+def mixture():
+    """Networks that share neither shapes nor parts; of values."""
+    return [
+        values(0),
+        values(1, dtype="float64"),
+        values(2, activation="tanh", optimizer=fastbp.SGD(0.05, momentum=0.9)),
+        values(3, dropout=0.3, l2=1e-3, clip_norm=1.0),
+        values(4, scaling="standard", dtype="float64"),
+        values(5, scaling="standard"),
+        values(6, scaling=0.5, alpha=0.1),
+        values(7, loss="huber", optimizer="rmsprop", threads=2),
+        fastbp.Network([5, 3], rng=8),
+        fastbp.Network([5, 7, 33, 9, 3], activation=["gelu", "elu", "tanh"], rng=9),
+        values(11, trainable=[False, True]),
+    ]
+
+
+@pytest.mark.parametrize("threads", [None, 1, 2, 5])
+def test_networks_of_all_kinds_have_the_bits_of_their_own_fits(threads):
+    networks, twins = mixture(), mixture()
+    fit = {"epochs": 3, "batch_size": 16}
+    histories = fastbp.fit_many(networks, X, Y, **fit, threads=threads)
+    assert_as_one_by_one(networks, twins, histories, [((X, Y), fit)] * len(twins))
+
+
+def test_they_go_on_from_where_they_stand():
+    networks, twins = mixture(), mixture()
+    for net in (*networks, *twins):
+        net.fit(X, Y, epochs=1, batch_size=10)
+    fit = {"epochs": 2, "batch_size": 32}
+    for _ in range(2):
+        histories = fastbp.fit_many(networks, X, Y, **fit)
+        assert_as_one_by_one(networks, twins, histories, [((X, Y), fit)] * len(twins))
+
+
+def test_each_argument_may_have_a_value_for_each_network():
+    rng = np.random.default_rng(0)
+    many = [
+        {
+            "epochs": number + 1,
+            "batch_size": 8 * number + 1,
+            "shuffle": number % 2 == 0,
+            "validation_data": None if number == 3 else (X[:9], LABELS[:9]),
+            "sample_weight": rng.random(ROWS) if number == 1 else None,
+            "class_weight": "balanced" if number == 2 else None,
+            "mask_nan": number == 4,
+            "schedule": fastbp.schedules.Cosine() if number == 3 else None,
+            "metrics": ["f1"] if number == 0 else None,
+            "tol": 10.0 if number == 4 else None,
+            "callbacks": [EarlyStopping("loss")] if number < 2 else (),
+        }
+        for number in range(5)
+    ]
+    features = [rng.standard_normal((ROWS, 5)) for _ in many]
+    targets = [rng.integers(3, size=ROWS) for _ in many]
+    targets[4] = np.where(rng.random(ROWS) < 0.2, np.nan, targets[4])
+    networks, twins = ([classes(seed) for seed in range(5)] for _ in range(2))
+    given = {name: each([one[name] for one in many]) for name in many[0]}
+    own = [{**one, "callbacks": copy.deepcopy(one["callbacks"])} for one in many]
+    histories = fastbp.fit_many(networks, each(features), each(targets), **given)
+    fits = [((a, b), one) for a, b, one in zip(features, targets, own, strict=True)]
+    assert_as_one_by_one(networks, twins, histories, fits)
+
+
+ROWS_OF_EACH = [
+    np.arange(40),
+    np.arange(ROWS)[::-3],
+    [7],
+    np.random.default_rng(3).integers(ROWS, size=100),
+    np.random.default_rng(4).random(ROWS) < 0.5,
+]
+CHOSEN = [np.flatnonzero(one) if np.asarray(one).dtype == bool else one for one in ROWS_OF_EACH]
+
+
+@pytest.mark.parametrize("weighted", ["plain", "weights", "classes", "masked"])
+@pytest.mark.parametrize("make", [classes, lambda seed: classes(seed, scaling="standard")])
+def test_rows_are_trained_on_as_if_they_were_all(make, weighted):
+    networks, twins = ([make(seed) for seed in range(5)] for _ in range(2))
+    y = LABELS.astype(float)
+    options, by_row = {"epochs": 2, "batch_size": 7}, {}
+    if weighted == "weights":
+        by_row["sample_weight"] = WEIGHTS
+    elif weighted == "classes":
+        options["class_weight"] = {0: 1.0, 1: 2.0, 2: 0.5}
+    elif weighted == "masked":
+        options["mask_nan"] = True
+        y[[3, 50, 51]] = np.nan
+    held = np.arange(60, 71)
+    histories = fastbp.fit_many(
+        networks, X, y, rows=each(ROWS_OF_EACH), validation_rows=held, **options, **by_row
+    )
+    fits = []
+    for rows in CHOSEN:
+        own = {name: array[rows] for name, array in by_row.items()}
+        validation = X[held], y[held], *(array[held] for array in by_row.values())
+        fits.append(((X[rows], y[rows]), {**options, **own, "validation_data": validation}))
+    assert_as_one_by_one(networks, twins, histories, fits)
+
+
+def test_sparse_rows():
+    A = sparse_rows(ROWS, 5, 0.5)
+    networks, twins = ([classes(seed) for seed in range(3)] for _ in range(2))
+    rows = [np.arange(30), np.arange(5, 71, 2), np.r_[3, 3, 9]]
+    fit = {"epochs": 2, "batch_size": 16}
+    histories = fastbp.fit_many(networks, A, LABELS, **fit)
+    assert_as_one_by_one(networks, twins, histories, [((A, LABELS), fit)] * 3)
+    histories = fastbp.fit_many(networks, A, LABELS, rows=each(rows), **fit)
+    fits = [((A[one], LABELS[one]), fit) for one in rows]
+    assert_as_one_by_one(networks, twins, histories, fits)
+
+
+def test_tasks_and_frames():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=list("abcde"))
+    y = {"kind": LABELS, "size": Y[:, :1]}
+
+    def network(seed):
+        losses = {"kind": "cross_entropy", "size": "mse"}
+        return fastbp.Network([5, 8, 4], loss=losses, outputs={"kind": 3, "size": 1}, rng=seed)
+
+    networks, twins = ([network(seed) for seed in range(4)] for _ in range(2))
+    fit = {"epochs": 3, "batch_size": 16}
+    histories = fastbp.fit_many(networks, frame, y, **fit)
+    assert_as_one_by_one(networks, twins, histories, [((frame, y), fit)] * 4)
+    assert networks[0].feature_names == tuple("abcde")
+    rows = [np.arange(20), np.arange(3, 50)] * 2
+    histories = fastbp.fit_many(networks, frame, y, rows=each(rows), **fit)
+    fits = [((X[one], {name: v[one] for name, v in y.items()}), fit) for one in rows]
+    assert_as_one_by_one(networks, twins, histories, fits)
+
+
+def test_losses_of_whole_rows():
+    def distance(outputs, targets):
+        away = outputs - targets
+        norms = np.sqrt((away**2).sum(axis=1) + 1e-6)
+        return norms, away / norms[:, None]
+
+    networks, twins = ([values(seed, loss=distance) for seed in range(3)] for _ in range(2))
+    fit = {"epochs": 2, "batch_size": 16}
+    histories = fastbp.fit_many(networks, X, Y, **fit)
+    assert_as_one_by_one(networks, twins, histories, [((X, Y), fit)] * 3)
+
+
+def test_what_is_shared_is_converted_once(monkeypatch):
+    calls, convert = [], tables.features
+
+    def counted(given, *arguments, **options):
+        calls.append(np.shape(given))
+        return convert(given, *arguments, **options)
+
+    monkeypatch.setattr(tables, "features", counted)
+    doubles = X.astype("f8")
+    fastbp.fit_many([classes(seed) for seed in range(20)], doubles, LABELS)
+    assert len(calls) == 2  # to float32, and the check of what came of it
+
+
+def test_what_needs_no_conversion_is_read_where_it_lies():
+    given, seen = X.astype("f4"), []
+
+    class Look(Callback):
+        def on_fit_begin(self, fit):
+            seen.append(fit._rows.features)
+
+    networks = [classes(seed) for seed in range(3)]
+    fastbp.fit_many(networks, given, LABELS, callbacks=each([[Look()] for _ in networks]))
+    assert len(seen) == 3
+    assert all(np.shares_memory(features, given) for features in seen)
+
+
+def test_parameters_of_a_network_as_data_for_others():
+    """What one trains, others read: they read what it was when the call began."""
+    source = fastbp.Network([5, 5], dtype="float64", rng=0)
+    twin = copy.deepcopy(source)
+    networks = [fastbp.Network([5, 3, 5], dtype="float64", rng=seed) for seed in range(4)]
+    twins = copy.deepcopy(networks)
+    given = source.weights[0]
+    before = given.copy()
+    fastbp.fit_many([source, *networks], given, before, epochs=5, batch_size=2, threads=1)
+    twin.fit(before, before, epochs=5, batch_size=2)
+    assert_same(contents(source), contents(twin))
+    for net, other in zip(networks, twins, strict=True):
+        other.fit(before, before, epochs=5, batch_size=2)
+        assert_same(contents(net), contents(other))
+
+
+# ---- callbacks ------------------------------------------------------------------------------------
+
+
+class Notes(Callback):
+    def __init__(self):
+        self.epochs, self.networks = [], set()
+
+    def on_epoch_end(self, fit):
+        self.epochs.append(fit.epoch)
+        self.networks.add(id(fit.network))
+
+
+def test_callbacks_for_all_are_copied_and_those_of_each_are_its_own():
+    shared, own = Notes(), [Notes() for _ in range(4)]
+    networks = [classes(seed) for seed in range(4)]
+    fastbp.fit_many(networks, X, LABELS, epochs=3, callbacks=[shared])
+    assert shared.epochs == []
+    fastbp.fit_many(networks, X, LABELS, epochs=3, callbacks=each([[one] for one in own]))
+    assert [one.epochs for one in own] == [[1, 2, 3]] * 4
+    assert [one.networks for one in own] == [{id(network)} for network in networks]
+
+
+def test_a_callback_may_use_its_network_and_train_another():
+    class Uses(Callback):
+        def on_epoch_end(self, fit):
+            other = values(3, threads=2)
+            other.fit(X, Y, epochs=2, batch_size=64)
+            inner = [values(seed) for seed in range(2)]
+            fastbp.fit_many(inner, X, Y)
+            self.seen = fit.network.predict(X), other.predict(X), inner[1].predict(X)
+
+    uses = [Uses() for _ in range(3)]
+    networks = [classes(seed) for seed in range(3)]
+    fastbp.fit_many(networks, X, LABELS, callbacks=each([[one] for one in uses]))
+    want = values(3)
+    want.fit(X, Y, epochs=2, batch_size=64)
+    for one, network in zip(uses, networks, strict=True):
+        assert one.seen[0].tobytes() == network.predict(X).tobytes()
+        assert one.seen[1].tobytes() == want.predict(X).tobytes()
+
+
+# ---- failures -------------------------------------------------------------------------------------
+
+
+def test_a_network_that_fails_stops_no_other():
+    def network(number):
+        return values(number, optimizer=fastbp.SGD(1e30 if number in (1, 3) else 1e-3))
+
+    networks, twins = ([network(number) for number in range(5)] for _ in range(2))
+    with pytest.warns(RuntimeWarning, match="2 of 5 networks failed.*network 1: Floating.*3:"):
+        histories = fastbp.fit_many(networks, X, Y, epochs=4, batch_size=8)
+    for number, (net, twin, history) in enumerate(zip(networks, twins, histories, strict=True)):
+        if number in (1, 3):
+            with pytest.raises(FloatingPointError) as caught:
+                twin.fit(X, Y, epochs=4, batch_size=8)
+            assert str(history.failure) == str(caught.value)
+            assert type(history.failure) is FloatingPointError
+            assert history.failure.history is history
+        else:
+            twin.fit(X, Y, epochs=4, batch_size=8)
+            assert history.failure is None
+        assert_same(contents(net), contents(twin))
+
+
+def test_an_exception_of_a_callback_is_its_networks_failure():
+    class Fails(Callback):
+        def on_epoch_end(self, fit):
+            if fit.epoch == 2:
+                raise ZeroDivisionError("mine")
+
+    networks, twins = ([values(seed) for seed in range(3)] for _ in range(2))
+    callbacks = each([(), [Fails()], ()])
+    with pytest.warns(RuntimeWarning, match="network 1: ZeroDivisionError: mine"):
+        histories = fastbp.fit_many(networks, X, Y, epochs=3, callbacks=callbacks)
+    assert [history.epochs for history in histories] == [3, 2, 3]
+    for twin, epochs in zip(twins, (3, 2, 3), strict=True):
+        twin.fit(X, Y, epochs=epochs)
+    for net, twin in zip(networks, twins, strict=True):
+        assert_same(contents(net), contents(twin))
+
+
+def test_what_is_no_failure_of_a_network_ends_all():
+    class Exits(Callback):
+        def on_epoch_end(self, fit):
+            raise SystemExit(3)
+
+    networks = [values(seed) for seed in range(3)]
+    with pytest.raises(SystemExit):
+        fastbp.fit_many(networks, X, Y, callbacks=each([(), (), [Exits()]]), threads=1)
+    assert [network.steps for network in networks] == [0, 0, 3]  # the longest comes first
+
+
+# ---- bad input ------------------------------------------------------------------------------------
+
+
+def refused(error, *parts, networks=None, given=(X, LABELS), **options):
+    """Nothing changes, and what was not learned before is forgotten."""
+    networks = networks or [classes(seed, scaling="standard") for seed in range(4)]
+    before = [contents(network) for network in networks if isinstance(network, fastbp.Network)]
+    with raises(error, *parts):
+        fastbp.fit_many(networks, *given, **options)
+    after = [network for network in networks if isinstance(network, fastbp.Network)]
+    for network, held in zip(after, before, strict=True):
+        assert_same(contents(network), held)
+        assert network.scaling is None
+        assert network.feature_names is None
+        assert network.history is None
+
+
+NAN = np.where(np.arange(ROWS * 5).reshape(ROWS, 5) == 17, np.nan, X)
+BAD = [
+    ({"epochs": each([1, 1, 0, 1])}, ValueError, ("network 2", "epochs", "got 0")),
+    ({"epochs": each([1, 1, 1])}, ValueError, ("epochs=each(...)", "4 networks", "has 3")),
+    ({"epochs": [1, 1, 1, 1]}, TypeError, ("network 0", "epochs")),
+    ({"batch_size": each([1, 2, 3, "4"])}, TypeError, ("network 3", "batch_size", "'4'")),
+    ({"rows": [0, ROWS]}, ValueError, ("network 0", "rows", "0 to 70", str(ROWS))),
+    ({"rows": each([[0], [1], [-1], [0]])}, ValueError, ("network 2", "rows", "-1")),
+    ({"rows": []}, ValueError, ("rows",)),
+    ({"rows": np.zeros(ROWS, bool)}, ValueError, ("rows", "no row")),
+    ({"rows": np.ones(ROWS - 1, bool)}, ValueError, ("rows", "mask of 71")),
+    ({"rows": [[0]]}, ValueError, ("rows", "shape (1, 1)")),
+    ({"rows": [0.5]}, ValueError, ("rows", "float64")),
+    ({"validation_rows": [ROWS]}, ValueError, ("validation_rows", "0 to 70")),
+    (
+        {"validation_rows": [0], "validation_data": (X, LABELS)},
+        ValueError,
+        ("validation_data and validation_rows",),
+    ),
+    ({"validation_data": (NAN, LABELS)}, ValueError, ("validation_data X", "nan")),
+    ({"sample_weight": np.zeros(ROWS)}, ValueError, ("network 0", "no row weighs")),
+    (
+        {"class_weight": each(["balanced"] * 3 + [{0: 1}])},
+        ValueError,
+        ("network 3", "class_weight"),
+    ),
+    ({"mask_nan": "yes"}, TypeError, ("mask_nan",)),
+    ({"shuffle": 2}, TypeError, ("shuffle",)),
+    ({"schedule": "cosine"}, TypeError, ("network 0", "schedule")),
+    ({"metrics": each([None, None, ["f2"], None])}, ValueError, ("network 2", "f2")),
+    ({"tol": each([None, None, None, -1.0])}, ValueError, ("network 3", "tol")),
+    ({"callbacks": [EarlyStopping]}, TypeError, ("callbacks[0]", "brackets")),
+    ({"callbacks": each([(), (), [3], ()])}, TypeError, ("callbacks[0]", "got 3")),
+    ({"progress": "yes"}, TypeError, ("progress",)),
+    ({"threads": 0}, ValueError, ("threads",)),
+    ({"threads": 1.5}, TypeError, ("threads",)),
+]
+
+
+@pytest.mark.parametrize(("options", "error", "parts"), BAD, ids=str)
+def test_bad_arguments_change_nothing(options, error, parts):
+    refused(error, *parts, **options)
+
+
+def test_bad_data_change_nothing():
+    refused(ValueError, "network 0", "X", "nan", given=(NAN, LABELS))
+    good = [X, X, NAN, X]
+    refused(ValueError, "network 2", "X", "nan", given=(each(good), LABELS))
+    refused(ValueError, "network 3", "y", "3", given=(X, each([LABELS] * 3 + [LABELS + 1])))
+    refused(ValueError, "X", given=(X[:, :4], LABELS))
+    wide = [*(classes(seed, scaling="standard") for seed in range(3))]
+    wide.append(fastbp.Network([4, 3], loss="cross_entropy", scaling="standard"))
+    refused(ValueError, "network 3", "X", "(rows, 4)", networks=wide)
+    refused(ValueError, "X", given=(X[:0], LABELS[:0]))
+
+
+def test_bad_networks_change_nothing():
+    net = classes()
+    refused(TypeError, "networks[1]", "Network", "got 3", networks=[classes(scaling="standard"), 3])
+    with raises(ValueError, "networks[2]", "the same network as networks[0]", "deepcopy"):
+        fastbp.fit_many([net, classes(1), net], X, LABELS)
+    with raises(ValueError, "networks is empty"):
+        fastbp.fit_many([], X, LABELS)
+    with raises(TypeError, "networks must be a sequence"):
+        fastbp.fit_many(net, X, LABELS)
+    assert net.steps == 0
+
+
+def test_the_700th_bad_option_is_found_before_anything_is_trained():
+    networks = [fastbp.Network([5, 1], rng=seed) for seed in range(710)]
+    epochs = [1] * 710
+    epochs[700] = 0
+    with raises(ValueError, "network 700", "epochs"):
+        fastbp.fit_many(networks, X, Y[:, :1], epochs=each(epochs))
+    assert all(network.steps == 0 for network in networks)
+
+
+def test_callbacks_that_cannot_be_shared(tmp_path):
+    networks = [classes(seed) for seed in range(2)]
+    notes = Notes()
+    with raises(ValueError, "one callback for network 0 and for network 1"):
+        fastbp.fit_many(networks, X, LABELS, callbacks=each([[notes], [notes]]))
+    for callback in (
+        fastbp.callbacks.CSVLog(tmp_path / "log.csv"),
+        fastbp.callbacks.Checkpoint(tmp_path / "model"),
+    ):
+        with raises(ValueError, type(callback).__name__, "each"):
+            fastbp.fit_many(networks, X, LABELS, callbacks=[callback])
+    assert not list(tmp_path.iterdir())
+    fastbp.fit_many(networks[:1], X, LABELS, callbacks=[fastbp.callbacks.CSVLog(tmp_path / "a")])
+    assert (tmp_path / "a").read_text().startswith("epoch,loss")
+
+
+# ---- what goes on meanwhile ------------------------------------------------------------------------
+
+
+def test_networks_are_used_while_they_are_trained():
+    networks = [classes(seed) for seed in range(6)]
+    done, failures = threading.Event(), []
+
+    def read():
+        try:
+            while not done.is_set():
+                for net in networks:
+                    assert np.isfinite(net.predict(X)).all()
+                    copy.deepcopy(net)
+        except BaseException as error:  # noqa: BLE001 - shown by the test
+            failures.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        twins = [classes(seed) for seed in range(6)]
+        histories = fastbp.fit_many(networks, X, LABELS, epochs=200, batch_size=4)
+    finally:
+        done.set()
+        reader.join()
+    assert failures == []
+    fits = [((X, LABELS), {"epochs": 200, "batch_size": 4})] * 6
+    assert_as_one_by_one(networks, twins, histories, fits)
+
+
+def test_two_calls_at_once_take_turns_with_a_network_of_both():
+    networks = [classes(seed) for seed in range(4)]
+    calls = [
+        threading.Thread(target=lambda: fastbp.fit_many(networks, X, LABELS, 20, 4, threads=2))
+        for _ in range(2)
+    ]
+    for call in calls:
+        call.start()
+    for call in calls:
+        call.join()
+    twins = [classes(seed) for seed in range(4)]
+    for net, twin in zip(networks, twins, strict=True):
+        for _ in range(2):
+            twin.fit(X, LABELS, 20, 4)
+        assert_same(contents(net), contents(twin))
+
+
+def test_memory_is_given_back():
+    networks = [fastbp.Network([5, 64, 64, 3], rng=seed) for seed in range(3)]
+    before = [network._core.engine.nbytes for network in networks]
+    fastbp.fit_many(networks, X, Y, epochs=2)
+    fastbp.predict_many(networks, X)
+    fastbp.evaluate_many(networks, X, Y)
+    assert [network._core.engine.nbytes for network in networks] == before
+
+
+def test_no_warning_where_none_failed():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fastbp.fit_many([classes()], X, LABELS)
