@@ -15,8 +15,8 @@ from fastbp.losses import RowLoss
 from fastbp.many.arguments import Each
 from fastbp.many.shared_rows import SharedRows, Which, checked_which, count
 from fastbp.network import Network
+from fastbp.network.fits import prepared
 from fastbp.network.learned import learning
-from fastbp.network.training import prepared
 from fastbp.rows.rows import Rows
 
 

@@ -10,8 +10,8 @@ from fastbp.fit.batches import Batches, BatchFit, parts_of
 from fastbp.fit.evaluation import Metrics
 from fastbp.history import History
 from fastbp.network.core import Core, HasCore
+from fastbp.network.fits import run, validation_of
 from fastbp.network.learned import learned
-from fastbp.network.training import run, validation_of
 from fastbp.rows import weighting
 from fastbp.rows.rows import Rows
 from fastbp.validation import flag, positive_int

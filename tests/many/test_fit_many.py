@@ -227,7 +227,7 @@ def test_parameters_of_a_network_as_data_for_others():
         assert_same(contents(net), contents(other))
 
 
-# ---- callbacks ------------------------------------------------------------------------------------
+# ---- callbacks ----------------------------------------------------------------------------------
 
 
 class Notes(Callback):
@@ -268,7 +268,7 @@ def test_a_callback_may_use_its_network_and_train_another():
         assert one.seen[1].tobytes() == want.predict(X).tobytes()
 
 
-# ---- failures -------------------------------------------------------------------------------------
+# ---- failures -----------------------------------------------------------------------------------
 
 
 def test_a_network_that_fails_stops_no_other():
@@ -319,7 +319,7 @@ def test_what_is_no_failure_of_a_network_ends_all():
     assert [network.steps for network in networks] == [0, 0, 3]  # the longest comes first
 
 
-# ---- bad input ------------------------------------------------------------------------------------
+# ---- bad input ----------------------------------------------------------------------------------
 
 
 def refused(error, *parts, networks=None, given=(X, LABELS), **options):
@@ -429,7 +429,7 @@ def test_callbacks_that_cannot_be_shared(tmp_path):
     assert (tmp_path / "a").read_text().startswith("epoch,loss")
 
 
-# ---- what goes on meanwhile ------------------------------------------------------------------------
+# ---- what goes on meanwhile ---------------------------------------------------------------------
 
 
 def test_networks_are_used_while_they_are_trained():
