@@ -50,3 +50,12 @@ CONTENDERS = {
     "sklearn": Entry("scikit-learn", "sklearn_mlp", ("scikit-learn",)),
     "keras": Entry("Keras", "keras_fit", ("keras", "jax", "jaxlib")),
 }
+
+# Of many networks at once (`many.py`).
+MANY = {
+    "fit-many": Entry("fastbp `fit_many`", "many_fastbp", ("numba",)),
+    "loop": Entry("fastbp, a loop over `fit`", "many_loop", ("numba",)),
+    "torch-vmap": Entry("torch.func `vmap`", "many_torch", ("torch",)),
+    "jax-vmap": Entry("JAX `vmap`, `scan`", "many_jax", ("jax", "jaxlib")),
+    "sklearn-joblib": Entry("scikit-learn, joblib", "many_sklearn", ("scikit-learn", "joblib")),
+}

@@ -12,6 +12,7 @@ SETTINGS = {
     "adam": {"lr": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8},
     "rmsprop": {"lr": 1e-3, "rho": 0.9, "eps": 1e-8},
 }
+COMPARED = 8  # of many networks, whose losses are compared
 
 
 class NotPossibleError(Exception):
@@ -60,8 +61,12 @@ class Contender(ABC):
 
     def loss(self):
         """Return the mean loss over all rows with the parameters as they are."""
+        return self.loss_with(self.parameters())
+
+    def loss_with(self, parameters):
+        """Return the mean loss over all rows with these parameters."""
         *hidden, (weights, bias) = [
-            (np.asarray(W, np.float64), np.asarray(b, np.float64)) for W, b in self.parameters()
+            (np.asarray(W, np.float64), np.asarray(b, np.float64)) for W, b in parameters
         ]
         A = self.X.astype(np.float64)
         for W, b in hidden:
@@ -75,9 +80,9 @@ class Contender(ABC):
         return float(np.mean(np.log(np.exp(outputs).sum(axis=1)) - chosen))
 
 
-def initial(layers):
+def initial(layers, seed=1):
     """Return the (inputs, outputs) weights and (outputs,) biases that all contenders begin with."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seed)
     return [
         (
             rng.standard_normal((inputs, outputs), dtype=np.float32) * np.float32(inputs**-0.5),
@@ -85,3 +90,37 @@ def initial(layers):
         )
         for inputs, outputs in itertools.pairwise(layers)
     ]
+
+
+class ManyContender(Contender):
+    """One library, about to train many networks of one shape, each from weights of its own.
+
+    Attributes
+    ----------
+    count : int
+        How many it trains in a round; those that take long train some of them.
+    """
+
+    most = None  # networks of a round; None for all
+
+    def __init__(self, workload, threads):
+        super().__init__(workload, threads)
+        self.count = min(workload.networks, self.most or workload.networks)
+        self.weights = [initial(workload.layers, [1, number]) for number in range(self.count)]
+        self.shufflers = [np.random.default_rng([2, number]) for number in range(self.count)]
+
+    @abstractmethod
+    def parameters_of(self, number):
+        """Return the weights and biases of each layer of one of the networks."""
+
+    def parameters(self):
+        return self.parameters_of(0)
+
+    def orders(self, epochs):
+        """Return the row numbers of the next epochs of each network: (networks, epochs, rows)."""
+        rows, batch = len(self.X), self.workload.batch_size
+        return np.stack([row_orders(rows, epochs, batch, one) for one in self.shufflers])
+
+    def loss(self):
+        """Return the mean over the first networks, which all contenders train."""
+        return float(np.mean([self.loss_with(self.parameters_of(i)) for i in range(COMPARED)]))

@@ -84,6 +84,10 @@ class Worker:
         """Train for so many epochs; return their seconds."""
         return self._ask(do="run", epochs=epochs)["seconds"]
 
+    def count(self):
+        """Return how many of many networks it trains."""
+        return self._ask(do="count")["count"]
+
     def loss(self):
         """Return the mean loss over all rows."""
         return self._ask(do="loss")["loss"]

@@ -12,7 +12,7 @@ import time
 
 from suite.workloads import Workload
 
-from . import CONTENDERS
+from . import CONTENDERS, MANY
 from .base import NotPossibleError
 
 
@@ -24,7 +24,7 @@ def serve(name, threads, requests, answers):
         answer = {}
         try:
             if request["do"] == "prepare":
-                module = importlib.import_module(f"contenders.{CONTENDERS[name].module}")
+                module = importlib.import_module(f"contenders.{(CONTENDERS | MANY)[name].module}")
                 workload = Workload(**request["workload"])
                 contestant = None  # frees its memory
                 contestant = module.Contestant(workload, threads)
@@ -32,6 +32,8 @@ def serve(name, threads, requests, answers):
                 start = time.perf_counter()
                 contestant.run(request["epochs"])
                 answer["seconds"] = time.perf_counter() - start
+            elif request["do"] == "count":
+                answer["count"] = contestant.count
             else:
                 answer["loss"] = contestant.loss()
         except NotPossibleError as error:

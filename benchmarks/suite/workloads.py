@@ -15,6 +15,7 @@ class Workload:
     activation: str = "relu"
     loss: str = "cross_entropy"
     optimizer: str = "adam"
+    networks: int = 1
 
     @property
     def whole(self):
@@ -58,4 +59,11 @@ WORKLOADS = {
     "mnist": Workload((784, 128, 10), 128, 64),
     "mlp512": Workload((784, 512, 512, 10), 128, 16),
     "wide": Workload((1024, 2048, 2048, 1024), 256, 3),
+}
+
+# Many networks at once, each with its own order of the rows.
+MANY = {
+    "tiny": Workload((2, 8, 1), 16, 25, "tanh", "mse", "sgd", networks=1000),
+    "expm": Workload((4, 32, 16, 4), 64, 25, "tanh", "mse", networks=1000),
+    "rl": Workload((8, 64, 64, 4), 64, 25, networks=1000),
 }
