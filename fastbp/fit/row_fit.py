@@ -234,6 +234,14 @@ class RowFit(RunningFit):
 
     def _take_down(self, losses: list[dict[str, float]]) -> None:
         """Record epochs."""
+        if not losses or not self._plain or self.rates is not None:
+            self._take_down_each(losses)
+            return
+        self._step += len(losses) * self.steps_an_epoch
+        self.record_losses([of_epoch["loss"] for of_epoch in losses])
+
+    def _take_down_each(self, losses: list[dict[str, float]]) -> None:
+        """Record epochs one by one."""
         for of_epoch in losses:
             if not self.after_steps:
                 self._step += self.steps_an_epoch

@@ -218,6 +218,12 @@ class RunningFit(Fit):
         """Note the exception that ended the fit."""
         self._failure = error
 
+    def record_losses(self, losses: list[float]) -> None:
+        """Take down epochs that are complete, of which there is nothing but the loss."""
+        self._epoch += len(losses)
+        self._loss = losses[-1]
+        self._history.extend(losses)
+
     def record(self, quantities: dict[str, float]) -> None:
         """Take down an epoch that is complete."""
         if self.validation is not None:

@@ -51,6 +51,10 @@ class History(Mapping[str, list[float]]):
         for name, value in quantities.items():
             self._columns.setdefault(name, []).append(float(value))
 
+    def extend(self, losses: Sequence[float]) -> None:
+        """Record more epochs, of which there is nothing but the loss."""
+        self._columns["loss"].extend(losses)
+
     def to_frame(self) -> Any:
         """A pandas.DataFrame: a column for each quantity, a row an epoch, counted from 1.
 

@@ -178,17 +178,17 @@ def row_orders(
         return np.broadcast_to(numbers[:count], (epochs, count))
     orders = np.empty((epochs, count), np.int64)
     shuffle = shuffled.call()  # compiled before anything is drawn
-    for order, key in zip(orders, drawn_keys(generator, epochs), strict=True):
-        shuffle(address(order), count, key)
+    keys = drawn_keys(generator, epochs)
+    shuffle(address(orders), epochs, count, address(keys))
     return orders
 
 
-def drawn_keys(generator: np.random.Generator, epochs: int) -> list[int]:
-    """What decides the orders of so many epochs."""
+def drawn_keys(generator: np.random.Generator, epochs: int) -> NDArray[np.int64]:
+    """What decides the orders of so many epochs: numbers of 64 bits."""
     low, high = -(1 << 63), 1 << 63
     if epochs == 1:  # the same numbers, in a quarter of the time
-        return [int(generator.integers(low, high))]
-    keys: list[int] = generator.integers(low, high, epochs).tolist()
+        return np.array([int(generator.integers(low, high))])
+    keys: NDArray[np.int64] = generator.integers(low, high, epochs)
     return keys
 
 

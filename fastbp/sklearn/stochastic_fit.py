@@ -158,6 +158,9 @@ class StochasticFit(RowFit):
         alpha = self.core.configuration.regularization.alpha / self._rows.unit
         return float(alpha * (decays @ self._before_steps) / len(order))
 
+    def _take_down(self, losses: list[dict[str, float]]) -> None:
+        self._take_down_each(losses)
+
     def record(self, quantities: dict[str, float]) -> None:
         """Take down an epoch, as the estimator's attributes have it too, and judge it."""
         loss, estimator = quantities["loss"], self._estimator

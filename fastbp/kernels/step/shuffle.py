@@ -10,16 +10,18 @@ from fastbp.kernels.machine.simd import multiply_high
 INT64S = types.CPointer(types.int64)
 
 
-@kernel(INT64S, INT, INT)
-def shuffled(order, rows, key):
-    """order[:rows] = 0 ... rows - 1 in an order that the key decides; overwrites `order`.
+@kernel(INT64S, INT, INT, INT64S)
+def shuffled(orders, epochs, rows, keys):
+    """orders (epochs, rows): 0 ... rows - 1, each time as one of the keys decides; overwritten.
 
     Each order is as likely as any other, but for the generator's period and a bias of the
     scaling below rows / 2**64.
     """
-    to = carray(order, (rows,))
-    bits = np.uint64(key)
-    for last in range(rows):
-        chosen = np.int64(multiply_high(random_word(bits, np.uint64(last)), np.uint64(last + 1)))
-        to[last] = to[chosen]
-        to[chosen] = last
+    all_orders, bits = carray(orders, (epochs, rows)), carray(keys, (epochs,))
+    for epoch in range(epochs):
+        to, key = all_orders[epoch], np.uint64(bits[epoch])
+        for last in range(rows):
+            word = random_word(key, np.uint64(last))
+            chosen = np.int64(multiply_high(word, np.uint64(last + 1)))
+            to[last] = to[chosen]
+            to[chosen] = last

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from guarded import Guarded, canaries
 
+from fastbp.kernels.machine.jit import address
 from fastbp.kernels.step.shuffle import shuffled
 from fastbp.rows.rows import row_orders
 
 
-def order_of(rows, key):
-    order = Guarded(canaries((rows,), "int64"))
-    shuffled.call()(order.at, rows, key)
-    assert order.intact()
-    return order.array.tolist()
+def orders_of(rows, keys):
+    orders = Guarded(canaries((len(keys), rows), "int64"))
+    shuffled.call()(orders.at, len(keys), rows, address(np.array(keys)))
+    assert orders.intact()
+    return orders.array.tolist()
 
 
 def random_word(key, counter):
@@ -38,7 +39,8 @@ def test_shuffled_is_the_textbooks(rows, key):
         j = random_word(key % 2**64, i) * (i + 1) >> 64
         want.append(i)
         want[i], want[j] = want[j], want[i]
-    assert order_of(rows, key) == want
+    assert orders_of(rows, [key]) == [want]
+    assert orders_of(rows, [5, key, 5])[1] == want
 
 
 def test_orders_are_drawn_evenly():
