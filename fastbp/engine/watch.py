@@ -8,24 +8,34 @@ from numpy.typing import NDArray
 from fastbp.kernels.machine import team
 
 
-class Watch:
-    """Over the calls of the kernels that one thread makes for one network.
+class _Word:
+    """What the watches of one thread's work have in common."""
 
-    Attributes
-    ----------
-    ended : bool
-        Whether the thread was told to end.
-    """
+    ended = False
+    running: NDArray[np.int64] | None = None
+
+
+class Watch:
+    """Over the calls of the kernels that one thread makes for one network."""
 
     def __init__(self) -> None:
-        self._told = False
-        self._running: NDArray[np.int64] | None = None
-        self.ended = False
+        self._word, self._told = _Word(), False
+
+    def another(self) -> "Watch":
+        """A watch for another network of the same work."""
+        other = Watch()
+        other._word = self._word
+        return other
+
+    @property
+    def ended(self) -> bool:
+        """Whether the thread was told to end."""
+        return self._word.ended
 
     def end(self) -> None:
         """Tell the thread, from another one: its call of the kernels ends after a whole step."""
-        self.ended = True  # before the word: who calls the kernels looks at this behind it
-        running = self._running
+        self._word.ended = True  # before the other word: who calls the kernels looks at it after
+        running = self._word.running
         if running is not None:
             running[team.STOP] = 1
 
@@ -37,12 +47,12 @@ class Watch:
         if self._told:
             work()
             return
-        self._running = shared
+        self._word.running = shared
         try:
             if not self.ended:
                 work()
         finally:
-            self._running = None
+            self._word.running = None
         if self.ended:
             self._told = True
             raise KeyboardInterrupt

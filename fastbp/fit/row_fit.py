@@ -111,17 +111,22 @@ class RowFit(RunningFit):
         """Go through it."""
         self.engine.train(course, self.after_step if self.after_steps else None)
 
-    def draw(self) -> Course | None:
+    def draw(self, others: int = 0) -> Course | None:
         """Keep the network, and draw what `some_epochs` goes through when it is called next.
 
         Others may go through it before: `some_epochs` goes on where it is.
+
+        Parameters
+        ----------
+        others : int
+            How many draw at the same time, whose orders are in memory, too.
 
         Returns
         -------
         Course or None
             The epochs that need nothing in between; None where there is code of the user's.
         """
-        together = min(self._together(), self.epochs - self.epoch)
+        together = min(max(1, self._together() // (1 + others)), self.epochs - self.epoch)
         rates = self._rates_of(together * self.steps_an_epoch)
         # A batch of all rows has one gradient in whatever order they come.
         drawing = self.rng if self.batch_size < len(self._rows.features) else None

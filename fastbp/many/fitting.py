@@ -1,18 +1,18 @@
 """fit_many: the fits of many networks, side by side, each on one core."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from numpy.typing import ArrayLike
 
-from fastbp.engine.watch import Watch
 from fastbp.fit.progress import wanted
 from fastbp.history import History
 from fastbp.kernels.machine.team import available_cores
 from fastbp.many.arguments import Each, expect_lengths, value_of
 from fastbp.many.crew import work_through
+from fastbp.many.group import grouped
 from fastbp.many.progress import ManyBar
 from fastbp.many.shared_rows import SharedRows
 from fastbp.many.task import Options, Task, callbacks_of
@@ -181,11 +181,9 @@ def naming(number: int) -> Iterator[None]:
 def _run(tasks: Sequence[Task], threads: int, shows: bool) -> None:
     """Train all, the longest first."""
     bar = ManyBar(tasks) if shows else None
-    jobs: list[Callable[[Watch], None]] = [
-        task.run for task in sorted(tasks, key=lambda task: task.operations, reverse=True)
-    ]
+    jobs = sorted(grouped(tasks), key=lambda job: job.operations, reverse=True)
     try:
-        work_through(jobs, threads, None if bar is None else bar.show)
+        work_through([job.run for job in jobs], threads, None if bar is None else bar.show)
     except BaseException as error:
         error.histories = [task.history for task in tasks]  # type: ignore[attr-defined]
         raise

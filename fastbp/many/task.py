@@ -2,11 +2,13 @@
 
 import copy
 import traceback
-from contextlib import AbstractContextManager
+from collections.abc import Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 from fastbp.callbacks.base import Callback, checked_callbacks
 from fastbp.data.scaling import STANDARD
+from fastbp.engine import lanes
 from fastbp.engine.watch import Watch
 from fastbp.fit import fitting
 from fastbp.fit.row_fit import RowFit
@@ -151,26 +153,48 @@ class Task:
         return bool(mine) or isinstance(self._core.loss, RowLoss)
 
     def run(self, watch: Watch) -> None:
-        """Train, and note what was recorded or has failed.
+        """Train, and note what was recorded or has failed; `watch`: of the calling thread."""
+        try:
+            with self.turn(watch) as fit:
+                fitting.run(fit, False)
+        except Exception as error:  # noqa: BLE001 - the network's own: it stops no other
+            self.fail(error)
+        finally:
+            self.end()
 
-        watch: of the thread that calls this.
-        """
+    @contextmanager
+    def turn(self, watch: Watch) -> Iterator[RowFit]:
+        """The fit, within the network's turn."""
         core = self._core
         engine = core.engine
-        try:
-            with engine.turns.fit_changing, engine.turns.fitting(self.calls_out):
-                fit = self._fit or self._prepared()  # some rows are copied for the fit alone
-                self._fit, core.interrupted, self.history = None, None, fit.history
-                with engine.watched(watch):
-                    fitting.run(fit, False)
-        except Exception as error:  # noqa: BLE001 - the network's own: it stops no other
-            self.history = self.history or History()
-            self.history.failure = error
-            traceback.clear_frames(error.__traceback__)  # which hold the data of the fit
-        finally:
-            self.ended = True
-            engine.release()
-            self.forget()
+        with engine.turns.fit_changing, engine.turns.fitting(self.calls_out):
+            fit = self._fit or self._prepared()  # some rows are copied for the fit alone
+            self._fit, core.interrupted = None, None
+            core.history = self.history = fit.history
+            with engine.watched(watch):
+                yield fit
+
+    def fail(self, error: Exception) -> None:
+        """Note by what the fit has failed."""
+        self.history = self.history or History()
+        self.history.failure = error
+        traceback.clear_frames(error.__traceback__)  # which hold the data of the fit
+
+    def end(self) -> None:
+        """Give back what only the fit needs."""
+        self.ended = True
+        self._core.engine.release()
+        self.forget()
+
+    @property
+    def kind(self) -> Hashable | None:
+        """What networks have in common that may be trained side by side; None for none."""
+        fit, options, parts = self._fit, self.options, self._core.configuration
+        if fit is None or self.calls_out or options.tol is not None or fit.validation is not None:
+            return None
+        if not lanes.pays(parts.layout, fit.batch_size):
+            return None
+        return parts.layout, parts.activations, fit.batch_size, fit.steps_an_epoch, fit.epochs
 
     def forget(self) -> None:
         """Forget what was learned of the data, if no step was made with it."""

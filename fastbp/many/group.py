@@ -1,0 +1,98 @@
+"""Group: networks of one shape that are trained side by side, in the lanes of vectors."""
+
+from collections.abc import Hashable, Sequence
+from contextlib import ExitStack
+
+from fastbp.engine import lanes
+from fastbp.engine.course import Course
+from fastbp.engine.engine import Engine
+from fastbp.engine.watch import Watch
+from fastbp.fit.row_fit import RowFit
+from fastbp.many.task import Task
+
+
+class Group:
+    """The fits of some networks, on one thread.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+        Of one `kind`, and no more than there are lanes.
+
+    Attributes
+    ----------
+    operations : int
+        About how many there are.
+    """
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        # In one order everywhere: two calls with the same networks must not wait for each other.
+        self._tasks = sorted(tasks, key=lambda task: id(task.network))
+        self.operations = sum(task.operations for task in tasks)
+
+    def run(self, watch: Watch) -> None:
+        """Train all, and note what was recorded or has failed; `watch`: of the calling thread."""
+        try:
+            with ExitStack() as turns:
+                under_way = []
+                for task in self._tasks:
+                    try:
+                        fit = turns.enter_context(task.turn(watch.another()))
+                    except Exception as error:  # noqa: BLE001 - the network's own
+                        task.fail(error)
+                    else:
+                        under_way.append((task, fit))
+                while under_way:
+                    under_way = _some_epochs(under_way, watch)
+        finally:
+            for task in self._tasks:
+                task.end()
+
+
+def _some_epochs(
+    under_way: list[tuple[Task, RowFit]], watch: Watch
+) -> list[tuple[Task, RowFit]]:
+    """Go some epochs further with all; returns those that have not come to their end."""
+    together: dict[Hashable, list[tuple[Engine, Course]]] = {}
+    for _, fit in under_way:
+        course = fit.draw(len(under_way) - 1)
+        key = None if course is None else lanes.alike(fit.engine, course)
+        if course is not None and key is not None:
+            together.setdefault(key, []).append((fit.engine, course))
+    for members in together.values():
+        if len(members) >= lanes.LEAST:
+            engines, courses = zip(*members, strict=True)
+            lanes.train_together(engines, courses, lambda: not watch.ended)
+    left, interruption = [], None
+    for task, fit in under_way:
+        try:
+            fit.some_epochs()
+        except Exception as error:  # noqa: BLE001 - the network's own: it stops no other
+            error.history = fit.history  # type: ignore[attr-defined]  # exceptions take any
+            task.fail(error)
+        except BaseException as error:  # noqa: BLE001 - raised below, when all are whole
+            interruption = error
+        else:
+            if fit.epoch < fit.epochs:
+                left.append((task, fit))
+    if interruption is not None:
+        raise interruption
+    return left
+
+
+def grouped(tasks: Sequence[Task]) -> list[Task | Group]:
+    """The tasks, those of one kind in groups."""
+    alone: list[Task | Group] = []
+    kinds: dict[Hashable, list[Task]] = {}
+    for task in tasks:
+        kind = task.kind
+        if kind is None:
+            alone.append(task)
+        else:
+            kinds.setdefault(kind, []).append(task)
+    for alike in kinds.values():
+        width = lanes.width(alike[0].network.dtype)
+        for first in range(0, len(alike), width):
+            members = alike[first : first + width]
+            alone += [Group(members)] if len(members) >= lanes.LEAST else members
+    return alone
