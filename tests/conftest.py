@@ -5,7 +5,7 @@ import signal
 import hypothesis
 import pytest
 
-from fastbp.kernels.machine.team import available_cores
+from fastbp.kernels.machine.cores import available_cores
 
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -137,7 +137,7 @@ def test_gradients_are_finite_differences():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads_change_no_bit(threads, dtype, batch, monkeypatch):
-    monkeypatch.setattr(work, "THREAD_START", 1)  # predictions in teams too
+    monkeypatch.setattr(work, "TEAM_CALL", 1)  # predictions in teams too
     X, y = rows(1501, dtype=dtype)
     one, more = (results(network(dtype, threads=n), X, y, batch) for n in (1, threads))
     assert_same(more, one)

@@ -26,7 +26,7 @@ def teams(monkeypatch):
         seen.append(members)
         run_team(kernel, program, members, *rest)
 
-    monkeypatch.setattr(work, "THREAD_START", 1)
+    monkeypatch.setattr(work, "TEAM_CALL", 1)
     monkeypatch.setattr(engine.team, "run_team", noted)
     return seen
 
@@ -71,7 +71,7 @@ def test_no_more_threads_than_are_worth_their_start(teams, monkeypatch):
         (1, 1, 1), (1, 8, 1), (1, 9, 2), (1, 24, 3), (1, 1000, 4),
         (100 * flops, 199, 1), (100 * flops, 200, 2), (100 * flops, 300, 3),
     ):  # fmt: skip
-        monkeypatch.setattr(work, "THREAD_START", start)
+        monkeypatch.setattr(work, "TEAM_CALL", start)
         net.predict(X[:rows])
         assert teams[-1] == want, (start, rows)
 
