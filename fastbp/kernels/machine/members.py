@@ -27,19 +27,20 @@ LINES = 16  # words: processors fetch lines in pairs
 # Words of the pool's record: how many members it has, how many may stay, the places that were ever
 # in use; the functions of the system.
 MEMBERS, STAYING, USED, PARKING, SURROUNDINGS = 0, 1, 2, LINES, LINES + 8
-# Words of a place: the state, whether its member sleeps, what it is to do; the bed.
-STATE, SLEEPING, KERNEL, PROGRAM, ME, LEADER, CORES, BED = 0, 1, 2, 3, 4, 5, 6, LINES
+# Words of a place: the state, whether its member sleeps, what it is to do, its thread; the bed.
+STATE, SLEEPING, KERNEL, PROGRAM, ME, LEADER, CORES, THREAD, BED = 0, 1, 2, 3, 4, 5, 6, 7, LINES
 RECORD = 2 * LINES
 # States. Taken by a leader, it is an address of his: a member waits while it is IDLE or above.
 FREE, WORKING, CALLED, DISMISSED, IDLE = 0, 1, 2, 3, 4
-# Words of a leader, on his stack: how many members are still at work, and his surroundings.
+# Words of a leader, on his stack: how many members are still at work; his surroundings, and as many
+# words for `keep_off`.
 LEFT, AROUND = 0, LINES
 
 SPINS = 100  # looks at the state with a pause, before the core is offered
 OFFERS = 400  # looks with an offer, before the member sleeps: 100 to 200 us of a free core
 PAUSES = 50  # looks of a leader at who is left, before he offers the core
 
-_leader = stack_array(AROUND + surroundings.WORDS)
+_leader = stack_array(AROUND + 2 * surroundings.WORDS)
 
 
 @inline_early
@@ -73,12 +74,18 @@ def enter(pool, wanted):
     return 0
 
 
-@kernel(INT, INT, returns=INT)
-def serve(pool, place):
-    """Work for teams, until called to do something else (1) or not needed any more (0)."""
-    cores = 0
+@kernel(INT, INT, INT, returns=INT)
+def serve(pool, place, thread):
+    """Work for teams, until called to do something else (1) or not needed any more (0).
+
+    thread: the system's number for the calling one.
+    """
+    words_at(place)[THREAD] = thread
+    cores = 0  # unknown
     while True:
-        state = _awaited(pool, place)
+        if _wait(pool, place):
+            cores = 0  # a leader may have had it wake elsewhere
+        state = load_ordered(place + 8 * STATE)
         if state != WORKING:
             fetch_add(pool + 8 * MEMBERS, -1)
             exchange(place + 8 * STATE, FREE)
@@ -98,8 +105,8 @@ def serve(pool, place):
 
 
 @inline_early
-def _awaited(pool, place):
-    """The state that a member is no longer to wait in."""
+def _wait(pool, place):
+    """Until there is something to do; returns whether the member has slept."""
     state, looks = place + 8 * STATE, 0
     while load_acquire(state) >= IDLE:
         looks += 1
@@ -110,7 +117,7 @@ def _awaited(pool, place):
         else:
             bed, sleeping = place + 8 * BED, place + 8 * SLEEPING
             parking.sleep(pool + 8 * PARKING, bed, sleeping, state, DISMISSED)
-    return load_ordered(state)
+    return looks >= SPINS + OFFERS
 
 
 @inline_early
@@ -144,7 +151,8 @@ def lead(pool, run, program, team):
             and compare_exchange(state, IDLE, me) == IDLE
         ):
             lacking -= 1
-    cores = surroundings.look_around(pool + 8 * SURROUNDINGS, me + 8 * AROUND)
+    around = pool + 8 * SURROUNDINGS
+    cores = surroundings.look_around(around, me + 8 * AROUND)
     store_release(me + 8 * LEFT, team - 1)
     member = 0
     for number in range(used):
@@ -158,6 +166,8 @@ def lead(pool, run, program, team):
                 order[KERNEL], order[PROGRAM], order[ME] = run, program, member
                 order[LEADER], order[CORES] = me, cores
                 exchange(place + 8 * STATE, WORKING)
+                if cores != 0 and load_ordered(place + 8 * SLEEPING) != 0:
+                    surroundings.keep_off(around, me + 8 * AROUND, order[THREAD])
                 parking.wake(pool + 8 * PARKING, place + 8 * BED, place + 8 * SLEEPING)
     if lacking == 0:
         call_c(run, (program, 0))

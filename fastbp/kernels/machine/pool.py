@@ -45,6 +45,7 @@ class Pool:
         first = -address(memory) % ALIGNMENT // 8
         self._words = memory[first : first + records]
         self.at = address(self._words)
+        self._first = self._words[members.RECORD : 2 * members.RECORD]
         self._words[members.STAYING] = available_cores()
         for where, functions in (
             (members.PARKING, parking.FUNCTIONS),
@@ -74,6 +75,11 @@ class Pool:
         self._jobs.append((job, surroundings.noted()))  # before one comes that looks for it
         if not self._summon(self.at, members.CALLED):
             _thread.start_new_thread(self._work, ())
+
+    def is_awake(self) -> bool:
+        """Whether the first member, which most teams have, waits and does not sleep."""
+        first = self._first
+        return bool(first[members.STATE] == members.IDLE and not first[members.SLEEPING])
 
     def close(self) -> None:
         """Let those go who wait, and all others when they have done their work."""
@@ -113,7 +119,8 @@ class Pool:
             self.threads.pop()
 
     def _stay(self, place: int) -> None:
-        while place and self._serve(self.at, place):
+        thread = _thread.get_native_id()
+        while place and self._serve(self.at, place, thread):
             place = self._do_jobs()
 
     def _do_jobs(self) -> int:
@@ -134,6 +141,16 @@ _pools: dict[str, Pool] = {}  # of one entry; a dictionary decides who of two co
 def pool() -> Pool:
     """The pool of this process."""
     return _pools.get("pool") or _pools.setdefault("pool", Pool())
+
+
+def exists() -> bool:
+    """Whether this process has one: to make it, and to load what is compiled, takes some 5 ms."""
+    return "pool" in _pools
+
+
+def is_awake() -> bool:
+    """Whether the next team need not be woken, nor started."""
+    return exists() and _pools["pool"].is_awake()
 
 
 @atexit.register

@@ -1,7 +1,9 @@
 """What a new thread has from the one that starts it, for members of a pool that are not new.
 
 The modes of its floating-point unit (a process can have denormal numbers flushed to zero: then the
-bits would depend on who computes them), and on Linux the cores that it may run on.
+bits would depend on who computes them), and on Linux the cores that it may run on. There, too, a
+new thread begins on an idle core, but one that is woken on the core of who wakes it, if its own is
+an idle one of a virtual machine: Linux takes that for one that its host has stopped.
 """
 
 import ctypes
@@ -21,12 +23,18 @@ SALT = 0x5851F42D4C957F2D
 _library = ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None)
 _found = [
     getattr(_library, name, None)
-    for name in ("fegetenv", "fesetenv", "sched_getaffinity", "sched_setaffinity")
+    for name in (
+        "fegetenv",
+        "fesetenv",
+        "sched_getaffinity",
+        "sched_setaffinity",
+        "sched_getcpu",
+    )
 ]
 
 # For a table in memory: compiled code is kept on disk, addresses change. Zero where there is none.
 FUNCTIONS = [ctypes.cast(each, ctypes.c_void_p).value or 0 if each else 0 for each in _found]
-GET_MODES, SET_MODES, GET_CORES, SET_CORES = range(len(FUNCTIONS))
+GET_MODES, SET_MODES, GET_CORES, SET_CORES, GET_CORE = range(len(FUNCTIONS))
 
 
 @inline_early
@@ -57,10 +65,26 @@ def move_to(table, there, cores, now):
     return cores
 
 
+@inline_early
+def keep_off(table, here, thread):
+    """Have a thread that sleeps wake on another core than the caller's.
+
+    here: where the caller has looked around, and as many words behind that are free.
+    """
+    words = words_at(here)
+    for word in range(CORES, WORDS):
+        words[WORDS + word] = words[word]
+    own = np.int64(call_c(load_acquire(table + 8 * GET_CORE), ()))
+    if own >= 0 and own < 8 * MASK:
+        words[WORDS + CORES + own // 64] &= ~(1 << (own % 64))
+    set_cores = load_acquire(table + 8 * SET_CORES)
+    call_c(set_cores, (thread, MASK, here + 8 * (WORDS + CORES)))  # fails where there is no other
+
+
 def noted() -> np.ndarray:
     """The calling thread's, for `take_over` in another one."""
     words = np.zeros(WORDS, np.int64)
-    get_modes, _, get_cores, _ = _found
+    get_modes, get_cores = _found[GET_MODES], _found[GET_CORES]
     if get_modes:
         get_modes(ctypes.c_void_p(address(words[MODES:])))
     if get_cores and get_cores(0, MASK, ctypes.c_void_p(address(words[CORES:]))) < 0:
@@ -70,7 +94,7 @@ def noted() -> np.ndarray:
 
 def take_over(words: np.ndarray) -> None:
     """Give the calling thread what another one has `noted`."""
-    _, set_modes, _, set_cores = _found
+    set_modes, set_cores = _found[SET_MODES], _found[SET_CORES]
     if set_modes:
         set_modes(ctypes.c_void_p(address(words[MODES:])))
     if set_cores and words[CORES:].any():
