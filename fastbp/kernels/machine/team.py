@@ -24,6 +24,7 @@ from fastbp.kernels.machine.pool import pool
 ARRIVED, GENERATION, STOP, STOP_EARLY, STOP_SEEN, PAUSE, WORDS = 0, 8, 16, 24, 32, 40, 48
 LINE = 64
 SPINS = 50  # then the core is offered to whoever else wants it: a busy one would cost time slices
+FORKED = "this process was forked by a signal handler in the midst of a call of the network's"
 YIELD_ADDRESS = parking.FUNCTIONS[parking.YIELD]
 
 
@@ -117,13 +118,14 @@ def _run_beside(kernel: Kernel, program: int, team: int, shared: np.ndarray) -> 
             finished.release()
 
     interruption: BaseException | None = None
-    begun = False
+    begun, threads = False, pool()
     while True:
         try:
             if not begun:
                 begun = True
-                pool().submit(conduct)
-            while not outcome:  # the lock alone may be taken just before a handler raises
+                threads.submit(conduct)
+            # The lock alone may be taken just before a handler raises.
+            while not outcome and threads is pool():
                 finished.acquire(timeout=0.05)
             break
         except BaseException as raised:
@@ -134,6 +136,8 @@ def _run_beside(kernel: Kernel, program: int, team: int, shared: np.ndarray) -> 
                 with contextlib.suppress(IndexError):
                     ticket.pop()
                     raise
+    if not outcome:  # the child of a handler's fork, in which no other thread goes on
+        outcome.append(RuntimeError(FORKED))
     failure = interruption or outcome[0]
     if failure is not None:
         raise failure

@@ -41,9 +41,8 @@ def _rounds(program, me):
 ROUNDS = Kernel(_rounds, (INT, INT), cached=False)
 
 
-@pytest.mark.parametrize("interruptible", [False, True])
-@pytest.mark.parametrize(("members", "rounds"), [(1, 5), (2, 20_000), (3, 300)])
-def test_past_the_barrier_all_see_what_each_wrote(members, rounds, interruptible):
+def check_rounds(members, rounds, interruptible=False):
+    """Run a team through so many rounds and check what each of its members has seen."""
     shared = Guarded(np.zeros(team.WORDS, np.int64))
     slots, errors = np.zeros(LINE * members, np.int64), np.full(members, -1)
     program = np.array(
@@ -55,6 +54,12 @@ def test_past_the_barrier_all_see_what_each_wrote(members, rounds, interruptible
     assert shared.array[team.ARRIVED] == 0
     assert shared.array[team.GENERATION] == (2 * rounds if members > 1 else 0)
     assert shared.intact()
+
+
+@pytest.mark.parametrize("interruptible", [False, True])
+@pytest.mark.parametrize(("members", "rounds"), [(1, 5), (2, 20_000), (3, 300), (7, 50)])
+def test_past_the_barrier_all_see_what_each_wrote(members, rounds, interruptible):
+    check_rounds(members, rounds, interruptible)
 
 
 # ---- shares -------------------------------------------------------------------------------------
