@@ -24,6 +24,7 @@ from fastbp.kernels.step.program import LAYER, PROGRAM
 ENTRIES = 1 << 20  # of a thread's log, a power of two
 WORDS = 4  # of an entry: the kernel's number, the argument that tells its layer, start, end
 I64 = ir.IntType(64)
+OF_MEMBERS = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)
 
 # Kernels of the program's record: how many arguments, and the one that tells the layer.
 SHARED = {
@@ -81,6 +82,24 @@ def _compile(module):
     return engine
 
 
+class _Redirected:
+    """A kernel of which each member of a team reads a program of its own; like a `Kernel`."""
+
+    def __init__(self, kernel, programs):
+        call = kernel.call()
+
+        def run(_, me):
+            call(programs[me], me)
+
+        self._call, self._kept = run, OF_MEMBERS(run)
+
+    def call(self, release):
+        return self._call
+
+    def c_address(self):
+        return ctypes.cast(self._kept, ctypes.c_void_p).value
+
+
 class Stopwatch:
     """Times the kernels of all training within its ``with`` block.
 
@@ -119,8 +138,9 @@ class Stopwatch:
         records = [self._timed_records(program, me) for me in range(members)]
         for buffer in self._buffers:
             buffer[0] = 0
+        timed = _Redirected(kernel, [address(record[0]) for record in records])
         start, ticks = time.perf_counter(), self._now()
-        self._run_team(lambda _, me: kernel(address(records[me][0]), me), program, members, *others)
+        self._run_team(timed, program, members, *others)
         ticks, seconds = self._now() - ticks, time.perf_counter() - start
         self.seconds_a_tick = seconds / ticks
         self.program, self.layers = (record.copy() for record in records[0])

@@ -7,7 +7,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from fastbp.kernels.machine import team, vectors
+from fastbp.kernels.machine import cores, vectors
 from fastbp.kernels.machine.jit import find_cache
 from fastbp.kernels.product import tile
 from fastbp.version import __version__
@@ -43,7 +43,7 @@ def config_text() -> str:
         "compiled for": _target(),
         "vectors": f"{vectors.vector_bytes()} bytes",
         "tile": "{0.rows} rows x {0.vectors} vectors".format(tile.tile_shape()),
-        "cores": f"{team.available_cores()} to use of {os.cpu_count()}",
+        "cores": f"{cores.available_cores()} to use of {os.cpu_count()}",
         "kernel cache": _cache(),
         "FMA peak": ", ".join(
             f"{fma_peak(dtype):.1f} GFLOP/s in {dtype}" for dtype in ("float32", "float64")

@@ -5,7 +5,8 @@ import signal
 import hypothesis
 import pytest
 
-from fastbp.kernels.machine.team import available_cores
+from fastbp.engine import work
+from fastbp.kernels.machine.cores import available_cores
 
 # A shell's background job ignores Ctrl-C, and so would every process that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -15,6 +16,13 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 slow = [hypothesis.HealthCheck.too_slow]
 hypothesis.settings.register_profile("fastbp", deadline=None, suppress_health_check=slow)
 hypothesis.settings.load_profile("fastbp")
+
+
+@pytest.fixture
+def every_thread_pays(monkeypatch):
+    """Teams also for the smallest work; `work.TEAM_CALL` may be set again."""
+    for name, value in {"TEAM_CALL": 1, "ASLEEP": 1, "FIRST_TEAM": 0}.items():
+        monkeypatch.setattr(work, name, value)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -216,21 +216,18 @@ class Engine(Held):
         return not not_finite[0]
 
     def _run(self, kernel: Kernel, plan: Plan, members: int, flops: int) -> None:
-        call = kernel.call(release=members > 1 or flops > work.BRIEF)
-        interruptible = flops > work.SLOWEST * work.BLINK
+        interruptible, brief = flops > work.SLOWEST * work.BLINK, flops <= work.BRIEF
         shared, self.forwarded = self._memory.shared, None
         shared.fill(0)
         if self.turns.asked:
             shared[team.PAUSE] = 1
-
-        def run() -> None:
-            team.run_team(call, plan.address, members, shared, interruptible)
-
         watch = self.watch
         if watch is None:
-            run()
+            team.run_team(kernel, plan.address, members, shared, interruptible, brief)
         else:
-            watch.call(run, shared)
+            watch.call(
+                lambda: team.run_team(kernel, plan.address, members, shared, False, brief), shared
+            )
 
     def _is_forwarded(self, of: Slopes, rows: int, plan: Plan) -> bool:
         """Whether the activations of so many rows as one batch are still in the workspace."""

@@ -1,7 +1,7 @@
 """How much work a call is, and how many threads pay for it."""
 
 from fastbp.data.sparse import SparseRows
-from fastbp.kernels.machine import team
+from fastbp.kernels.machine import cores, members, pool
 from fastbp.kernels.step.program import GRAIN
 from fastbp.layout.layout import Layout
 from fastbp.rows.rows import Features
@@ -12,7 +12,11 @@ BLINK = 0.05  # seconds: a call that may take longer must not keep a signal wait
 BRIEF = 1_000_000  # operations during which other threads can wait for the GIL
 QUANTUM = 100_000_000  # operations, some milliseconds, that a fit does before a reader has its turn
 STEP_FLOPS = 20_000  # operations that the slowest machine does in what a step takes around them
-THREAD_START = 40_000_000  # operations that a core does while a thread is started
+TEAM_CALL = 2_000_000  # operations of a thread's share that pay for calling a team together
+ASLEEP = 12  # times as many, where its members have to be woken
+FIRST_TEAM = 300_000_000  # operations of calls that could have used a team, and of loading the pool
+
+_waited = 0  # of the former so far
 
 
 def step_flops(layout: Layout, features: Features, batch: int) -> int:
@@ -27,20 +31,32 @@ def training_members(layout: Layout, threads: int | None, batch: int, flops: int
 
     threads: as the network was told; None for as many as help.
     """
-    pays = work // THREAD_START
-    if threads is None and pays < 2:
+    pays = _paying(work) if threads is None else threads
+    if pays < 2:
         return 1
     widest = max(batch, *layout.widths[:-1])
-    useful = -(-widest // GRAIN)
-    if threads is not None:
-        return min(threads, useful)
-    useful = min(useful, pays, flops // FLOPS_A_THREAD)
-    return min(useful, team.available_cores()) if useful > 1 else 1
+    useful = min(pays, -(-widest // GRAIN), members.PLACES)
+    if threads is None:
+        useful = min(useful, flops // FLOPS_A_THREAD)
+        useful = min(useful, cores.available_cores()) if useful > 1 else 1
+    return useful
 
 
 def prediction_members(threads: int | None, rows: int, work: int) -> int:
     """Threads that predict so many rows."""
-    members = min(work // THREAD_START, -(-rows // GRAIN))
-    if members > 1:
-        members = min(members, threads or team.available_cores())
-    return max(1, members)
+    useful = min(_paying(work), -(-rows // GRAIN), members.PLACES)
+    if useful > 1:
+        useful = min(useful, threads or cores.available_cores())
+    return max(1, useful)
+
+
+def _paying(work: int) -> int:
+    """Threads that a call of so many operations pays for."""
+    global _waited  # noqa: PLW0603 - of the process, as the pool
+    if work < 2 * TEAM_CALL:
+        return 1
+    if not pool.exists() and _waited < FIRST_TEAM:
+        _waited += work
+        if _waited < FIRST_TEAM:
+            return 1
+    return work // (TEAM_CALL if pool.is_awake() else TEAM_CALL * ASLEEP)

@@ -12,7 +12,7 @@ from expect import raises
 
 import fastbp
 from fastbp.data import scaling
-from fastbp.engine import prediction, work
+from fastbp.engine import prediction
 
 LAYERS = (5, 19, 4)
 
@@ -65,8 +65,7 @@ def test_standard_gives_the_bits_of_data_scaled_beforehand(kind, dtype):
 
 @pytest.mark.parametrize("value", [1 / 255, "standard"])
 @pytest.mark.parametrize("threads", [2, 3])
-def test_threads_change_no_bit(threads, value, monkeypatch):
-    monkeypatch.setattr(work, "THREAD_START", 1)  # predictions in teams too
+def test_threads_change_no_bit(threads, value, every_thread_pays):
     X, y = rows(2000, "uint8")
     assert_same(
         results(network(value, threads=threads), X, y), results(network(value, threads=1), X, y)

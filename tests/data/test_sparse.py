@@ -23,7 +23,7 @@ from expect import raises
 
 import fastbp
 from fastbp import optimizers
-from fastbp.engine import engine, work
+from fastbp.engine import engine
 from fastbp.engine.records import SPARSE
 
 sparse = pytest.importorskip("scipy.sparse")
@@ -136,8 +136,7 @@ def test_gradients_are_finite_differences():
 @pytest.mark.parametrize("batch", [32, 600])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("threads", [2, 3])
-def test_threads_change_no_bit(threads, dtype, batch, monkeypatch):
-    monkeypatch.setattr(work, "THREAD_START", 1)  # predictions in teams too
+def test_threads_change_no_bit(threads, dtype, batch, every_thread_pays):
     X, y = rows(1501, dtype=dtype)
     one, more = (results(network(dtype, threads=n), X, y, batch) for n in (1, threads))
     assert_same(more, one)

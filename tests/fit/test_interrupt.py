@@ -130,7 +130,7 @@ def test_a_call_of_many_tiny_steps_leaves_the_main_thread_to_signals(monkeypatch
     calls = []
     net = fastbp.Network([1] * 50)
 
-    def instead(kernel, program, members, shared, interruptible):
+    def instead(kernel, program, members, shared, interruptible, brief):
         calls.append(interruptible)
         net._core.engine.step += Program.from_address(program).most_steps
 
@@ -206,7 +206,8 @@ for fits, epochs, longest in ((300, 1, 1e-3), (100, 400, 1e-2)):
     assert interrupted >= 5, (epochs, interrupted)
     time.sleep(0.1)
     assert threading.active_count() == 1, threading.enumerate()
-    assert _thread._count() == 0
+    from fastbp.kernels.machine.cores import available_cores
+    assert _thread._count() <= max(threads, available_cores())  # members of the pool, who wait
 """
     run(tmp_path, program, threads)
 

@@ -10,7 +10,6 @@ from expect import raises
 
 import fastbp
 from fastbp import losses
-from fastbp.engine import work
 from fastbp.kernels.panels import curves
 
 LABELS = Case("cross_entropy", {"label_smoothing": 0.1}, "labels")
@@ -156,9 +155,8 @@ def test_tasks_have_gradients_of_inputs_and_samples():
 
 
 @both_dtypes
-def test_one_and_two_threads_give_the_same_bits(dtype, monkeypatch):
+def test_one_and_two_threads_give_the_same_bits(dtype, every_thread_pays):
     """Also where the rows are more than a slab holds."""
-    monkeypatch.setattr(work, "THREAD_START", 1)
     X, y = (array.astype(dtype) for array in data(2001, 5, 3))
     nets = [network([5, 33, 40, 3], dtype=dtype, threads=threads) for threads in (1, 2)]
     v = np.random.default_rng(1).standard_normal(nets[0].flat.size)

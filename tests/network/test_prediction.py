@@ -18,15 +18,14 @@ def network(layers=(5, 33, 18, 4), dtype="float32", **arguments):
 
 
 @pytest.fixture
-def teams(monkeypatch):
-    """The numbers of threads that predictions had; every thread counts as worth its start."""
+def teams(monkeypatch, every_thread_pays):
+    """The numbers of threads that predictions had."""
     seen, run_team = [], engine.team.run_team
 
     def noted(kernel, program, members, *rest):
         seen.append(members)
         run_team(kernel, program, members, *rest)
 
-    monkeypatch.setattr(work, "THREAD_START", 1)
     monkeypatch.setattr(engine.team, "run_team", noted)
     return seen
 
@@ -63,17 +62,17 @@ def test_teams_give_the_same_bits(threads, teams):
     assert set(teams) == set(range(1, threads + 1))
 
 
-def test_no_more_threads_than_are_worth_their_start(teams, monkeypatch):
+def test_no_more_threads_than_pay_for_their_call(teams, monkeypatch):
     net = network(threads=4)
     X, _ = data(1000, 5, 4)
     flops = net._core.engine.layout.row_flops // 3  # what is counted for a row
-    for start, rows, want in (
+    for call, rows, want in (
         (1, 1, 1), (1, 8, 1), (1, 9, 2), (1, 24, 3), (1, 1000, 4),
         (100 * flops, 199, 1), (100 * flops, 200, 2), (100 * flops, 300, 3),
     ):  # fmt: skip
-        monkeypatch.setattr(work, "THREAD_START", start)
+        monkeypatch.setattr(work, "TEAM_CALL", call)
         net.predict(X[:rows])
-        assert teams[-1] == want, (start, rows)
+        assert teams[-1] == want, (call, rows)
 
 
 # ---- conversion ---------------------------------------------------------------------------------

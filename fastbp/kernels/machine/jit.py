@@ -186,7 +186,7 @@ class Kernel:
     Parameters
     ----------
     function : callable
-        What to compile. It returns nothing and must not raise.
+        What to compile. It must not raise.
     signature : sequence
         The types of its arguments: `INT`, a Numba type, or `REAL` for a pointer to elements of
         the dtype that is asked for.
@@ -197,6 +197,8 @@ class Kernel:
         hold and their hash cannot tell apart.
     check : callable, optional
         Called with the dtype before the kernel is compiled for it, to refuse it.
+    returns : Numba type, optional
+        `INT`, or the default: nothing.
     """
 
     def __init__(
@@ -206,6 +208,7 @@ class Kernel:
         name: str | None = None,
         cached: bool = True,
         check: Callable[[np.dtype[Any]], None] | None = None,
+        returns: Any = types.void,
     ) -> None:
         module = function.__module__.rpartition(".")[2]
         self.name = name or f"{module}.{function.__name__}"
@@ -216,7 +219,7 @@ class Kernel:
         own = "own." + re.sub(r"[^\w.]", "_", self.name, flags=re.ASCII)
         function.__qualname__ = self.name if cached else own
         self.function, self.signature, self.cached = function, signature, cached
-        self._check = check
+        self._check, self._returns = check, returns
         self._has_dtype = any(kind is REAL for kind in signature)
         self._compiled: dict[np.dtype[Any], CFunc] = {}
 
@@ -227,7 +230,7 @@ class Kernel:
             arguments = tuple(POINTERS[dtype] if t is REAL else t for t in self.signature)
             if self._check is not None:
                 self._check(dtype)
-            compiled = CFunc(self.function, (arguments, types.void), {}, FLAGS)
+            compiled = CFunc(self.function, (arguments, self._returns), {}, FLAGS)
             folder = cache_folder() if self.cached else None
             if folder is not None:
                 key = f"{self.name}.{_closed_over(self.function)}{dtype}"
@@ -244,14 +247,20 @@ class Kernel:
         return int(compiled._library.get_pointer_to_function(name))
 
     @functools.cache  # noqa: B019 - kernels are module globals and live as long as the process
-    def call(self, dtype: Any = "float32", release: bool = True) -> Callable[..., None]:
+    def c_address(self, dtype: Any = "float32") -> int:
+        """The address of the compiled function as one of C's, which `pointers.call_c` takes."""
+        return int(self.compiled(dtype).address)
+
+    @functools.cache  # noqa: B019 - kernels are module globals and live as long as the process
+    def call(self, dtype: Any = "float32", release: bool = True) -> Callable[..., Any]:
         """A Python callable taking addresses and sizes as ints; it runs without the GIL.
 
         Not so without `release`, for calls of microseconds: another thread that takes the GIL
         meanwhile keeps it for 5 milliseconds.
         """
         kind = CFUNCTYPE if release else PYFUNCTYPE
-        return kind(None, *[c_int64] * len(self.signature))(self.compiled(dtype).address)
+        result = c_int64 if self._returns is INT else None
+        return kind(result, *[c_int64] * len(self.signature))(self.compiled(dtype).address)
 
 
 def _closed_over(function: Callable[..., Any]) -> str:
@@ -264,9 +273,9 @@ def _closed_over(function: Callable[..., Any]) -> str:
     return hashlib.sha256(" ".join(told).encode()).hexdigest()[:8] + "."
 
 
-def kernel(*signature: Any) -> Callable[[Callable[..., Any]], Kernel]:
+def kernel(*signature: Any, returns: Any = types.void) -> Callable[[Callable[..., Any]], Kernel]:
     """Make a `Kernel` of the decorated function."""
-    return lambda function: Kernel(function, signature)
+    return lambda function: Kernel(function, signature, returns=returns)
 
 
 def address(array: np.ndarray) -> int:

@@ -5,7 +5,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastbp.kernels.machine.vectors import I64, X86
+from fastbp.kernels.machine.vectors import I32, I64, X86
 
 
 def _veiled(builder, value, name, no_alias):
@@ -113,15 +113,15 @@ def call(typingctx, address, arguments):
 
 
 @intrinsic
-def call_c(typingctx, address):
-    """Call the C function without arguments at `address`."""
+def call_c(typingctx, address, arguments):
+    """Call the C function at `address` with a tuple of integers; returns its int, if it has one."""
 
     def lower(context, builder, signature, values):
-        kind = ir.FunctionType(ir.VoidType(), [])
-        builder.call(builder.inttoptr(values[0], kind.as_pointer()), [])
-        return context.get_dummy_value()
+        kind = ir.FunctionType(I32, [I64] * len(arguments))
+        integers = cgutils.unpack_tuple(builder, values[1])
+        return builder.call(builder.inttoptr(values[0], kind.as_pointer()), integers)
 
-    return types.void(types.int64), lower
+    return types.int32(types.int64, arguments), lower
 
 
 def stack_array(elements):
@@ -156,6 +156,42 @@ def fetch_add(typingctx, address, value):
         return builder.atomic_rmw("add", _word(builder, arguments[0]), arguments[1], "seq_cst")
 
     return types.int64(types.int64, types.int64), lower
+
+
+@intrinsic
+def exchange(typingctx, address, value):
+    """Write the int64 at `address`, atomically; returns what was there before.
+
+    All threads see these in one order: `exchange`, `fetch_add`, `compare_exchange` and
+    `load_ordered`.
+    """
+
+    def lower(context, builder, signature, arguments):
+        return builder.atomic_rmw("xchg", _word(builder, arguments[0]), arguments[1], "seq_cst")
+
+    return types.int64(types.int64, types.int64), lower
+
+
+@intrinsic
+def compare_exchange(typingctx, address, expected, value):
+    """Write the int64 at `address` if it is `expected`, atomically; returns what was there."""
+
+    def lower(context, builder, signature, arguments):
+        word, *both = arguments
+        found = builder.cmpxchg(_word(builder, word), *both, "seq_cst", "seq_cst")
+        return builder.extract_value(found, 0)
+
+    return types.int64(types.int64, types.int64, types.int64), lower
+
+
+@intrinsic
+def load_ordered(typingctx, address):
+    """The int64 at `address`, read in the one order of all `exchange` and the like."""
+
+    def lower(context, builder, signature, arguments):
+        return builder.load_atomic(_word(builder, arguments[0]), "seq_cst", 8)
+
+    return types.int64(types.int64), lower
 
 
 @intrinsic

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from fastbp.kernels.machine import team
+from fastbp.kernels.machine import cores as module
 
 
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
     """A machine of 6 usable cores whose control group files are written by the test."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(1, 12, 2)), raising=False)
-    monkeypatch.setattr(team, "Path", lambda path: tmp_path / path.lstrip("/"))
-    monkeypatch.setattr(team, "_cgroup_quota", team._cgroup_quota.__wrapped__)
+    monkeypatch.setattr(module, "Path", lambda path: tmp_path / path.lstrip("/"))
+    monkeypatch.setattr(module, "_cgroup_quota", module._cgroup_quota.__wrapped__)
 
     def write(**files):
         for name, content in files.items():
@@ -38,7 +38,7 @@ def machine(monkeypatch, tmp_path):
 )
 def test_cores_of_a_version_2_control_group(limit, cores, machine):
     machine(**{"cpu.max": limit})
-    assert team.available_cores() == cores
+    assert module.available_cores() == cores
 
 
 @pytest.mark.parametrize(
@@ -46,27 +46,27 @@ def test_cores_of_a_version_2_control_group(limit, cores, machine):
 )
 def test_cores_of_a_version_1_control_group(quota, cores, machine):
     machine(**{"cpu/cpu.cfs_quota_us": quota, "cpu/cpu.cfs_period_us": "100000\n"})
-    assert team.available_cores() == cores
+    assert module.available_cores() == cores
 
 
 def test_the_quota_is_read_once(machine, monkeypatch):
-    monkeypatch.setattr(team, "_cgroup_quota", functools.cache(team._cgroup_quota))
+    monkeypatch.setattr(module, "_cgroup_quota", functools.cache(module._cgroup_quota))
     for limit in ("200000 100000", "300000 100000"):
         machine(**{"cpu.max": limit})
-        assert team.available_cores() == 2
+        assert module.available_cores() == 2
 
 
 def test_cores_without_a_control_group(machine):
-    assert team.available_cores() == 6
+    assert module.available_cores() == 6
 
 
 def test_cores_where_there_is_no_affinity(machine, monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity")
     for count, cores in ((5, 5), (None, 1)):
         monkeypatch.setattr(os, "cpu_count", lambda count=count: count)
-        assert team.available_cores() == cores
+        assert module.available_cores() == cores
 
 
 def test_cores_of_this_process():
-    assert 1 <= team.available_cores() <= os.cpu_count()
-    assert isinstance(team.Path("/"), Path)
+    assert 1 <= module.available_cores() <= os.cpu_count()
+    assert isinstance(module.Path("/"), Path)
