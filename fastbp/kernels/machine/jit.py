@@ -197,7 +197,14 @@ class Kernel:
         hold and their hash cannot tell apart.
     check : callable, optional
         Called with the dtype before the kernel is compiled for it, to refuse it.
+
+    Attributes
+    ----------
+    in_lanes : Kernel or None
+        What does the same for networks side by side, where there is such a kernel.
     """
+
+    in_lanes: "Kernel | None" = None
 
     def __init__(
         self,

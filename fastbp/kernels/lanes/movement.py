@@ -1,0 +1,84 @@
+"""Between the memory of each network and that of networks side by side."""
+
+from numba import carray, types
+
+from fastbp.kernels.machine.fields import words_at
+from fastbp.kernels.machine.jit import INT, REAL, inline, kernel
+from fastbp.kernels.machine.pointers import advance, pointer_to
+
+INT64S = types.CPointer(types.int64)
+
+
+@inline
+def _gather(sources, orders, first, rows, width, lanes, to):
+    for lane in range(lanes):
+        index = carray(advance(words_at(carray(orders, (lanes,))[lane]), first), (rows,))
+        x = pointer_to(carray(sources, (lanes,))[lane], to)
+        for r in range(rows):
+            row = carray(advance(x, index[r] * width), (width,))
+            line = advance(to, r * width * lanes + lane)
+            for k in range(width):
+                carray(advance(line, k * lanes), (1,))[0] = row[k]
+
+
+@kernel(INT64S, INT64S, INT, INT, INT, INT, REAL)
+def gather_lanes(sources, orders, first, rows, width, lanes, to):
+    """to[r, :, lane] = row orders[lane][first + r] of sources[lane]; overwrites `to`."""
+    _gather(sources, orders, first, rows, width, lanes, to)
+
+
+@kernel(INT64S, INT64S, INT, INT, INT, INT, INT64S)
+def gather_labels(sources, orders, first, rows, width, lanes, to):
+    """The same of int64 labels."""
+    _gather(sources, orders, first, rows, width, lanes, to)
+
+
+@kernel(INT64S, INT64S, INT, INT, INT, INT, INT, REAL)
+def load_states(states, offsets, count, slots, ld, to_ld, lanes, to):
+    """to[slot, i, lane] = states[lane][slot, offsets[i]] for i < count, slot < slots.
+
+    ld, to_ld: from a slot to the next one, of a network's elements and of those side by side.
+    """
+    at = carray(offsets, (count,))
+    for lane in range(lanes):
+        x = pointer_to(carray(states, (lanes,))[lane], to)
+        for k in range(slots):
+            source = advance(x, k * ld)
+            line = advance(to, k * to_ld + lane)
+            for i in range(count):
+                carray(advance(line, i * lanes), (1,))[0] = carray(source, (ld,))[at[i]]
+
+
+@kernel(INT64S, INT64S, INT, INT, INT, INT, INT, REAL)
+def store_states(states, offsets, count, slots, ld, from_ld, lanes, x):
+    """The way back; where `states` is 0, nothing is written."""
+    at = carray(offsets, (count,))
+    for lane in range(lanes):
+        address = carray(states, (lanes,))[lane]
+        if address != 0:
+            to = pointer_to(address, x)
+            for k in range(slots):
+                target = carray(advance(to, k * ld), (ld,))
+                line = advance(x, k * from_ld + lane)
+                for i in range(count):
+                    target[at[i]] = carray(advance(line, i * lanes), (1,))[0]
+
+
+@kernel(REAL, INT, INT, INT, REAL, INT)
+def to_rows(x, lanes, rows, n, to, ld):
+    """to[r, :n] = x[r, :, 0] of (rows, n, lanes), and zeros behind up to ld; overwrites `to`."""
+    for r in range(rows):
+        row = carray(advance(to, r * ld), (ld,))
+        for j in range(n):
+            row[j] = carray(advance(x, (r * n + j) * lanes), (1,))[0]
+        for j in range(n, ld):
+            row[j] = 0
+
+
+@kernel(REAL, INT, INT, INT, REAL, INT)
+def from_rows(x, lanes, rows, n, own, ld):
+    """The way back: x[r, :, 0] = own[r, :n]."""
+    for r in range(rows):
+        row = carray(advance(own, r * ld), (n,))
+        for j in range(n):
+            carray(advance(x, (r * n + j) * lanes), (1,))[0] = row[j]
