@@ -30,6 +30,7 @@ from fastbp.losses import BaseLoss, CrossEntropy, RowLoss
 from fastbp.tasks import Tasks
 
 WORD = np.dtype(np.int64)
+SLAB = 1 << 16  # bytes of activations and deltas that stay in the cache
 
 
 def width(dtype: np.dtype[Any]) -> int:
@@ -72,6 +73,12 @@ def alike(engine: Engine, course: Course) -> Hashable | None:
 def pays(layout: Layout, batch: int) -> bool:
     """Whether a full group of such networks is faster than one after the other."""
     return True
+
+
+def slab_rows(layout: Layout, batch: int) -> int:
+    """Rows whose activations stay in the cache, in whole groups of the sums for biases."""
+    row_bytes = LINE * 2 * sum(layout.widths)
+    return min(-(-batch // 8) * 8, max(8, SLAB // row_bytes // 8 * 8))
 
 
 def train_together(
@@ -131,10 +138,11 @@ class _Group:
 
     def _fill(self, parts: Configuration, course: Course) -> None:
         group, lanes, dtype, layout = self._group, self._lanes, self._dtype, self._layout
-        batch, outputs = course.batch, layout.widths[-1]
+        batch = course.batch
         group.layers, group.layer_count = ctypes.addressof(self._layers), layout.layers
         group.itemsize, group.lanes, group.batch = dtype.itemsize, lanes, batch
         group.rows = course.order.shape[1]
+        group.slab = slab_rows(layout, batch)
         (
             group.features, group.targets, group.orders, group.losses, group.carried,
             group.coefficients, group.order_rows, group.active, group.failed, group.epoch_orders,
@@ -143,8 +151,8 @@ class _Group:
         group.coefficient_count, group.spread = count, self._room(count * LANE_BLOCK)
         group.values = self._room(batch * lanes, np.dtype(float))
         group.zeros = self._room(max(layout.widths) * lanes)
-        self._fill_layers(parts, batch)
-        self._fill_loss(parts, course, outputs)
+        self._fill_layers(parts, group.slab)
+        self._fill_loss(parts, course.data.labels)
         group.gather = movement.gather_lanes.address(dtype)
         group.gather_labels = movement.gather_labels.address()
         group.spread_coefficients = step.spread_coefficients.address(dtype)
@@ -158,14 +166,14 @@ class _Group:
             self._held.append(parts.regularization.settings())
             group.settings = address(self._held[-1])
 
-    def _fill_layers(self, parts: Configuration, batch: int) -> None:
+    def _fill_layers(self, parts: Configuration, slab: int) -> None:
         group, lanes, layout, size = self._group, self._lanes, self._layout, self._dtype.itemsize
         elements = -(-layout.parameter_count * lanes // LANE_BLOCK) * LANE_BLOCK
         group.parameters, group.slot_bytes = elements, elements * size
         group.state = self._room(self._slots * elements)
         group.gradients = self._room(elements)
-        activations = [self._room(batch * units * lanes) for units in layout.widths]
-        deltas = [0, *(self._room(batch * units * lanes) for units in layout.widths[1:])]
+        activations = [self._room(slab * units * lanes) for units in layout.widths]
+        deltas = [0, *(self._room(slab * units * lanes) for units in layout.widths[1:])]
         at = 0
         for i, (layer, activation) in enumerate(zip(self._layers, parts.activations, strict=True)):
             layer.inputs, layer.outputs = layout.widths[i : i + 2]
@@ -177,16 +185,16 @@ class _Group:
             if last and (parts.loss.on_logits or _wants_rows(activation)):
                 continue
             if not activation.from_output:
-                layer.slope = self._room(batch * layer.outputs * lanes)
+                layer.slope = self._room(slab * layer.outputs * lanes)
             layer.operand = layer.output if activation.from_output else layer.slope
             for name in ("training_forward", "backward"):
                 panel = getattr(activation, name)
                 if panel is not None:
                     setattr(layer, name, panel.address(self._dtype))
 
-    def _fill_loss(self, parts: Configuration, course: Course, outputs: int) -> None:
-        group, lanes, batch, labels = self._group, self._lanes, course.batch, course.data.labels
-        loss, top = parts.loss, parts.activations[-1]
+    def _fill_loss(self, parts: Configuration, labels: bool) -> None:
+        group, lanes, slab = self._group, self._lanes, self._group.slab
+        loss, top, outputs = parts.loss, parts.activations[-1], self._layout.widths[-1]
         self._held.append(np.array([loss.parameter(), *[1.0] * outputs]))
         self._held[-1] = np.append(self._held[-1], loss.parameters_of_outputs(outputs))
         group.loss_parameters = address(self._held[-1])
@@ -196,13 +204,13 @@ class _Group:
             group.loss = in_lanes.address(self._dtype)
             group.target_columns = 1 if labels else outputs
             columns = group.target_columns
-            group.wanted = self._room(batch * columns * lanes, WORD if labels else self._dtype)
-            group.worth = self._room(batch * outputs * lanes)
+            group.wanted = self._room(slab * columns * lanes, WORD if labels else self._dtype)
+            group.worth = self._room(slab * outputs * lanes)
             return
         group.own_loss = loss.panel(labels).address(self._dtype)
         group.own_ld = self._layout.strides[-1]
-        group.own_z, group.own_delta = (self._room(batch * group.own_ld) for _ in range(2))
-        group.own_values = self._room(batch, np.dtype(float))
+        group.own_z, group.own_delta = (self._room(slab * group.own_ld) for _ in range(2))
+        group.own_values = self._room(slab, np.dtype(float))
         group.to_rows = movement.to_rows.address(self._dtype)
         group.from_rows = movement.from_rows.address(self._dtype)
         if _wants_rows(top) and not loss.on_logits:
@@ -240,7 +248,7 @@ class _Group:
                 tables[n][0], own.order_rows, lane in stretches, 0, 0,
             )  # fmt: skip
         repeats = all(own.order_rows == 0 or own.epochs == 1 for own in stretches.values())
-        group.still = int(repeats and group.rows <= group.batch)
+        group.still = int(repeats and group.rows <= min(group.batch, group.slab))
         group.made, group.failed_epoch = 0, -1
         try:
             step.train_lanes.call()(ctypes.addressof(group))

@@ -5,20 +5,26 @@ from numba import carray, types
 from fastbp.kernels.machine.fields import words_at
 from fastbp.kernels.machine.jit import INT, REAL, inline, kernel
 from fastbp.kernels.machine.pointers import advance, pointer_to
+from fastbp.kernels.machine.simd import ask_for
+from fastbp.kernels.machine.vectors import LINE
 
+ROWS_AHEAD = 64  # row numbers come from memory, from as many places as there are lanes
 INT64S = types.CPointer(types.int64)
 
 
 @inline
 def _gather(sources, orders, first, rows, width, lanes, to):
     for lane in range(lanes):
-        index = carray(advance(words_at(carray(orders, (lanes,))[lane]), first), (rows,))
+        numbers = advance(words_at(carray(orders, (lanes,))[lane]), first)
+        for r in range(0, rows, LINE // 8):
+            ask_for(advance(numbers, r + ROWS_AHEAD))
+        index = carray(numbers, (rows,))
         x = pointer_to(carray(sources, (lanes,))[lane], to)
-        for r in range(rows):
-            row = carray(advance(x, index[r] * width), (width,))
-            line = advance(to, r * width * lanes + lane)
-            for k in range(width):
-                carray(advance(line, k * lanes), (1,))[0] = row[k]
+        for k in range(width):
+            source, line = advance(x, k), advance(to, k * lanes + lane)
+            for r in range(rows):
+                value = carray(advance(source, index[r] * width), (1,))[0]
+                carray(advance(line, r * width * lanes), (1,))[0] = value
 
 
 @kernel(INT64S, INT64S, INT, INT, INT, INT, REAL)

@@ -16,15 +16,16 @@ from fastbp.kernels.machine.pointers import pointer_maker
 LANE_LAYER = record(
     "inputs", "outputs",
     "weights", "gradient",  # W (inputs + 1, outputs, lanes): the last row holds the biases
-    "below", "output",      # A (batch, inputs, lanes) and (batch, outputs, lanes)
+    "below", "output",      # A (slab, inputs, lanes) and (slab, outputs, lanes)
     "delta", "delta_below",  # D likewise; delta_below 0 for the first layer
-    "slope",                # S (batch, outputs, lanes): where training_forward leaves the slopes
+    "slope",                # S (slab, outputs, lanes): where training_forward leaves the slopes
     "training_forward", "backward", "operand",  # as of one network; of elements alone
 )  # fmt: skip
 
 # One call of `step.train`.
 GROUP = record(
     "layers", "layer_count", "itemsize", "lanes",
+    "slab",          # rows of activations that there is room for; whole groups of bias sums
     "batch", "rows", "epochs", "first_row", "most_steps",  # as of one network
     "labels",        # 1: targets are int64 labels
     "target_columns",
@@ -36,13 +37,13 @@ GROUP = record(
     "still",         # 1: every step has the same rows in the same order
     "coefficient_count",
     "spread",        # (coefficient_count, LANE_BLOCK): a step's coefficients as the update reads them
-    "wanted",        # (batch, target_columns, lanes), or int64 (batch, lanes)
-    "worth",         # (batch, outputs, lanes)
+    "wanted",        # (slab, target_columns, lanes), or int64 (slab, lanes)
+    "worth",         # (slab, outputs, lanes)
     "values",        # float64 (batch, lanes): losses of rows
     "loss_parameters",  # float64
     "loss",          # of `lane_losses`, or 0:
     "own_loss",      # of one network, whose rows stand meanwhile in
-    "own_z", "own_delta", "own_ld", "own_values",  # (batch, own_ld) and float64 (batch)
+    "own_z", "own_delta", "own_ld", "own_values",  # (slab, own_ld) and float64 (slab)
     "own_forward", "own_backward",  # of an output activation that needs whole rows, or 0
     "epoch_orders",  # int64 (lanes)
     "gather", "gather_labels", "spread_coefficients", "product", "column_sums", "to_rows", "from_rows", "update",

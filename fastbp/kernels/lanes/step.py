@@ -1,6 +1,6 @@
 """Training of networks side by side: what `step.train` does with each of them alone.
 
-One batch is one slab, and each number is computed by the chain of operations that the network alone
+Each number is computed by the chain of operations that the network alone
 computes it by: products along k, losses of rows in 16 lanes, gradients of biases 8 rows at a time.
 """
 
@@ -12,6 +12,7 @@ from fastbp.kernels.lanes.program import opened
 from fastbp.kernels.machine.fields import float64s_at, words_at
 from fastbp.kernels.machine.jit import INT, REAL, inline, inline_early, kernel
 from fastbp.kernels.machine.pointers import advance, call, stack_array
+from fastbp.kernels.machine.simd import copy_padded
 from fastbp.kernels.machine.vecmath import like
 from fastbp.kernels.panels.lane_losses import LANE_BLOCK, whole_blocks
 from fastbp.kernels.product.sums import fold
@@ -35,18 +36,19 @@ def _run(panel, a, b, elements):
 
 
 @inline
-def _gather(g, layers, row, batch, epoch_orders):
+def _gather(g, layers, row, rows):
+    """Rows [row, row + rows) of the epoch, and their targets."""
     call(
         g.gather,
-        (g.features, epoch_orders, row, batch, layers[0].inputs, g.lanes, layers[0].below),
+        (g.features, g.epoch_orders, row, rows, layers[0].inputs, g.lanes, layers[0].below),
     )
     if g.loss != 0:
         kind = g.gather_labels if g.labels != 0 else g.gather
-        call(kind, (g.targets, epoch_orders, row, batch, g.target_columns, g.lanes, g.wanted))
+        call(kind, (g.targets, g.epoch_orders, row, rows, g.target_columns, g.lanes, g.wanted))
 
 
 @inline
-def _forward(g, layers, batch):
+def _forward(g, layers, rows):
     line = g.lanes * g.itemsize
     for number in range(g.layer_count):
         layer = layers[number]
@@ -55,70 +57,87 @@ def _forward(g, layers, batch):
         call(
             g.product,
             (layer.below, layer.inputs * g.lanes, g.lanes, layer.weights, across, g.lanes,
-             bias, 0, g.lanes, layer.output, across, batch, layer.outputs, layer.inputs, g.itemsize),
+             bias, 0, g.lanes, layer.output, across, rows, layer.outputs, layer.inputs, g.itemsize),
         )  # fmt: skip
-        _run(layer.training_forward, layer.output, layer.slope, batch * across)
+        _run(layer.training_forward, layer.output, layer.slope, rows * across)
 
 
 @inline
-def _own_losses(g, top, row, batch, epoch_orders):
+def _own_losses(g, top, row, rows, batch, values):
     """The loss of networks one after the other, each in rows of its own."""
-    orders, targets = _words(g, epoch_orders), _words(g, g.targets)
-    values = carray(float64s_at(g.values), (batch, g.lanes))
-    own = carray(float64s_at(g.own_values), (batch,))
+    orders, targets = _words(g, g.epoch_orders), _words(g, g.targets)
+    together = carray(float64s_at(values), (rows, g.lanes))
+    own = carray(float64s_at(g.own_values), (rows,))
     for lane in range(g.lanes):
         at = lane * g.itemsize
-        call(g.to_rows, (top.output + at, g.lanes, batch, top.outputs, g.own_z, g.own_ld))
+        call(g.to_rows, (top.output + at, g.lanes, rows, top.outputs, g.own_z, g.own_ld))
         if g.own_forward != 0:
-            call(g.own_forward, (g.own_z, 0, batch, top.outputs, g.own_ld))
+            call(g.own_forward, (g.own_z, 0, rows, top.outputs, g.own_ld))
         call(
             g.own_loss,
             (g.own_z, g.own_delta, targets[lane], orders[lane] + 8 * row, g.own_values,
-             g.loss_parameters, batch, top.outputs, g.own_ld, batch, 0),
+             g.loss_parameters, rows, top.outputs, g.own_ld, batch, 0),
         )  # fmt: skip
         if g.own_backward != 0:
-            call(g.own_backward, (g.own_delta, g.own_z, batch, top.outputs, g.own_ld))
-        call(g.from_rows, (top.delta + at, g.lanes, batch, top.outputs, g.own_delta, g.own_ld))
-        for r in range(batch):
-            values[r, lane] = own[r]
+            call(g.own_backward, (g.own_delta, g.own_z, rows, top.outputs, g.own_ld))
+        call(g.from_rows, (top.delta + at, g.lanes, rows, top.outputs, g.own_delta, g.own_ld))
+        for r in range(rows):
+            together[r, lane] = own[r]
 
 
 @inline
-def _losses(g, layers, row, batch, epoch_orders):
-    """Deltas of the outputs, and in `values[0]` the sum of the losses of each network."""
-    top = layers[g.layer_count - 1]
+def _output_deltas(g, top, row, rows, batch, values):
+    """Deltas of the outputs, and at `values` the losses of rows."""
     if g.loss != 0:
         call(
             g.loss,
-            (top.output, top.delta, g.worth, g.wanted, g.values, g.loss_parameters,
-             batch, top.outputs, g.lanes, batch),
+            (top.output, top.delta, g.worth, g.wanted, values, g.loss_parameters,
+             rows, top.outputs, g.lanes, batch),
         )  # fmt: skip
     else:
-        _own_losses(g, top, row, batch, epoch_orders)
-    fold(float64s_at(g.values), batch, g.lanes, 1.0)
+        _own_losses(g, top, row, rows, batch, values)
 
 
 @inline
-def _backward(g, layers, batch):
-    """Deltas of all layers, and their gradients."""
+def _backward(g, layers, rows, opening):
+    """Deltas of all layers, and their gradients: put down, or added to what is there."""
     line = g.lanes * g.itemsize
     for back in range(g.layer_count):
         layer = layers[g.layer_count - 1 - back]
         above, below = layer.outputs * g.lanes, layer.inputs * g.lanes
-        _run(layer.backward, layer.delta, layer.operand, batch * above)
+        _run(layer.backward, layer.delta, layer.operand, rows * above)
         if layer.delta_below != 0:
             call(
                 g.product,
                 (layer.delta, above, g.lanes, layer.weights, g.lanes, above, g.zeros, 0, 0,
-                 layer.delta_below, below, batch, layer.inputs, layer.outputs, g.itemsize),
+                 layer.delta_below, below, rows, layer.inputs, layer.outputs, g.itemsize),
             )  # fmt: skip
+        start, start_row, start_column = layer.gradient, above, g.lanes
+        biases = layer.gradient + layer.inputs * layer.outputs * line
+        if opening:
+            start, start_row, start_column = g.zeros, INT(0), INT(0)
         call(
             g.product,
-            (layer.below, g.lanes, below, layer.delta, above, g.lanes, g.zeros, 0, 0,
-             layer.gradient, above, layer.inputs, layer.outputs, batch, g.itemsize),
+            (layer.below, g.lanes, below, layer.delta, above, g.lanes,
+             start, start_row, start_column, layer.gradient, above,
+             layer.inputs, layer.outputs, rows, g.itemsize),
         )  # fmt: skip
-        biases = layer.gradient + layer.inputs * layer.outputs * line
-        call(g.column_sums, (layer.delta, above, batch, above, g.zeros, biases, g.itemsize))
+        start = g.zeros if opening else biases
+        call(g.column_sums, (layer.delta, above, rows, above, start, biases, g.itemsize))
+
+
+@inline
+def _gradients(g, layers, row, batch, fresh):
+    """The gradient of a batch slab by slab, and its losses; fresh: its rows are to be gathered."""
+    top, line = layers[g.layer_count - 1], 8 * g.lanes
+    for done in range(0, batch, g.slab):
+        rows = min(g.slab, batch - done)
+        if fresh:
+            _gather(g, layers, row + done, rows)
+        _forward(g, layers, rows)
+        _output_deltas(g, top, row + done, rows, batch, g.values + done * line)
+        _backward(g, layers, rows, done == 0)
+    fold(float64s_at(g.values), batch, g.lanes, 1.0)
 
 
 @kernel(INT, INT, INT, INT, REAL)
@@ -132,10 +151,12 @@ def spread_coefficients(rows, lanes, first, count, to):
     for lane in range(lanes):
         numbers = carray(float64s_at(own[lane] + 8 * first), (count,))
         for k in range(count):
-            value = like(carray(to, (1,))[0], numbers[k])
-            block = carray(advance(to, k * LANE_BLOCK), (LANE_BLOCK,))
-            for i in range(lane, LANE_BLOCK, lanes):
-                block[i] = value
+            at = carray(advance(to, k * LANE_BLOCK + lane), (1,))
+            at[0] = like(at[0], numbers[k])
+    for k in range(count):
+        line = advance(to, k * LANE_BLOCK)
+        for i in range(lanes, LANE_BLOCK, lanes):
+            copy_padded(line, advance(line, i), lanes)
 
 
 @inline
@@ -185,10 +206,10 @@ def _end_epoch(g, epoch, totals, mass):
 
 
 @inline
-def _turn_orders(g, epoch, to):
-    """Addresses of the row numbers of an epoch."""
+def _turn_orders(g, epoch):
+    """Where the row numbers of an epoch lie."""
     orders, strides = _words(g, g.orders), _words(g, g.order_rows)
-    of_epoch = carray(words_at(to), (g.lanes,))
+    of_epoch = _words(g, g.epoch_orders)
     for lane in range(g.lanes):
         of_epoch[lane] = orders[lane] + 8 * epoch * strides[lane]
 
@@ -209,16 +230,12 @@ def train_lanes(group):
         totals[lane], losses[lane] = before[0], before[2]
     mass = carray(float64s_at(carried[0]), (4,))[1]
     values = carray(float64s_at(g.values), (g.lanes,))
-    epoch_orders = g.epoch_orders
     done = 0
     for epoch in range(g.epochs):
-        _turn_orders(g, epoch, epoch_orders)
+        _turn_orders(g, epoch)
         for row in range(g.first_row if epoch == 0 else 0, g.rows, g.batch):
             batch = min(g.batch, g.rows - row)
-            if g.still == 0 or done == 0:
-                _gather(g, layers, row, batch, epoch_orders)
-            _forward(g, layers, batch)
-            _losses(g, layers, row, batch, epoch_orders)
+            _gradients(g, layers, row, batch, g.still == 0 or done == 0)
             if _find_failures(g, values):
                 failed = _words(g, g.failed)
                 for lane in range(g.lanes):
@@ -231,7 +248,6 @@ def train_lanes(group):
                 loss = values[lane] / batch
                 totals[lane], losses[lane] = totals[lane] + loss * weight, loss
             mass += weight
-            _backward(g, layers, batch)
             _update(g, layers, done)
             done += 1
             g.made = done
