@@ -20,7 +20,7 @@ from fastbp.engine.records import Group, LaneLayer
 from fastbp.kernels.lanes import movement, product, step
 from fastbp.kernels.machine.jit import Kernel, address
 from fastbp.kernels.machine.vectors import LINE
-from fastbp.kernels.panels import output_panels, penalties
+from fastbp.kernels.panels import lane_labels, output_panels, penalties
 from fastbp.kernels.panels.lane_losses import LANE_BLOCK
 from fastbp.kernels.product import sums
 from fastbp.layout.aligned import aligned_zeros
@@ -30,7 +30,8 @@ from fastbp.losses import BaseLoss, CrossEntropy, RowLoss
 from fastbp.tasks import Tasks
 
 WORD = np.dtype(np.int64)
-SLAB = 1 << 16  # bytes of activations and deltas that stay in the cache
+QUICKER = 4  # than one after the other, on which `work.QUANTUM` counts
+SLAB = 1 << 18  # bytes of activations and deltas that stay in the cache
 
 
 def width(dtype: np.dtype[Any]) -> int:
@@ -116,7 +117,7 @@ class _Group:
         self._lanes, self._dtype = width(layout.dtype), layout.dtype
         self._active = list(range(len(engines)))  # networks whose losses have been finite
         flops = self._lanes * work.step_flops(layout, first.data.features, first.batch)
-        self._most = max(1, work.QUANTUM // (flops + work.STEP_FLOPS))
+        self._most = max(1, QUICKER * work.QUANTUM // (flops + work.STEP_FLOPS))
         self._held: list[NDArray[Any]] = []
         self._group, self._layers = Group(), (LaneLayer * layout.layers)()
         self._words = np.zeros((10, self._lanes), WORD)
@@ -205,7 +206,8 @@ class _Group:
             group.target_columns = 1 if labels else outputs
             columns = group.target_columns
             group.wanted = self._room(slab * columns * lanes, WORD if labels else self._dtype)
-            group.worth = self._room(slab * outputs * lanes)
+            # Labels keep two numbers a row there.
+            group.worth = self._room((slab * max(outputs, 2) + LANE_BLOCK) * lanes)
             return
         group.own_loss = loss.panel(labels).address(self._dtype)
         group.own_ld = self._layout.strides[-1]
@@ -299,8 +301,8 @@ def _wants_rows(activation: Any) -> bool:
 
 def _in_lanes(loss: BaseLoss, labels: bool) -> Kernel | None:
     """The kernel of a loss for networks side by side, where there is one."""
-    if isinstance(loss, CrossEntropy) and loss.label_smoothing > 0:
-        return None
+    if isinstance(loss, CrossEntropy) and labels:
+        return lane_labels.cross_entropy if loss.label_smoothing == 0 else None
     return loss.panel(labels).in_lanes
 
 

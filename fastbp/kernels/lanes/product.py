@@ -13,8 +13,8 @@ from fastbp.kernels.machine.vectors import I64, LINE, Vector, vector_bytes
 from fastbp.kernels.product.tile import tile_shape
 
 REGISTER = vector_bytes()
-# The widest tile: with six rows its accumulators fill 24 of 32 registers, with four rows 8 of 16.
-WIDE, TALL = (4, 6) if tile_shape().vectors == 3 else (2, 4)
+# Columns of the widest tile, of four rows: 16 accumulators of 32 registers, or 8 of 16.
+WIDE = 4 if tile_shape().vectors == 3 else 2
 
 
 def _make_tile(rows, columns):
@@ -81,8 +81,9 @@ def _make_tile(rows, columns):
     return tile
 
 
-def _make_column(columns, tall):
+def _make_column(columns):
     """A function for kernels: one column of tiles, all rows."""
+    tall = 4 if columns == WIDE else 8
     full, two, one = (_make_tile(rows, columns) for rows in (tall, 2, 1))
 
     @inline
@@ -114,7 +115,7 @@ def _make_column(columns, tall):
     return column
 
 
-_wide, _two, _one = _make_column(WIDE, TALL), _make_column(2, 8), _make_column(1, 8)
+_wide, _two, _one = (_make_column(columns) for columns in (WIDE, 2, 1))
 
 
 @kernel(REAL, INT, INT, REAL, INT, INT, REAL, INT, INT, REAL, INT, INT, INT, INT, INT)

@@ -8,12 +8,10 @@ import math
 import numpy as np
 from numba import carray
 
-from fastbp.kernels.machine.fields import words_at
 from fastbp.kernels.machine.jit import Kernel, inline, inline_early, kernel
 from fastbp.kernels.machine.pointers import advance, pointer_to, restrict, run_time, stack_array
 from fastbp.kernels.machine.simd import row_max, row_sum
 from fastbp.kernels.machine.vecmath import exp, like, log
-from fastbp.kernels.panels.lane_losses import LANE_LOSS
 from fastbp.kernels.panels.panels import BACKWARD, FORWARD, LOSS
 from fastbp.kernels.product.transpose import SIDE, transpose_square
 
@@ -32,7 +30,7 @@ def _shift(z, to, rows, n, ld):
 
 
 @inline
-def _odds(x):
+def odds(x):
     """exp(x) for x <= 0, and 0 where that is below 4e-31.
 
     A class as unlikely is lost against the likely one's 1. Let through, it could be a denormal
@@ -49,7 +47,7 @@ def _all_odds(z, to, rows, n, ld):
     _shift(z, to, rows, n, ld)
     block = carray(to, (rows * ld,))
     for i in range(block.size):
-        block[i] = _odds(block[i])
+        block[i] = odds(block[i])
 
 
 @inline_early
@@ -167,7 +165,7 @@ def _labels_by_group(z, delta, labels, index, losses, first, lanes, n, ld, scale
         losses[first + r] = top[r] - t[label, r]
     for j in range(n):
         for r in range(lanes):
-            t[j, r] = _odds(t[j, r] - top[r])
+            t[j, r] = odds(t[j, r] - top[r])
             total[r] += t[j, r]
     for r in range(lanes):
         top[r] = log(total[r])
@@ -210,49 +208,6 @@ def cross_entropy_labels(z, delta, targets, order, values, parameters, rows, n, 
         _labels_by_group(z, delta, labels, index, losses, first, lanes, n, ld, scale)
     if grouped < rows:
         _labels_by_row(z, delta, labels, index, losses, grouped, rows, n, ld, scale, smoothing)
-
-
-def _labels_in_lanes(z, delta, worth, targets, values, parameters, rows, n, lanes, batch):
-    """`cross_entropy_labels` without smoothing, of networks side by side: see lane_losses.py."""
-    labels = carray(words_at(targets), (rows, lanes))
-    losses = carray(values, (rows, lanes))
-    z, delta = restrict(z), restrict(delta)
-    tops, totals = _lanes_stack(z), _lanes_stack(z)
-    top, total = carray(tops, (GROUP,)), carray(totals, (GROUP,))
-    scale = like(top[0], 1.0 / batch)
-    for row in range(rows):
-        x = carray(advance(z, row * n * lanes), (n, lanes))
-        t = carray(advance(delta, row * n * lanes), (n, lanes))
-        for r in range(lanes):
-            top[r] = x[0, r]
-            total[r] = 0
-        for j in range(1, n):
-            for r in range(lanes):
-                top[r] = x[j, r] if not x[j, r] <= top[r] else top[r]  # NaN goes on
-        for j in range(n):
-            for r in range(lanes):
-                t[j, r] = _odds(x[j, r] - top[r])
-                total[r] += t[j, r]
-        for r in range(lanes):
-            label = labels[row, r]
-            wrong = np.uint64(label) >= np.uint64(n)
-            losses[row, r] = np.nan if wrong else top[r] - x[label, r]
-        for r in range(lanes):
-            top[r] = log(total[r])
-            total[r] = scale / total[r]
-        for j in range(n):
-            for r in range(lanes):
-                t[j, r] *= total[r]
-        for r in range(lanes):
-            label = labels[row, r]
-            if np.uint64(label) < np.uint64(n):
-                t[label, r] -= scale
-            losses[row, r] += top[r]
-
-
-cross_entropy_labels.in_lanes = Kernel(
-    _labels_in_lanes, LANE_LOSS, "output_panels.cross_entropy_labels_in_lanes"
-)
 
 
 def _of_probabilities(divergence: bool) -> Kernel:
