@@ -121,7 +121,6 @@ class _Group:
         self._held: list[NDArray[Any]] = []
         self._group, self._layers = Group(), (LaneLayer * layout.layers)()
         self._words = np.zeros((10, self._lanes), WORD)
-        self._offsets = _offsets(layout)
         self._slots = 1 + parts.optimizer.slots
         self._fill(parts, first)
         self._move(movement.load_states, [address(engine.state) for engine in engines])
@@ -151,7 +150,7 @@ class _Group:
         count = coefficients.width(parts.optimizer)
         group.coefficient_count, group.spread = count, self._room(count * LANE_BLOCK)
         group.values = self._room(batch * lanes, np.dtype(float))
-        group.zeros = self._room(max(layout.widths) * lanes)
+        group.zeros = self._room(max(_strides(layout)) * lanes)
         self._fill_layers(parts, group.slab)
         self._fill_loss(parts, course.data.labels)
         group.gather = movement.gather_lanes.address(dtype)
@@ -169,24 +168,26 @@ class _Group:
 
     def _fill_layers(self, parts: Configuration, slab: int) -> None:
         group, lanes, layout, size = self._group, self._lanes, self._layout, self._dtype.itemsize
-        elements = -(-layout.parameter_count * lanes // LANE_BLOCK) * LANE_BLOCK
+        strides = _strides(layout)
+        elements = -(-_places(layout)[2] * lanes // LANE_BLOCK) * LANE_BLOCK
         group.parameters, group.slot_bytes = elements, elements * size
         group.state = self._room(self._slots * elements)
         group.gradients = self._room(elements)
-        activations = [self._room(slab * units * lanes) for units in layout.widths]
-        deltas = [0, *(self._room(slab * units * lanes) for units in layout.widths[1:])]
+        activations = [self._room(slab * units * lanes) for units in strides]
+        deltas = [0, *(self._room(slab * units * lanes) for units in strides[1:])]
         at = 0
         for i, (layer, activation) in enumerate(zip(self._layers, parts.activations, strict=True)):
             layer.inputs, layer.outputs = layout.widths[i : i + 2]
+            layer.ld_in, layer.ld_out = strides[i : i + 2]
             layer.weights, layer.gradient = group.state + at, group.gradients + at
-            at += (layer.inputs + 1) * layer.outputs * lanes * size
+            at += (layer.inputs + 1) * layer.ld_out * lanes * size
             layer.below, layer.output = activations[i : i + 2]
             layer.delta_below, layer.delta = deltas[i : i + 2]
             last = i == layout.layers - 1
             if last and (parts.loss.on_logits or _wants_rows(activation)):
                 continue
             if not activation.from_output:
-                layer.slope = self._room(slab * layer.outputs * lanes)
+                layer.slope = self._room(slab * layer.ld_out * lanes)
             layer.operand = layer.output if activation.from_output else layer.slope
             for name in ("training_forward", "backward"):
                 panel = getattr(activation, name)
@@ -226,10 +227,10 @@ class _Group:
         own = np.zeros(self._lanes, WORD)
         own[:] = states[0] if kernel is movement.load_states else 0
         own[: len(states)] = states
-        offsets, elements = self._offsets, self._group.parameters
+        offsets, places, _ = _places(self._layout)
         kernel.call(self._dtype)(
-            address(own), address(offsets), offsets.size, self._slots, self._layout.parameters,
-            elements, self._lanes, self._group.state,
+            address(own), address(offsets), address(places), offsets.size, self._slots,
+            self._layout.parameters, self._group.parameters, self._lanes, self._group.state,
         )  # fmt: skip
 
     def go_on(self) -> None:
@@ -306,7 +307,22 @@ def _in_lanes(loss: BaseLoss, labels: bool) -> Kernel | None:
     return loss.panel(labels).in_lanes
 
 
-@functools.cache
-def _offsets(layout: Layout) -> NDArray[np.int64]:
-    """Where in a slot of a network's state each of its parameters lies."""
-    return layout.packed(np.arange(layout.parameters))
+def _strides(layout: Layout) -> list[int]:
+    """Lines from one row of each layer's values to the next; those of the outputs are not padded.
+
+    Rows that are a multiple of half a page apart share a few sets of the cache.
+    """
+    return [n + 1 if n % 32 == 0 else n for n in layout.widths[:-1]] + [layout.widths[-1]]
+
+
+@functools.lru_cache(64)
+def _places(layout: Layout) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Where each parameter lies in a slot of a network, and its line here; how many lines there are."""
+    strides, places, at = _strides(layout), [], 0
+    for inputs, outputs, stride in zip(
+        layout.widths[:-1], layout.widths[1:], strides[1:], strict=True
+    ):
+        rows = np.arange(inputs + 1, dtype=np.int64)[:, None]
+        places.append((at + rows * stride + np.arange(outputs)).ravel())
+        at += (inputs + 1) * stride
+    return layout.packed(np.arange(layout.parameters)), np.concatenate(places), at

@@ -13,7 +13,7 @@ INT64S = types.CPointer(types.int64)
 
 
 @inline
-def _gather(sources, orders, first, rows, width, lanes, to):
+def _gather(sources, orders, first, rows, width, ld, lanes, to):
     for lane in range(lanes):
         numbers = advance(words_at(carray(orders, (lanes,))[lane]), first)
         for r in range(0, rows, LINE // 8):
@@ -24,50 +24,48 @@ def _gather(sources, orders, first, rows, width, lanes, to):
             source, line = advance(x, k), advance(to, k * lanes + lane)
             for r in range(rows):
                 value = carray(advance(source, index[r] * width), (1,))[0]
-                carray(advance(line, r * width * lanes), (1,))[0] = value
-
-
-@kernel(INT64S, INT64S, INT, INT, INT, INT, REAL)
-def gather_lanes(sources, orders, first, rows, width, lanes, to):
-    """to[r, :, lane] = row orders[lane][first + r] of sources[lane]; overwrites `to`."""
-    _gather(sources, orders, first, rows, width, lanes, to)
-
-
-@kernel(INT64S, INT64S, INT, INT, INT, INT, INT64S)
-def gather_labels(sources, orders, first, rows, width, lanes, to):
-    """The same of int64 labels."""
-    _gather(sources, orders, first, rows, width, lanes, to)
+                carray(advance(line, r * ld * lanes), (1,))[0] = value
 
 
 @kernel(INT64S, INT64S, INT, INT, INT, INT, INT, REAL)
-def load_states(states, offsets, count, slots, ld, to_ld, lanes, to):
-    """to[slot, i, lane] = states[lane][slot, offsets[i]] for i < count, slot < slots.
+def gather_lanes(sources, orders, first, rows, width, ld, lanes, to):
+    """to[r, :width, lane] = row orders[lane][first + r] of sources[lane]; of `to` (rows, ld, lanes)."""
+    _gather(sources, orders, first, rows, width, ld, lanes, to)
 
-    ld, to_ld: from a slot to the next one, of a network's elements and of those side by side.
+
+@kernel(INT64S, INT64S, INT, INT, INT, INT, INT, INT64S)
+def gather_labels(sources, orders, first, rows, width, ld, lanes, to):
+    """The same of int64 labels."""
+    _gather(sources, orders, first, rows, width, ld, lanes, to)
+
+
+@kernel(INT64S, INT64S, INT64S, INT, INT, INT, INT, INT, REAL)
+def load_states(states, offsets, places, count, slots, ld, to_ld, lanes, to):
+    """to[slot, places[i], lane] = states[lane][slot, offsets[i]] for i < count, slot < slots.
+
+    ld, to_ld: from a slot to the next one, in elements of a network and of those side by side.
     """
-    at = carray(offsets, (count,))
+    at, line = carray(offsets, (count,)), carray(places, (count,))
     for lane in range(lanes):
         x = pointer_to(carray(states, (lanes,))[lane], to)
         for k in range(slots):
-            source = advance(x, k * ld)
-            line = advance(to, k * to_ld + lane)
+            source, target = advance(x, k * ld), advance(to, k * to_ld + lane)
             for i in range(count):
-                carray(advance(line, i * lanes), (1,))[0] = carray(source, (ld,))[at[i]]
+                value = carray(advance(source, at[i]), (1,))[0]
+                carray(advance(target, line[i] * lanes), (1,))[0] = value
 
 
-@kernel(INT64S, INT64S, INT, INT, INT, INT, INT, REAL)
-def store_states(states, offsets, count, slots, ld, from_ld, lanes, x):
+@kernel(INT64S, INT64S, INT64S, INT, INT, INT, INT, INT, REAL)
+def store_states(states, offsets, places, count, slots, ld, from_ld, lanes, x):
     """The way back; where `states` is 0, nothing is written."""
-    at = carray(offsets, (count,))
+    at, line = carray(offsets, (count,)), carray(places, (count,))
     for lane in range(lanes):
         address = carray(states, (lanes,))[lane]
-        if address != 0:
-            to = pointer_to(address, x)
-            for k in range(slots):
-                target = carray(advance(to, k * ld), (ld,))
-                line = advance(x, k * from_ld + lane)
-                for i in range(count):
-                    target[at[i]] = carray(advance(line, i * lanes), (1,))[0]
+        for k in range(slots if address != 0 else 0):
+            source, target = advance(x, k * from_ld + lane), pointer_to(address, x)
+            for i in range(count):
+                value = carray(advance(source, line[i] * lanes), (1,))[0]
+                carray(advance(target, k * ld + at[i]), (1,))[0] = value
 
 
 @kernel(REAL, INT, INT, INT, REAL, INT)

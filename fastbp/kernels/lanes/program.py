@@ -1,8 +1,8 @@
 """The records that the kernels of networks side by side read.
 
 An element of a network is there a line of `lanes` elements, one of each network: rows of a batch are
-(rows, units, lanes), parameters (inputs + 1, outputs, lanes) of each layer behind those of the other,
-without padding between. Every run has room for whole LANE_BLOCKs of elements.
+(rows, ld, lanes), and the parameters of each layer (inputs + 1, ld_out, lanes), behind those of the
+layer below. Outputs have no padding. Every run has room for whole LANE_BLOCKs of elements.
 """
 
 import numba
@@ -14,11 +14,11 @@ from fastbp.kernels.machine.pointers import pointer_maker
 
 # One layer. Capital letters of the comments: addresses of arrays of the networks' dtype.
 LANE_LAYER = record(
-    "inputs", "outputs",
-    "weights", "gradient",  # W (inputs + 1, outputs, lanes): the last row holds the biases
-    "below", "output",      # A (slab, inputs, lanes) and (slab, outputs, lanes)
+    "inputs", "outputs", "ld_in", "ld_out",  # widths, and row strides in lines
+    "weights", "gradient",  # W (inputs + 1, ld_out, lanes): the last row holds the biases
+    "below", "output",      # A (slab, ld_in, lanes) and (slab, ld_out, lanes)
     "delta", "delta_below",  # D likewise; delta_below 0 for the first layer
-    "slope",                # S (slab, outputs, lanes): where training_forward leaves the slopes
+    "slope",                # S (slab, ld_out, lanes): where training_forward leaves the slopes
     "training_forward", "backward", "operand",  # as of one network; of elements alone
 )  # fmt: skip
 

@@ -40,11 +40,13 @@ def _gather(g, layers, row, rows):
     """Rows [row, row + rows) of the epoch, and their targets."""
     call(
         g.gather,
-        (g.features, g.epoch_orders, row, rows, layers[0].inputs, g.lanes, layers[0].below),
-    )
+        (g.features, g.epoch_orders, row, rows, layers[0].inputs, layers[0].ld_in, g.lanes,
+         layers[0].below),
+    )  # fmt: skip
     if g.loss != 0:
         kind = g.gather_labels if g.labels != 0 else g.gather
-        call(kind, (g.targets, g.epoch_orders, row, rows, g.target_columns, g.lanes, g.wanted))
+        columns = g.target_columns
+        call(kind, (g.targets, g.epoch_orders, row, rows, columns, columns, g.lanes, g.wanted))
 
 
 @inline
@@ -52,11 +54,11 @@ def _forward(g, layers, rows):
     line = g.lanes * g.itemsize
     for number in range(g.layer_count):
         layer = layers[number]
-        bias = layer.weights + layer.inputs * layer.outputs * line
-        across = layer.outputs * g.lanes
+        bias = layer.weights + layer.inputs * layer.ld_out * line
+        across = layer.ld_out * g.lanes
         call(
             g.product,
-            (layer.below, layer.inputs * g.lanes, g.lanes, layer.weights, across, g.lanes,
+            (layer.below, layer.ld_in * g.lanes, g.lanes, layer.weights, across, g.lanes,
              bias, 0, g.lanes, layer.output, across, rows, layer.outputs, layer.inputs, g.itemsize),
         )  # fmt: skip
         _run(layer.training_forward, layer.output, layer.slope, rows * across)
@@ -104,7 +106,7 @@ def _backward(g, layers, rows, opening):
     line = g.lanes * g.itemsize
     for back in range(g.layer_count):
         layer = layers[g.layer_count - 1 - back]
-        above, below = layer.outputs * g.lanes, layer.inputs * g.lanes
+        above, below = layer.ld_out * g.lanes, layer.ld_in * g.lanes
         _run(layer.backward, layer.delta, layer.operand, rows * above)
         if layer.delta_below != 0:
             call(
@@ -113,7 +115,7 @@ def _backward(g, layers, rows, opening):
                  layer.delta_below, below, rows, layer.inputs, layer.outputs, g.itemsize),
             )  # fmt: skip
         start, start_row, start_column = layer.gradient, above, g.lanes
-        biases = layer.gradient + layer.inputs * layer.outputs * line
+        biases = layer.gradient + layer.inputs * layer.ld_out * line
         if opening:
             start, start_row, start_column = g.zeros, INT(0), INT(0)
         call(
@@ -165,8 +167,8 @@ def _update(g, layers, step):
     if g.penalize != 0:
         for n in range(g.layer_count):
             layer = layers[n]
-            weights = layer.inputs * layer.outputs * g.lanes
-            count = weights + layer.outputs * g.lanes
+            weights = layer.inputs * layer.ld_out * g.lanes
+            count = weights + layer.ld_out * g.lanes
             call(g.penalize, (layer.weights, layer.gradient, weights, count, g.settings, 0))
     count = g.coefficient_count
     call(g.spread_coefficients, (g.coefficients, g.lanes, step * count, count, g.spread))
