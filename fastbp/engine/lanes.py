@@ -76,6 +76,12 @@ def pays(layout: Layout, batch: int) -> bool:
     return True
 
 
+def steps_a_call(layout: Layout, batch: int) -> int:
+    """Steps that a full group makes before readers have their turn."""
+    flops = width(layout.dtype) * batch * layout.row_flops + work.STEP_FLOPS
+    return max(1, QUICKER * work.QUANTUM // flops)
+
+
 def slab_rows(layout: Layout, batch: int) -> int:
     """Rows whose activations stay in the cache, in whole groups of the sums for biases."""
     row_bytes = LINE * 2 * sum(layout.widths)
@@ -116,8 +122,7 @@ class _Group:
         layout = self._layout = parts.layout
         self._lanes, self._dtype = width(layout.dtype), layout.dtype
         self._active = list(range(len(engines)))  # networks whose losses have been finite
-        flops = self._lanes * work.step_flops(layout, first.data.features, first.batch)
-        self._most = max(1, QUICKER * work.QUANTUM // (flops + work.STEP_FLOPS))
+        self._most = steps_a_call(layout, first.batch)
         self._held: list[NDArray[Any]] = []
         self._group, self._layers = Group(), (LaneLayer * layout.layers)()
         self._words = np.zeros((10, self._lanes), WORD)
