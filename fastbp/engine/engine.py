@@ -140,6 +140,10 @@ class Engine(Held):
         program.updating = int(not self._clips_norm)
         return found
 
+    def coefficients(self, stretch: Stretch) -> tuple[int, NDArray[Any]]:
+        """The address of the numbers of a stretch's updates, and the memory they lie in."""
+        return self._coefficients.steps(self.step, stretch.steps, stretch.rates)
+
     def _update(self, kernel: Kernel, plan: Plan, members: int, flops: int) -> None:
         """Call a kernel that changes parameters."""
         self.turns.writing = True

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastbp.kernels.lanes import program as lanes
 from fastbp.kernels.panels import slopes, tasks, weighted
 from fastbp.kernels.step import program
 
@@ -60,6 +61,20 @@ class Sparse(ctypes.Structure):
 
     __slots__ = ()
     _fields_ = _fields(program.SPARSE)
+
+
+class LaneLayer(ctypes.Structure):
+    """`kernels.lanes.program.LANE_LAYER`."""
+
+    __slots__ = ()
+    _fields_ = _fields(lanes.LANE_LAYER)
+
+
+class Group(ctypes.Structure):
+    """`kernels.lanes.program.GROUP`."""
+
+    __slots__ = ()
+    _fields_ = _fields(lanes.GROUP)
 
 
 SPARSE = "sparse"  # among the sources of a kind

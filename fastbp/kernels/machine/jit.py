@@ -199,7 +199,14 @@ class Kernel:
         Called with the dtype before the kernel is compiled for it, to refuse it.
     returns : Numba type, optional
         `INT`, or the default: nothing.
+
+    Attributes
+    ----------
+    in_lanes : Kernel or None
+        What does the same for networks side by side, where there is such a kernel.
     """
+
+    in_lanes: "Kernel | None" = None
 
     def __init__(
         self,

@@ -88,6 +88,29 @@ def add_scaled(typingctx, to, x, scale, n):
     return types.void(to, to, to.dtype, types.int64), lower
 
 
+def _line(operation):
+    """A function for kernels: to = operation(a, b) of one cache line of each."""
+
+    @intrinsic
+    def line(typingctx, a, b, to):
+        def lower(context, builder, signature, arguments):
+            a, b, to = arguments
+            v = Vector(builder, signature.args[0], LINE // element(signature.args[0])[2])
+            v.store(operation(v, v.load(a), v.load(b)), to)
+            return context.get_dummy_value()
+
+        return types.void(a, a, a), lower
+
+    return line
+
+
+# Without flags that would let a product and a sum be fused.
+add_lines = _line(lambda v, a, b: v.builder.fadd(a, b))
+subtract_lines = _line(lambda v, a, b: v.builder.fsub(a, b))
+multiply_lines = _line(lambda v, a, b: v.builder.fmul(a, b))
+maximum_of_lines = _line(lambda v, a, b: v.maximum(a, b))
+
+
 @intrinsic
 def ask_for(typingctx, pointer):
     """Prefetch the cache line that a pointer points into."""

@@ -30,7 +30,7 @@ def _shift(z, to, rows, n, ld):
 
 
 @inline
-def _odds(x):
+def odds(x):
     """exp(x) for x <= 0, and 0 where that is below 4e-31.
 
     A class as unlikely is lost against the likely one's 1. Let through, it could be a denormal
@@ -47,7 +47,7 @@ def _all_odds(z, to, rows, n, ld):
     _shift(z, to, rows, n, ld)
     block = carray(to, (rows * ld,))
     for i in range(block.size):
-        block[i] = _odds(block[i])
+        block[i] = odds(block[i])
 
 
 @inline_early
@@ -165,7 +165,7 @@ def _labels_by_group(z, delta, labels, index, losses, first, lanes, n, ld, scale
         losses[first + r] = top[r] - t[label, r]
     for j in range(n):
         for r in range(lanes):
-            t[j, r] = _odds(t[j, r] - top[r])
+            t[j, r] = odds(t[j, r] - top[r])
             total[r] += t[j, r]
     for r in range(lanes):
         top[r] = log(total[r])

@@ -28,6 +28,7 @@ from fastbp.kernels.machine.jit import INT, REAL, Kernel, inline, inline_early, 
 from fastbp.kernels.machine.pointers import address_of, advance, pointer_to, restrict, stack_array
 from fastbp.kernels.machine.simd import ask_for, copy_padded, row_sum
 from fastbp.kernels.machine.vecmath import like
+from fastbp.kernels.panels.lane_losses import elementwise_in_lanes
 
 FLOAT64S = types.CPointer(types.float64)
 INT64S = types.CPointer(types.int64)
@@ -199,4 +200,7 @@ def elementwise_loss_panel(
 
     called = f"{name}.masked_loss" if masked else f"{name}.loss"
     called = f"{called}.by_column" if by_column else called
-    return Kernel(panel, LOSS, called, cached, check)
+    made = Kernel(panel, LOSS, called, cached, check)
+    if not (masked or by_column):
+        made.in_lanes = elementwise_in_lanes(name, value, slope, cached, check)
+    return made

@@ -4,6 +4,12 @@ The contract stands in panels.py; what the coefficients are, in optimizers.py. D
 square roots are exact, so that a float64 network follows other implementations to rounding.
 Slots decay where the gradient stays zero, as that of an idle unit does, so they skip the denormal
 numbers on the way: a few of them double the time of an update.
+
+Of the sum of two products the compiler would fuse now one, now the other: rules say which.
+
+An update is a rule(w, g, *slots, *coefficients) for one parameter, which returns w, and the slots
+behind it. Two kernels are made of it: the panel, and as its `in_lanes` the update of networks side
+by side, each of which has coefficients of its own.
 """
 
 import math
@@ -12,10 +18,14 @@ from typing import Any
 
 from numba import carray
 
-from fastbp.kernels.machine.jit import INT, REAL, Kernel, inline_early, kernel
-from fastbp.kernels.machine.pointers import address_of, pointer_to
+from fastbp.kernels.machine.jit import INT, REAL, Kernel, inline, inline_early, kernel
+from fastbp.kernels.machine.pointers import address_of, advance, pointer_to, restrict, run_time
+from fastbp.kernels.machine.simd import fma
 from fastbp.kernels.machine.vecmath import flushed, like
+from fastbp.kernels.panels.lane_losses import LANE_BLOCK
 from fastbp.kernels.panels.panels import UPDATE, Check, run, slot
+
+LANE_UPDATE = (*UPDATE[:-1], REAL)
 
 
 @inline_early
@@ -34,31 +44,75 @@ def add_parts(g, part_bytes, parts, n):
             total[i] += gradient[i]
 
 
-@kernel(*UPDATE)
-def sgd(p, g, slot_bytes, n, coefficients):
-    """p -= rate * (g + decay * p); coefficients: rate, decay."""
-    rate, decay = coefficient(p, coefficients, 0), coefficient(p, coefficients, 1)
-    weights, gradient = run(p, n), run(g, n)
-    for i in range(n):
-        weights[i] -= rate * (gradient[i] + decay * weights[i])
+@inline_early
+def _lane_block(pointer, first):
+    return carray(advance(pointer, first), (LANE_BLOCK,))
 
 
-def _momentum(nesterov):
-    def momentum(p, g, slot_bytes, n, coefficients):
-        rate, decay = coefficient(p, coefficients, 0), coefficient(p, coefficients, 1)
-        keep, shrink = coefficient(p, coefficients, 2), coefficient(p, coefficients, 3)
-        weights, gradient, velocity = run(p, n), run(g, n), slot(p, slot_bytes, 0, n)
-        for i in range(n):
-            w = weights[i]
-            slope = gradient[i] + decay * w
-            v = flushed(keep * velocity[i] + slope)
-            velocity[i] = v
-            if nesterov:
-                weights[i] = shrink * w - rate * (slope + keep * v)
-            else:
-                weights[i] = shrink * w - rate * v
+def _update(
+    name: str,
+    rule: Callable[..., Any],
+    slots: int,
+    coefficients: int,
+    cached: bool = True,
+    check: Check = None,
+) -> Kernel:
+    """The panel of a rule, and its `in_lanes`: (p, g, slot_bytes, n, coefficients), where
+    coefficient k of element i is that of element i % LANE_BLOCK of the k-th LANE_BLOCK.
 
-    return Kernel(momentum, UPDATE, f"updates.momentum.{nesterov}")
+    Written out, since a compiled function has a fixed number of arguments.
+    """
+    places = "".join(f", slot_{k}[i]" for k in range(slots))
+    numbers = range(coefficients)
+    lines = [
+        "def panel(p, g, slot_bytes, n, coefficients):",
+        *(f" c_{k} = coefficient(p, coefficients, {k})" for k in numbers),
+        " weights, gradient = run(p, n), run(g, n)",
+        *(f" slot_{k} = slot(p, slot_bytes, {k}, n)" for k in range(slots)),
+        " for i in range(n):",
+        f"  weights[i]{places} = rule(weights[i], gradient[i]{places}"
+        + "".join(f", c_{k})" if k == coefficients - 1 else f", c_{k}" for k in numbers),
+        "def lanes(p, g, slot_bytes, n, coefficients):",
+        *(
+            f" p_{k} = restrict(pointer_to(address_of(p) + {k + 1} * slot_bytes, p))"
+            for k in range(slots)
+        ),
+        " p, g, coefficients = restrict(p), restrict(g), restrict(coefficients)",
+        *(f" c_{k} = _lane_block(coefficients, {k} * LANE_BLOCK)" for k in numbers),
+        " count = run_time(LANE_BLOCK)",
+        " for first in range(0, n, LANE_BLOCK):",
+        "  weights, gradient = _lane_block(p, first), _lane_block(g, first)",
+        *(f"  slot_{k} = _lane_block(p_{k}, first)" for k in range(slots)),
+        "  for i in range(count):",
+        f"   weights[i]{places} = rule(weights[i], gradient[i]{places}"
+        + "".join(f", c_{k}[i])" if k == coefficients - 1 else f", c_{k}[i]" for k in numbers),
+    ]
+    names = {**globals(), "rule": rule}
+    exec("\n".join(lines), names)
+    made = Kernel(names["panel"], UPDATE, f"{name}", cached, check)
+    made.in_lanes = Kernel(names["lanes"], LANE_UPDATE, f"{name}.in_lanes", cached, check)
+    return made
+
+
+@inline
+def _sgd(w, g, rate, decay):
+    return w - rate * (g + decay * w)
+
+
+# p -= rate * (g + decay * p); coefficients: rate, decay.
+sgd = _update("updates.sgd", _sgd, 0, 2)
+
+
+def _momentum(nesterov: bool) -> Kernel:
+    @inline
+    def rule(w, g, velocity, rate, decay, keep, shrink):
+        slope = g + decay * w
+        v = flushed(keep * velocity + slope)
+        if nesterov:
+            return fma(shrink, w, -rate * (slope + keep * v)), v
+        return fma(shrink, w, -rate * v), v
+
+    return _update(f"updates.momentum.{nesterov}", rule, 1, 4)
 
 
 # v = momentum * v + g; p -= rate * v, or rate * (g + momentum * v) with Nesterov's look ahead.
@@ -66,29 +120,19 @@ def _momentum(nesterov):
 momentum, nesterov = _momentum(False), _momentum(True)
 
 
-def _adam(amsgrad):
-    def adam(p, g, slot_bytes, n, coefficients):
-        shrink, decay = coefficient(p, coefficients, 0), coefficient(p, coefficients, 1)
-        new_mean, keep_square = coefficient(p, coefficients, 2), coefficient(p, coefficients, 3)
-        new_square, rate = coefficient(p, coefficients, 4), coefficient(p, coefficients, 5)
-        root_scale, eps = coefficient(p, coefficients, 6), coefficient(p, coefficients, 7)
-        weights, gradient = run(p, n), run(g, n)
-        mean, square = slot(p, slot_bytes, 0, n), slot(p, slot_bytes, 1, n)
+def _adam(amsgrad: bool) -> Kernel:
+    @inline
+    def rule(w, g, mean, square, *others):
+        shrink, decay, new_mean, keep_square, new_square, rate, root_scale, eps = others[-8:]
+        slope = g + decay * w
+        m = flushed(mean + new_mean * (slope - mean))
+        v = flushed(fma(new_square * slope, slope, keep_square * square))
         if amsgrad:
-            largest = slot(p, slot_bytes, 2, n)
-        for i in range(n):
-            w = weights[i]
-            slope = gradient[i] + decay * w
-            m = flushed(mean[i] + new_mean * (slope - mean[i]))
-            v = flushed(keep_square * square[i] + new_square * slope * slope)
-            mean[i] = m
-            square[i] = v
-            if amsgrad:
-                v = largest[i] if largest[i] > v else v
-                largest[i] = v
-            weights[i] = shrink * w - rate * m / (math.sqrt(v) * root_scale + eps)
+            most = others[0] if others[0] > v else v
+            return shrink * w - rate * m / (math.sqrt(most) * root_scale + eps), m, v, most
+        return shrink * w - rate * m / (math.sqrt(v) * root_scale + eps), m, v
 
-    return Kernel(adam, UPDATE, f"updates.adam.{amsgrad}")
+    return _update(f"updates.adam.{amsgrad}", rule, 2 + amsgrad, 8)
 
 
 # Coefficients: 1 - rate * decoupled decay, L2 decay, 1 - beta1, beta2, 1 - beta2,
@@ -96,33 +140,32 @@ def _adam(amsgrad):
 adam, amsgrad = _adam(False), _adam(True)
 
 
-def _rmsprop(centered, momentum):
-    def rmsprop(p, g, slot_bytes, n, coefficients):
-        rate, keep = coefficient(p, coefficients, 0), coefficient(p, coefficients, 1)
-        new, eps = coefficient(p, coefficients, 2), coefficient(p, coefficients, 3)
-        keep_velocity, decay = coefficient(p, coefficients, 4), coefficient(p, coefficients, 5)
-        weights, gradient, square = run(p, n), run(g, n), slot(p, slot_bytes, 0, n)
-        if centered:
-            mean = slot(p, slot_bytes, 1, n)
-        if momentum:
-            velocity = slot(p, slot_bytes, 1 + centered, n)
-        for i in range(n):
-            w = weights[i]
-            slope = gradient[i] + decay * w
-            v = flushed(keep * square[i] + new * slope * slope)
-            square[i] = v
-            if centered:
-                m = flushed(mean[i] + new * (slope - mean[i]))
-                mean[i] = m
-                v = v - m * m
-                v = like(v, 0.0) if v < 0 else v  # below zero by rounding alone
-            step = slope / (math.sqrt(v) + eps)
-            if momentum:
-                step = flushed(keep_velocity * velocity[i] + step)
-                velocity[i] = step
-            weights[i] = w - rate * step
+def _rmsprop(centered: bool, momentum: bool) -> Kernel:
+    both = centered and momentum
 
-    return Kernel(rmsprop, UPDATE, f"updates.rmsprop.{centered}.{momentum}")
+    @inline
+    def rule(w, g, square, *others):
+        rate, keep, new, eps, keep_velocity, decay = others[-6:]
+        slope = g + decay * w
+        v = flushed(fma(keep, square, new * slope * slope))
+        spread = v
+        if centered:
+            m = flushed(others[0] + new * (slope - others[0]))
+            spread = v - m * m
+            spread = like(v, 0.0) if spread < 0 else spread  # below zero by rounding alone
+        step = slope / (math.sqrt(spread) + eps)
+        if momentum:
+            step = flushed(keep_velocity * others[-7] + step)
+        w = w - rate * step
+        if both:
+            return w, v, m, step
+        if centered:
+            return w, v, m
+        if momentum:
+            return w, v, step
+        return w, v
+
+    return _update(f"updates.rmsprop.{centered}.{momentum}", rule, 1 + centered + momentum, 6)
 
 
 # Coefficients: rate, rho, 1 - rho, eps, momentum, L2 decay. Slots: mean of squares, then the mean
@@ -134,66 +177,46 @@ rmsprop = {
 }
 
 
-@kernel(*UPDATE)
-def adagrad(p, g, slot_bytes, n, coefficients):
-    """s += g * g; p -= rate * g / (sqrt(s) + eps); slot: s.
-
-    Coefficients: rate, eps, L2 decay.
-    """
-    rate, eps = coefficient(p, coefficients, 0), coefficient(p, coefficients, 1)
-    decay = coefficient(p, coefficients, 2)
-    weights, gradient, total = run(p, n), run(g, n), slot(p, slot_bytes, 0, n)
-    for i in range(n):
-        w = weights[i]
-        slope = gradient[i] + decay * w
-        s = total[i] + slope * slope
-        total[i] = s
-        weights[i] = w - rate * slope / (math.sqrt(s) + eps)
+@inline
+def _adagrad(w, g, total, rate, eps, decay):
+    slope = g + decay * w
+    s = total + slope * slope
+    return w - rate * slope / (math.sqrt(s) + eps), s
 
 
-@kernel(*UPDATE)
-def nadam(p, g, slot_bytes, n, coefficients):
-    """Adam with Nesterov's look ahead; slots: m, v.
+# s += g * g; p -= rate * g / (sqrt(s) + eps); slot: s. Coefficients: rate, eps, L2 decay.
+adagrad = _update("updates.adagrad", _adagrad, 1, 3)
 
-    Coefficients: 1 - rate * decoupled decay, L2 decay, 1 - beta1, beta2, 1 - beta2, the rate of g,
-    the rate of m, 1 / sqrt(1 - beta2**t), eps.
-    """
-    shrink, decay = coefficient(p, coefficients, 0), coefficient(p, coefficients, 1)
-    new_mean, keep_square = coefficient(p, coefficients, 2), coefficient(p, coefficients, 3)
-    new_square, rate_g = coefficient(p, coefficients, 4), coefficient(p, coefficients, 5)
-    rate_m, root_scale = coefficient(p, coefficients, 6), coefficient(p, coefficients, 7)
-    eps = coefficient(p, coefficients, 8)
-    weights, gradient = run(p, n), run(g, n)
-    mean, square = slot(p, slot_bytes, 0, n), slot(p, slot_bytes, 1, n)
-    for i in range(n):
-        w = weights[i]
-        slope = gradient[i] + decay * w
-        m = flushed(mean[i] + new_mean * (slope - mean[i]))
-        v = flushed(keep_square * square[i] + new_square * slope * slope)
-        mean[i] = m
-        square[i] = v
-        step = (rate_g * slope + rate_m * m) / (math.sqrt(v) * root_scale + eps)
-        weights[i] = shrink * w - step
+
+@inline
+def _nadam(w, g, mean, square, *coefficients):
+    shrink, decay, new_mean, keep_square, new_square, rate_g, rate_m, root_scale, eps = coefficients
+    slope = g + decay * w
+    m = flushed(mean + new_mean * (slope - mean))
+    v = flushed(fma(new_square * slope, slope, keep_square * square))
+    step = fma(rate_g, slope, rate_m * m) / (math.sqrt(v) * root_scale + eps)
+    return shrink * w - step, m, v
+
+
+# Adam with Nesterov's look ahead; slots: m, v. Coefficients: 1 - rate * decoupled decay, L2 decay,
+# 1 - beta1, beta2, 1 - beta2, the rate of g, the rate of m, 1 / sqrt(1 - beta2**t), eps.
+nadam = _update("updates.nadam", _nadam, 2, 9)
 
 
 def own_update(name: str, rule: Callable[..., Any], slots: int, check: Check) -> Kernel:
     """The panel of a user's rule(w, g, *slots, lr, t), which returns w, and slots behind it.
 
-    Coefficients: lr, t. Written out for its slots, since a compiled function has a fixed number of
-    arguments.
+    Coefficients: lr, t.
     """
-    numbers = range(slots)
-    places = "".join(f", slot_{k}[i]" for k in numbers)
+    if slots == 0:
+        return _update(f"{name}.update", rule, 0, 2, False, check)
+    names = [f"slot_{k}" for k in range(slots)]
+    kept = "".join(f", flushed(like(lr, 1.0) * made[{k + 1}])" for k in range(slots))
     lines = [
-        "def panel(p, g, slot_bytes, n, coefficients):",
-        " lr, t = coefficient(p, coefficients, 0), coefficient(p, coefficients, 1)",
-        " weights, gradient = run(p, n), run(g, n)",
-        *(f" slot_{k} = slot(p, slot_bytes, {k}, n)" for k in numbers),
-        " for i in range(n):",
-        f"  made = rule(weights[i], gradient[i]{places}, lr, t)",
-        f"  weights[i] = made{'[0]' if slots else ''}",
-        *(f"  slot_{k}[i] = flushed(like(lr, 1.0) * made[{k + 1}])" for k in numbers),
+        f"def keeping(w, g, {', '.join(names)}, lr, t):",
+        f" made = rule(w, g, {', '.join(names)}, lr, t)",
+        f" return made[0]{kept}",
     ]
-    names = {**globals(), "rule": rule}
-    exec("\n".join(lines), names)
-    return Kernel(names["panel"], UPDATE, f"{name}.update", False, check)
+    scope = {**globals(), "rule": rule}
+    exec("\n".join(lines), scope)
+    return _update(f"{name}.update", inline(scope["keeping"]), slots, 2, False, check)

@@ -1,10 +1,14 @@
-"""Column sums of a block: the gradient of the biases, and of squares, for the norms of columns."""
+"""Column sums of a block: the gradient of the biases, and of squares, for the norms of columns.
+
+And sums of each column as `simd.row_sum` adds up a row, for networks side by side.
+"""
 
 from numba import types
 from numba.extending import intrinsic
 
 from fastbp.kernels.machine.jit import INT, REAL, Kernel, inline
 from fastbp.kernels.machine.pointers import advance
+from fastbp.kernels.machine.simd import REDUCTION_LANES, add_scaled
 from fastbp.kernels.machine.vectors import I64, Vector, vector_bytes
 
 REGISTER = vector_bytes()
@@ -62,3 +66,20 @@ def _make_column_sums(square):
 # row, each addition would wait for the one before it.
 column_sums = Kernel(_make_column_sums(False), (REAL, INT, INT, INT, REAL, REAL, INT))
 column_square_sums = inline(_make_column_sums(True))  # the same with the squares of x
+
+
+@inline
+def fold(x, rows, width, one):
+    """x[0] = the sum of each column of x[:rows, :width], as `row_sum` adds it up; overwrites x.
+
+    width: whole cache lines; one: 1 in the type of the elements.
+    """
+    for first in range(REDUCTION_LANES, rows, REDUCTION_LANES):
+        count = min(REDUCTION_LANES, rows - first)
+        add_scaled(x, advance(x, first * width), one, count * width)
+    left, half = min(REDUCTION_LANES, rows), REDUCTION_LANES // 2
+    while half > 0:
+        if left > half:
+            add_scaled(x, advance(x, half * width), one, (left - half) * width)
+            left = half
+        half //= 2
