@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from fastbp.engine.watch import Watch
 from fastbp.kernels.machine.beside import run_beside
-from fastbp.kernels.machine.pool import submit
+from fastbp.kernels.machine.pool import pool
 
 Job = Callable[[Watch], None]
 
@@ -32,7 +32,7 @@ def work_through(
         way have ended by then, and no other begins.
     """
     crew = _Crew(deque(jobs))
-    run_beside(submit, lambda: crew.work(threads), crew.end, glance)
+    run_beside(lambda: crew.work(threads), crew.end, glance)
 
 
 class _Crew:
@@ -50,7 +50,7 @@ class _Crew:
         others = 0
         try:
             for _ in range(min(threads, len(self._waiting)) - 1):
-                submit(self._work_beside)
+                pool().submit(self._work_beside)
                 others += 1
         except BaseException as error:  # noqa: BLE001 - raised below, when all have left
             self._fail(error)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastbp.fit.progress import wanted
 from fastbp.history import History
-from fastbp.kernels.machine.team import available_cores
+from fastbp.kernels.machine.cores import available_cores
 from fastbp.many.arguments import Each, expect_lengths, value_of
 from fastbp.many.crew import work_through
 from fastbp.many.group import grouped

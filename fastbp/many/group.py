@@ -49,9 +49,7 @@ class Group:
                 task.end()
 
 
-def _some_epochs(
-    under_way: list[tuple[Task, RowFit]], watch: Watch
-) -> list[tuple[Task, RowFit]]:
+def _some_epochs(under_way: list[tuple[Task, RowFit]], watch: Watch) -> list[tuple[Task, RowFit]]:
     """Go some epochs further with all; returns those that have not come to their end."""
     together: dict[Hashable, list[tuple[Engine, Course]]] = {}
     for _, fit in under_way:

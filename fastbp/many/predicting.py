@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from fastbp.engine.prediction import predict_checked
 from fastbp.engine.watch import Watch
 from fastbp.fit.evaluation import Evaluation
-from fastbp.kernels.machine.team import available_cores
+from fastbp.kernels.machine.cores import available_cores
 from fastbp.many.arguments import Each, expect_lengths, value_of
 from fastbp.many.crew import work_through
 from fastbp.many.fitting import expect_networks, naming

@@ -1,27 +1,24 @@
-"""Work on another thread, while the calling one waits for it and for signals."""
+"""Work on a thread of the pool, while the calling one waits for it and for signals."""
 
 import _thread
 import contextlib
 from collections.abc import Callable
 
+from fastbp.kernels.machine.pool import pool
+
 GLANCE = 0.05  # seconds after which the waiting thread looks for signals where no lock wakes it
 
 
 def run_beside(
-    start: Callable[[Callable[[], None]], object],
-    work: Callable[[], None],
-    stop: Callable[[], None],
-    glance: Callable[[], None] | None = None,
+    work: Callable[[], None], stop: Callable[[], None], glance: Callable[[], None] | None = None
 ) -> None:
-    """Run ``work()`` on a thread that ``start`` provides, and return when it has ended.
+    """Run ``work()`` on a thread of the pool, and return when it has ended.
 
     An exception in the calling thread meanwhile, as a signal's handler raises it, calls ``stop()``,
     which has the work end soon, and is raised when it has; what the work raises is raised here.
 
     Parameters
     ----------
-    start : callable
-        Runs what it is called with on another thread.
     work, stop : callable
         What is to be done, and what tells it to end; `stop` only sets words, and may come early,
         late and often.
@@ -52,7 +49,7 @@ def run_beside(
         try:
             if not begun:
                 begun = True
-                start(conduct)
+                pool().submit(conduct)
             while not outcome:  # the lock alone may be taken just before a handler raises
                 finished.acquire(timeout=GLANCE)
                 if glance is not None:

@@ -3,13 +3,12 @@
 Every thread of a team runs the same kernel (single program, multiple data) with its own number.
 """
 
-import _thread
-import contextlib
 import threading
 
 import numpy as np
 
 from fastbp.kernels.machine import parking
+from fastbp.kernels.machine.beside import run_beside
 from fastbp.kernels.machine.jit import Kernel, inline_early
 from fastbp.kernels.machine.pointers import (
     call_c,
@@ -83,10 +82,14 @@ def run_team(
     brief : bool
         Whether a team of one keeps the GIL.
     """
-    if interruptible and threading.get_ident() == threading.main_thread().ident:
-        _run_beside(kernel, program, team, shared)
-    else:
+    if not interruptible or threading.get_ident() != threading.main_thread().ident:
         _run_here(kernel, program, team, brief)
+        return
+
+    def stop() -> None:
+        shared[STOP] = 1
+
+    run_beside(lambda: _run_here(kernel, program, team), stop)
 
 
 def _run_here(kernel: Kernel, program: int, team: int, brief: bool = False) -> None:
@@ -95,49 +98,3 @@ def _run_here(kernel: Kernel, program: int, team: int, brief: bool = False) -> N
         kernel.call(release=not brief)(program, 0)
     else:
         pool().run(kernel.c_address(), program, team)
-
-
-def _run_beside(kernel: Kernel, program: int, team: int, shared: np.ndarray) -> None:
-    """Run the team on other threads than the calling one, which waits for them and for signals."""
-    # Handlers run in the main thread alone, between any two of its instructions. So all that must
-    # not be torn apart is done by another thread, and whoever takes the ticket first decides
-    # whether that one begins at all.
-    ticket: list[bool] = [True]
-    outcome: list[BaseException | None] = []  # one entry when the team has come to its end
-    finished = _thread.allocate_lock()
-    finished.acquire()
-
-    def conduct() -> None:
-        with contextlib.suppress(IndexError):
-            ticket.pop()
-            try:
-                _run_here(kernel, program, team)
-                outcome.append(None)
-            except BaseException as error:  # noqa: BLE001 - raised by the caller's thread
-                outcome.append(error)
-            finished.release()
-
-    interruption: BaseException | None = None
-    begun, threads = False, pool()
-    while True:
-        try:
-            if not begun:
-                begun = True
-                threads.submit(conduct)
-            # The lock alone may be taken just before a handler raises.
-            while not outcome and threads is pool():
-                finished.acquire(timeout=0.05)
-            break
-        except BaseException as raised:
-            # Memory that the kernel writes must outlive it: stop it first, then go.
-            interruption = interruption or raised
-            shared[STOP] = 1
-            if ticket:
-                with contextlib.suppress(IndexError):
-                    ticket.pop()
-                    raise
-    if not outcome:  # the child of a handler's fork, in which no other thread goes on
-        outcome.append(RuntimeError(FORKED))
-    failure = interruption or outcome[0]
-    if failure is not None:
-        raise failure
