@@ -1,6 +1,7 @@
 """New networks, from the user's function and seeds that depend on nothing but `rng`."""
 
 import reprlib
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -65,7 +66,7 @@ class Maker:
             raise TypeError(f"{HOW}; got {shown(make)}")
         expect_functions(make=make)
         self._make = make
-        self._last: Network | None = None
+        self._last: Callable[[], Network | None] = lambda: None
 
     def network(self, seed: int, parameters: Mapping[str, Any], who: str, kind: str) -> Network:
         """A new network; errors name the `kind` of thing it is for, and `who` of these."""
@@ -73,7 +74,7 @@ class Maker:
             made = self._make(**parameters, rng=seed)
             if not isinstance(made, Network):
                 raise TypeError(f"{HOW}; it returned {shown(made)}")
-            if made is self._last:
+            if made is self._last():
                 raise ValueError(f"{HOW}; it returned the network of its last call")
-        self._last = made
+        self._last = weakref.ref(made)
         return made
