@@ -152,7 +152,7 @@ tol, callbacks
     >>> X = np.random.default_rng(0).normal(size=(200, 2))
     >>> def make(rng):
     ...     return fastbp.Network([2, 16, 1], rng=rng)
-    >>> found = fastbp.cross_validate(make, X, X.sum(axis=1), epochs=100, rng=0)
+    >>> found = fastbp.cross_validate(make, X, X.sum(axis=1), epochs=100, batch_size=8, rng=0)
     >>> len(found.networks), found.mean["loss"] < 0.01, found.predictions.shape
     (5, True, (200, 1))
     """
