@@ -178,6 +178,7 @@ tol, callbacks
         networks.append(maker.network(seed, {}, str(number), "fold"))
         with naming(number, "fold"):
             names = trials.quantities(networks[-1], fold, {})
+    trials.forget()
     try:
         histories = trials.fit(networks, folds, [{}] * len(folds))
     except BaseException as error:

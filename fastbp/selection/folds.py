@@ -38,7 +38,7 @@ def folds_of(cv: Any, X: Any, y: Any, groups: Any, rng: np.random.Generator) -> 
     TypeError, ValueError
         Something that gives no folds of these rows.
     """
-    splitter = hasattr(cv, "split") and not isinstance(cv, str | np.ndarray)
+    splitter = hasattr(cv, "split") and not isinstance(cv, str | type)
     if groups is not None and not splitter:
         raise ValueError(f"groups is for a cv with split(X, y, groups); cv is {shown(cv)}")
     rows = _count(X)

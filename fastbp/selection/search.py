@@ -68,6 +68,7 @@ class Search:
         for configuration in self._all:
             self._check(configuration)
         self._check_folds()
+        trials.forget()
 
     def _check(self, configuration: Configuration) -> None:
         """See that its networks can be made and fitted, and its quantities are measured."""
@@ -79,12 +80,17 @@ class Search:
         configuration.names = names
 
     def _check_folds(self) -> None:
-        """See that the folds have the rows that a fit needs, with the first configuration."""
-        first = self._all[0]
-        for number, fold in enumerate(self._trials.folds):
-            network = self._made(first, number)
-            with naming(number, "fold"):
-                self._trials.quantities(network, fold, self._options_of(first))
+        """See that the folds have the rows that a fit needs, once for each `class_weight`."""
+        checked = set()
+        for one in self._all:
+            own = self._options_of(one)
+            if id(own["class_weight"]) in checked:
+                continue
+            checked.add(id(own["class_weight"]))
+            for number, fold in enumerate(self._trials.folds):
+                network = self._made(one, number)
+                with naming(told(one.number, one.parameters), KIND), naming(number, "fold"):
+                    self._trials.quantities(network, fold, own)
 
     def _expect_recorded(self, names: Sequence[str]) -> None:
         monitor = self._monitor.name

@@ -115,6 +115,10 @@ class Trials:
             )
         return task.quantities
 
+    def forget(self) -> None:
+        """Forget the data that were converted for checks; a fit converts its own."""
+        self._shared = SharedRows([])
+
     def fit(
         self,
         networks: Sequence[Network],

@@ -95,7 +95,15 @@ HALVING = {"method": "halving", "epochs": 9}
             SPACE,
             {"cv": [([0], [1]), ([1, 2], [3])], "sample_weight": np.r_[1, 1, 1, np.zeros(58)]},
             ValueError,
-            ["fold 1: no row weighs anything by validation_data sample_weight"],
+            [
+                "configuration 0 (width=1): fold 1: no row weighs anything by validation_data sample_weight"
+            ],
+        ),
+        (
+            {"fit__class_weight": [None, {0: 1.0, 1: 0.0}]},
+            {"cv": [([2, 3], [1]), (np.flatnonzero(Y), [3])]},
+            ValueError,
+            ["configuration 1 (fit__class_weight=", "fold 1: no row weighs anything"],
         ),
     ],
     ids=stable,

@@ -320,6 +320,50 @@ def test_a_make_that_cannot_be_used(make, error, parts):
         fastbp.cross_validate(make, X, Y, rng=0)
 
 
+def test_a_splitter_without_its_brackets():
+    selection = pytest.importorskip("sklearn.model_selection")
+    with raises(TypeError, "cv must be", "KFold"):
+        fastbp.cross_validate(make, X, Y, cv=selection.KFold)
+
+
+@pytest.mark.parametrize("kind", ["lists", "pandas", "scipy.sparse"])
+def test_kinds_of_data(kind):
+    if kind == "lists":
+        of_kind = X.tolist(), Y.tolist()
+    else:
+        library = pytest.importorskip(kind)
+        if kind == "pandas":
+            of_kind = library.DataFrame(X, columns=[*"abc"]), library.Series(Y)
+        else:
+            of_kind = library.csr_array(X), Y
+    plain = fastbp.cross_validate(make, X, Y, **FIT, rng=0)
+    found = fastbp.cross_validate(make, *of_kind, **FIT, rng=0)
+    np.testing.assert_array_equal(found.predictions, plain.predictions)
+    assert found.networks[0].feature_names == (("a", "b", "c") if kind == "pandas" else None)
+
+
+def test_missing_targets():
+    y = np.where(X[:, 2] > 1, np.nan, Y)
+    found = fastbp.cross_validate(make, X, y, **FIT, cv=3, rng=0, mask_nan=True)
+    for k, (_, test) in enumerate(found.folds):
+        measured = found.networks[k].evaluate(X[test], y[test], mask_nan=True)
+        assert found.scores["loss"][k] == measured["loss"]
+
+
+def test_fits_run_as_they_are_told(monkeypatch):
+    told, fit_many = [], fastbp.selection.trials.fit_many
+
+    def noted(*args, **kwargs):
+        told.append({name: kwargs[name] for name in ("progress", "threads", "workers")})
+        return fit_many(*args, **{**kwargs, "workers": None})
+
+    monkeypatch.setattr(fastbp.selection.trials, "fit_many", noted)
+    running = {"progress": False, "threads": 2, "workers": "somebody"}
+    fastbp.cross_validate(make, X, Y, cv=2, rng=0, **running)
+    fastbp.sweep(classifier, {"width": [2]}, X, Y, cv=2, rng=0, **running)
+    assert told == [running, running]
+
+
 @pytest.mark.parametrize("X", [3, None])
 def test_no_rows(X):
     with raises(TypeError, "X must have rows"):
