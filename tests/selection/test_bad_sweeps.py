@@ -95,9 +95,7 @@ HALVING = {"method": "halving", "epochs": 9}
             SPACE,
             {"cv": [([0], [1]), ([1, 2], [3])], "sample_weight": np.r_[1, 1, 1, np.zeros(58)]},
             ValueError,
-            [
-                "configuration 0 (width=1): fold 1: no row weighs anything by validation_data sample_weight"
-            ],
+            ["configuration 0 (width=1): fold 1: no row weighs anything"],
         ),
         (
             {"fit__class_weight": [None, {0: 1.0, 1: 0.0}]},
