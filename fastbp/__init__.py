@@ -31,6 +31,7 @@ __all__ = [
     "__version__",
     "activations",
     "callbacks",
+    "cross_validate",
     "each",
     "embed",
     "evaluate_many",
@@ -45,20 +46,26 @@ __all__ = [
     "optimizers",
     "predict_many",
     "schedules",
+    "selection",
     "show_config",
+    "sweep",
 ]
 
 if TYPE_CHECKING:
-    from fastbp import embed, interchange, many, metrics, schedules
+    from fastbp import embed, interchange, many, metrics, schedules, selection
     from fastbp.many import each, evaluate_many, fit_many, predict_many
+    from fastbp.selection import cross_validate, sweep
 
 _OF_MANY = frozenset({"each", "evaluate_many", "fit_many", "predict_many"})
+_OF_SELECTION = frozenset({"cross_validate", "sweep"})
 
 
 def __getattr__(name: str) -> Any:
     """Modules that a plain fit does not need are loaded when they are first asked for."""
-    if name in ("embed", "interchange", "many", "metrics", "schedules"):
+    if name in ("embed", "interchange", "many", "metrics", "schedules", "selection"):
         return importlib.import_module(f"fastbp.{name}")
     if name in _OF_MANY:
         return getattr(importlib.import_module("fastbp.many"), name)
+    if name in _OF_SELECTION:
+        return getattr(importlib.import_module("fastbp.selection"), name)
     raise AttributeError(f"module 'fastbp' has no attribute {name!r}")

@@ -167,15 +167,15 @@ def expect_networks(networks: Any) -> None:
 
 
 @contextmanager
-def naming(number: int) -> Iterator[None]:
-    """Name the network, by its number, in errors of its arguments."""
+def naming(number: int | str, kind: str = "network") -> Iterator[None]:
+    """Name the network, by its number, in errors of its arguments, or another kind of thing."""
     try:
         yield
     except (TypeError, ValueError, RuntimeError, ModuleNotFoundError) as error:
         if type(error) not in (TypeError, ValueError, RuntimeError, ModuleNotFoundError):
-            error.add_note(f"of network {number}")
+            error.add_note(f"of {kind} {number}")
             raise
-        raise type(error)(f"network {number}: {error}") from error
+        raise type(error)(f"{kind} {number}: {error}") from error
 
 
 def _run(tasks: Sequence[Task], threads: int, shows: bool) -> None:

@@ -62,6 +62,8 @@ class Task:
         Whether it has come to its end.
     epochs, operations : int
         How many epochs there are to be, and about how many operations.
+    quantities : tuple of str
+        What is recorded of each epoch.
 
     Raises
     ------
@@ -105,6 +107,7 @@ class Task:
         fit = self._prepared()
         self.epochs = fit.epochs
         self.operations = fit.operations
+        self.quantities = fit.quantities
         self._fit = fit if self._rows is None and self._validation_rows is None else None
 
     @property

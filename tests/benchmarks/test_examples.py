@@ -161,6 +161,18 @@ def test_scikit_learn_pipeline(tmp_path):
     assert number(r"^scikit-learn / fastbp: ([\d.]+)$", output) >= 0
 
 
+def test_sweep(tmp_path):
+    pytest.importorskip("pandas")
+    pytest.importorskip("sklearn")
+    output, errors = succeed([EXAMPLES / "sweep.py"], tmp_path)
+    assert errors == ""
+    assert re.findall(r"^(\d) .* 45 ", output, re.MULTILINE)[0] == "1"
+    assert number(r"^(\d+) configurations, \d+ epochs in all, [\d.]+ s$", output) == 60
+    assert number(r"^accuracy on test images ([\d.]+)$", output) > 0.96
+    assert number(r"^in ten folds ([\d.]+), deviation 0\.\d+$", output) > 0.96
+    assert number(r"^(\d+) of 1797 images taken for another digit", output) < 72
+
+
 def test_cartpole(tmp_path):
     plt = pytest.importorskip("matplotlib.pyplot")
     script = [EXAMPLES / "cartpole.py", "--plot", tmp_path / "curve.png"]
