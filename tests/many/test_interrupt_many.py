@@ -23,6 +23,7 @@ y = rng.standard_normal((256, 4), dtype="f4")
 
 def made():
     shapes = [[8, 64, 64, 4], [8, 4], [8, 16, 4], [8, 128, 4], [8, 2, 4], [8, 64, 64, 4]]
+    shapes += [[8, 3, 4]] * 7  # which go side by side
     return [fastbp.Network(shape, rng=0) for shape in shapes]
 
 networks, twins = made(), made()
