@@ -7,7 +7,7 @@ from typing import Any, overload
 import numpy as np
 
 from fastbp.ensemble import files, inference, out_of_bag, training
-from fastbp.ensemble.members import Members
+from fastbp.ensemble.members import Members, spawned
 from fastbp.history import History
 from fastbp.losses import BaseLoss
 from fastbp.network import Network
@@ -84,7 +84,7 @@ class Ensemble:
         if not callable(make):
             raise TypeError(f"make must be a function that returns a Network, got {shown(make)}")
         parent = generator(rng)
-        children = parent.spawn(positive_int(count, "count"))
+        children = spawned(parent, positive_int(count, "count"))
         made = []
         for child in children:
             network = make(rng=child)

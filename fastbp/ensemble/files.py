@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastbp.ensemble import bags
-from fastbp.ensemble.members import Members
+from fastbp.ensemble.members import Members, spawned
 from fastbp.files import container, generators, strict_json
 from fastbp.network import Network, model_files
 from fastbp.network.loading import network_of
@@ -79,7 +79,7 @@ def restored(
     of_all = _object(described, {KEY, "groups"}, set(), "an ensemble")[KEY]
     _object(of_all, {"failed"}, {"rng", "bags"}, KEY)
     found = _networks(arrays, described["groups"])
-    given = [None] * len(found) if rng is None else rng.spawn(len(found))
+    given = [None] * len(found) if rng is None else spawned(rng, len(found))
     networks: list[Network] = []
     for number, own in enumerate(given):
         networks.append(network_of(model_files.checked(*found.pop(number)), threads, own))

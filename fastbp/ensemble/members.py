@@ -13,6 +13,7 @@ from fastbp.losses import BaseLoss
 from fastbp.many.fitting import SOME
 from fastbp.network import Network
 from fastbp.rows.rows import Targets
+from fastbp.validation import shown
 
 
 class HasMembers(Protocol):
@@ -88,3 +89,14 @@ class Members:
         """What `Network.evaluate` returns, of a network with these outputs."""
         given = before_activation(outputs, self.loss, self.dtype)
         return judge(self.networks).evaluate(given, y, **options)
+
+
+def spawned(rng: np.random.Generator, count: int) -> list[np.random.Generator]:
+    """A generator of its own for each of so many networks."""
+    try:
+        return rng.spawn(count)
+    except TypeError as error:
+        raise TypeError(
+            "rng must be a seed, or a generator that was made of one and can spawn others; got "
+            f"{shown(rng)}"
+        ) from error
