@@ -116,8 +116,8 @@ def _tell(without: NDArray[np.bool_]) -> None:
     """Warn of rows that are in the bags of all networks."""
     if without.any():
         warnings.warn(
-            f"{without.sum()} of {len(without)} rows are out of no network's bag: all networks "
-            "were trained on them; more networks leave out more rows",
+            f"{without.sum()} of {len(without)} rows were in the bags of all networks: nothing is "
+            "estimated of them; more networks leave out more rows",
             RuntimeWarning,
             stacklevel=3,
         )

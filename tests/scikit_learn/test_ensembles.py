@@ -320,7 +320,7 @@ def test_a_fit_that_fails_names_the_estimator_and_changes_nothing():
     for y, weights in ((VALUES[:5], None), (VALUES * np.nan, None), (VALUES, -WEIGHTS)):
         with pytest.raises(ValueError):  # noqa: PT011 - scikit-learn's own
             made.fit(WIDE, y, weights)
-    with pytest.raises(ValueError, match="(?i)sample.weight"):
+    with pytest.raises(ValueError, match=r"(?i)sample.weight"):
         made.set_params(bootstrap=True).fit(WIDE, VALUES, np.zeros(150))
     np.testing.assert_array_equal(made.predict(WIDE), before)
 
