@@ -1,5 +1,6 @@
 """Training an ensemble: all its networks side by side, each on rows of its own."""
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,7 +78,7 @@ schedule, metrics, tol, callbacks, progress, threads, workers
         if isinstance(given, Each):
             raise TypeError(f"{name} must be the same for all networks, got {shown(given)}")
     state = members.rng.bit_generator.state
-    before = [network.steps for network in members.networks]
+    before = [network.history for network in members.networks]
     try:
         drawn = _bags(members, rows_of(X), flag(bootstrap, "bootstrap"), max_samples)
         histories = fit_many(
@@ -86,7 +87,7 @@ schedule, metrics, tol, callbacks, progress, threads, workers
             y,
             epochs,
             batch_size,
-            rows=None if drawn is None else each(map(drawn.of, range(len(before)))),
+            rows=None if drawn is None else each(map(drawn.of, range(len(members.networks)))),
             shuffle=shuffle,
             validation_data=validation_data,
             sample_weight=sample_weight,
@@ -100,12 +101,12 @@ schedule, metrics, tol, callbacks, progress, threads, workers
             threads=threads,
             workers=workers,
         )
-    except BaseException as error:
-        if [network.steps for network in members.networks] == before:  # nothing has changed
+    except BaseException:
+        now = [network.history for network in members.networks]
+        if all(map(operator.is_, now, before)):  # none has begun
             members.rng.bit_generator.state = state
-        else:
-            members.bags = drawn
-            members.failed = _failed(getattr(error, "histories", ()))
+        else:  # a signal's, or of a warning that is an error
+            members.bags, members.failed = drawn, _failed(now)
         raise
     members.bags, members.failed = drawn, _failed(histories)
     return histories

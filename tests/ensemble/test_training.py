@@ -163,6 +163,15 @@ def test_failed_networks_are_told_and_left_out_only_when_asked():
     made.predict(X)
 
 
+def test_failures_are_known_where_their_warning_is_an_error():
+    made = ensemble(3, optimizer=fastbp.SGD(0.1))
+    failing(made[1])
+    with raises(RuntimeWarning, "1 of 3"):  # as pytest is told to make of it
+        made.fit(X, LABELS, **BAGGED)
+    assert made.failed == (1,)
+    assert made._members.bags.rows == 97
+
+
 def test_all_failed():
     made = ensemble(2, optimizer=fastbp.SGD(0.1))
     for network in made:
