@@ -70,6 +70,7 @@ class MLPEnsembleClassifier(ClassifierMixin, BaseMLPEnsemble):
     are trained without weights, as in `BaggingClassifier`; without, it is what rows count for each
     estimator. Unlike there, rows that an estimator does not have take no part in its batches.
 
+    Functions of your own within `estimator`, as a scorer, are called on several threads at a time.
     Where one of the estimators fails, or Ctrl-C comes, the ensemble is as it was before.
 
     Examples

@@ -7,6 +7,8 @@ import pytest
 from contents import assert_same, contents
 from ensembles import LABELS, VALUES, X, ensemble, failing, fitted
 from expect import raises
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from importable import swish
 from safetensors.numpy import load_file
 
@@ -228,6 +230,35 @@ def refused(path, arrays, configuration):
 def test_configurations_that_are_refused(path, value, content, tmp_path):
     arrays, configuration = content
     refused(tmp_path / "m", arrays, edited(configuration, path, value))
+
+
+PLACES = sorted({tuple(path[:depth]) for path, _ in EDITS for depth in (1, 2, 3, 4)}, key=str)
+PLAIN = st.none() | st.booleans() | st.integers(-2, 10**20) | st.floats(-1e300, 1e300)
+JSON = st.recursive(
+    PLAIN | st.text("as0f"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("as0f"), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150)
+@given(place=st.sampled_from(PLACES), value=JSON)
+def test_any_edit_is_refused_or_harmless(place, value, content, tmp_path_factory):
+    arrays, configuration = content
+    path = tmp_path_factory.getbasetemp() / "edited"
+    try:
+        changed = edited(configuration, place, value)
+    except (KeyError, TypeError, IndexError):  # there is no such place
+        return
+    container.write(path, arrays, changed)
+    try:
+        made = fastbp.load(path)
+    except ValueError as error:
+        assert str(error).startswith("cannot load")  # noqa: PT017 - not every edit is refused
+        return
+    assert len(made) == 6
+    if not made.failed:
+        assert np.isfinite(made.predict(X)).all()
 
 
 def test_arrays_that_are_refused(content, tmp_path):
