@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from fastbp import activations, callbacks, initializers, losses, optimizers
 from fastbp.activations import Activation
 from fastbp.history import History
+from fastbp.loading import load
 from fastbp.losses import Loss
-from fastbp.network import Gradients, Network, load, minimize
+from fastbp.network import Gradients, Network, minimize
 from fastbp.optimizers import SGD, Adagrad, Adam, AdamW, Nadam, Optimizer, RMSprop
 from fastbp.system import show_config
 from fastbp.version import __version__
@@ -21,6 +22,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Ensemble",
     "Gradients",
     "History",
     "Loss",
@@ -34,6 +36,7 @@ __all__ = [
     "cross_validate",
     "each",
     "embed",
+    "ensemble",
     "evaluate_many",
     "fit_many",
     "initializers",
@@ -52,20 +55,27 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from fastbp import embed, interchange, many, metrics, schedules, selection
+    from fastbp import embed, ensemble, interchange, many, metrics, schedules, selection
+    from fastbp.ensemble import Ensemble
     from fastbp.many import each, evaluate_many, fit_many, predict_many
     from fastbp.selection import cross_validate, sweep
 
-_OF_MANY = frozenset({"each", "evaluate_many", "fit_many", "predict_many"})
-_OF_SELECTION = frozenset({"cross_validate", "sweep"})
+_LATER = ("embed", "ensemble", "interchange", "many", "metrics", "schedules", "selection")
+_IN = {
+    "Ensemble": "ensemble",
+    "cross_validate": "selection",
+    "each": "many",
+    "evaluate_many": "many",
+    "fit_many": "many",
+    "predict_many": "many",
+    "sweep": "selection",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Modules that a plain fit does not need are loaded when they are first asked for."""
-    if name in ("embed", "interchange", "many", "metrics", "schedules", "selection"):
+    if name in _LATER:
         return importlib.import_module(f"fastbp.{name}")
-    if name in _OF_MANY:
-        return getattr(importlib.import_module("fastbp.many"), name)
-    if name in _OF_SELECTION:
-        return getattr(importlib.import_module("fastbp.selection"), name)
+    if name in _IN:
+        return getattr(importlib.import_module(f"fastbp.{_IN[name]}"), name)
     raise AttributeError(f"module 'fastbp' has no attribute {name!r}")

@@ -7,7 +7,12 @@ pytest.importorskip("sklearn")
 import sklearn
 from sklearn.datasets import load_diabetes, load_iris
 
-from fastbp.sklearn import MLPClassifier, MLPRegressor
+from fastbp.sklearn import (
+    MLPClassifier,
+    MLPEnsembleClassifier,
+    MLPEnsembleRegressor,
+    MLPRegressor,
+)
 
 VERSION = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
 since_1_7 = pytest.mark.skipif(VERSION < (1, 7), reason="scikit-learn before 1.7")
@@ -29,6 +34,18 @@ def classifier(**options):
 
 def regressor(**options):
     return MLPRegressor(**QUICK | options)
+
+
+def classifiers(count=4, options=None, **of_each):
+    return MLPEnsembleClassifier(
+        classifier(**of_each), count, **{"random_state": 0} | (options or {})
+    )
+
+
+def regressors(count=4, options=None, **of_each):
+    return MLPEnsembleRegressor(
+        regressor(**of_each), count, **{"random_state": 0} | (options or {})
+    )
 
 
 def interrupting(calls, error=KeyboardInterrupt):

@@ -163,8 +163,7 @@ class SharedRows:
         return copy.deepcopy(rows) if any(map(self._is_parameter, arrays)) else rows
 
     def _is_parameter(self, array: NDArray[Any]) -> bool:
-        if not array.size:
-            return False
-        low, high = np.lib.array_utils.byte_bounds(array)
+        """Whether a contiguous array lies in a network's parameters."""
+        low = address(array)
         at = int(np.searchsorted(self._ends, low, side="right"))
-        return at < len(self._starts) and bool(self._starts[at] < high)
+        return at < len(self._starts) and bool(self._starts[at] < low + array.nbytes)

@@ -4,8 +4,7 @@ Knows everything below and nothing of who uses it; nothing below knows it.
 """
 
 from fastbp.network.inference import Gradients
-from fastbp.network.loading import load
 from fastbp.network.network import Network
 from fastbp.network.vector import minimize
 
-__all__ = ["Gradients", "Network", "load", "minimize"]
+__all__ = ["Gradients", "Network", "minimize"]

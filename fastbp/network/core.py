@@ -202,6 +202,14 @@ class Core:
             turns.served()
             model_files.write(path, self.model(fit))
 
+    def content(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """What `write` would write of the network as it is now: arrays, copied, and the rest."""
+        turns = self.engine.turns
+        with turns.reading, turns.lock:
+            turns.served()
+            arrays, described = model_files.content(self.model(self.pending))
+            return {name: array.copy() for name, array in arrays.items()}, described
+
     def check_write(self, path: str | os.PathLike[str], fit: FitState | None) -> None:
         """Raise what `write` would raise now."""
         turns = self.engine.turns

@@ -56,7 +56,7 @@ class Model(NamedTuple):
 
 def write(path: str | os.PathLike[str], model: Model) -> None:
     """Write a model file; raises as `container.write` and `configuration.describe` do."""
-    container.write(path, *_content(model))
+    container.write(path, *content(model))
 
 
 def check(path: str | os.PathLike[str], model: Model) -> None:
@@ -64,7 +64,7 @@ def check(path: str | os.PathLike[str], model: Model) -> None:
 
     Raises also a ValueError for a generator that a file cannot hold.
     """
-    container.check(path, *_content(model))
+    container.check(path, *content(model))
     if model.rng is not None and generators.describe(model.rng) is None:
         name = type(model.rng.bit_generator).__name__
         raise ValueError(
@@ -73,8 +73,8 @@ def check(path: str | os.PathLike[str], model: Model) -> None:
         )
 
 
-def _content(model: Model) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Arrays and configuration of a file."""
+def content(model: Model) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Arrays, uncopied, and configuration of a file."""
     described = configuration.describe(model.parts) | {"steps": model.steps}
     if model.dropout_seed is not None:
         described["dropout_seed"] = model.dropout_seed
@@ -90,16 +90,8 @@ def _content(model: Model) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     return arrays, described
 
 
-def read(path: str | os.PathLike[str]) -> Model:
-    """Read a model file; raises as `fastbp.load` does."""
-    arrays, described = container.read(path)
-    try:
-        return _checked(arrays, described)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"cannot load {os.fsdecode(path)!r}: {error}") from error
-
-
-def _checked(arrays: dict[str, NDArray[Any]], described: dict[str, Any]) -> Model:
+def checked(arrays: dict[str, NDArray[Any]], described: dict[str, Any]) -> Model:
+    """What `container.read` has found, which is taken apart; raises TypeError or ValueError."""
     steps = _count(described.pop("steps", None), "steps")
     seed = None
     if "dropout_seed" in described:

@@ -2,6 +2,7 @@
 
 import operator
 from abc import abstractmethod
+from contextlib import nullcontext
 from numbers import Integral
 from typing import Any
 
@@ -11,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastbp.engine.watch import Watch
 from fastbp.network import Network
 from fastbp.sklearn import heads, initial, lbfgs, models, stochastic
 from fastbp.sklearn.data import Data
@@ -51,8 +53,12 @@ class BaseMLP(BaseEstimator):
         sample_weight: Any,
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
+        watch: Watch | None = None,
     ) -> Any:
-        """Train; the estimator is as it was if nothing comes of it."""
+        """Train; the estimator is as it was if nothing comes of it.
+
+        watch: of the thread that calls this, where it is one of several.
+        """
         before = {  # curves go on where training does
             name: value.copy() if isinstance(value, list) and name.endswith("_") else value
             for name, value in vars(self).items()
@@ -65,13 +71,14 @@ class BaseMLP(BaseEstimator):
             self._random_state = check_random_state(self.random_state)
             network = self._prepared(data, head, first, incremental)
             kind = lbfgs if self.solver == "lbfgs" else stochastic
-            fit = kind.prepared(self, network, data, held_out, head, incremental)
+            fit, engine = kind.prepared(self, network, data, held_out, head, incremental)
         except BaseException:
             self._put_back(before)
             raise
         kept = None if first else models.kept(network)
         try:
-            fit()
+            with nullcontext() if watch is None else engine.watched(watch):
+                fit()
         except BaseException:
             if kept is not None:
                 models.put_back(network, *kept)

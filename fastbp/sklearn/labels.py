@@ -27,7 +27,7 @@ def checked(
         estimator._label_binarizer = LabelBinarizer().fit(given)
         estimator.classes_ = estimator._label_binarizer.classes_
     head = heads.classification(
-        estimator.loss, estimator.out_activation, len(estimator.classes_), _multilabel(estimator)
+        estimator.loss, estimator.out_activation, len(estimator.classes_), is_multilabel(estimator)
     )
     data = _as_data(estimator, X, y, sample_weight, head)
     balance = estimator.class_weight
@@ -61,7 +61,7 @@ def checked_validation(estimator: Any, X: Any, y: Any, sample_weight: Any, head:
 
 def classes_of(estimator: Any, outputs: NDArray[Any]) -> NDArray[Any]:
     """The classes that outputs of the network tell."""
-    if outputs.shape[1] == 2 and len(estimator.classes_) == 2 and not _multilabel(estimator):
+    if outputs.shape[1] == 2 and len(estimator.classes_) == 2 and not is_multilabel(estimator):
         outputs = outputs[:, 1:] > outputs[:, :1]
     values = outputs.ravel() if outputs.shape[1] == 1 else outputs
     found: NDArray[Any] = estimator._label_binarizer.inverse_transform(values)
@@ -72,7 +72,7 @@ def right(estimator: Any, outputs: NDArray[Any], targets: NDArray[Any]) -> NDArr
     """Whether `classes_of` the outputs are those of the targets: each row, all labels of it."""
     if len(estimator.classes_) == 1:
         return np.ones(len(outputs), bool)
-    if outputs.shape[1] == 1 or _multilabel(estimator):
+    if outputs.shape[1] == 1 or is_multilabel(estimator):
         return np.asarray(((outputs > 0.5) == (targets == 1)).all(axis=1))
     wanted = targets if targets.ndim == 1 else targets.argmax(axis=1)
     return np.asarray(outputs.argmax(axis=1) == wanted)
@@ -84,14 +84,14 @@ def probabilities(estimator: Any, outputs: NDArray[Any]) -> NDArray[Any]:
         return np.ones_like(outputs)
     if outputs.shape[1] == 1:
         return np.hstack([1 - outputs, outputs])
-    if _multilabel(estimator) or estimator.out_activation_ == "softmax":
+    if is_multilabel(estimator) or estimator.out_activation_ == "softmax":
         return outputs
     total = outputs.sum(axis=1, keepdims=True)  # of each against the rest
     even = np.full_like(outputs, 1 / outputs.shape[1])
     return np.asarray(np.divide(outputs, total, out=even, where=total > 0))
 
 
-def _multilabel(estimator: Any) -> bool:
+def is_multilabel(estimator: Any) -> bool:
     """Whether a row may have several labels."""
     return str(estimator._label_binarizer.y_type_).startswith("multilabel")
 
@@ -128,7 +128,7 @@ def _expect_classes(estimator: Any, classes: NDArray[Any]) -> None:
 
 def _as_data(estimator: Any, X: Any, y: Any, sample_weight: Any, head: Head) -> Data:
     """The rows with targets as the network takes them."""
-    multilabel = _multilabel(estimator)
+    multilabel = is_multilabel(estimator)
     if (y.ndim == 2) != multilabel:
         kinds = "one label a row", f"an indicator matrix of {len(estimator.classes_)} labels"
         raise ValueError(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
+from fastbp.engine.engine import Engine
 from fastbp.engine.objective import Objective, minimized
 from fastbp.network import Network
 from fastbp.regularization import Regularization
@@ -25,10 +26,11 @@ def prepared(
     held_out: Data | None,
     head: Head,
     incremental: bool,
-) -> Callable[[], None]:
-    """Check what is left to check; what is returned trains. Arguments as of `stochastic.prepared`.
+) -> tuple[Callable[[], None], Engine]:
+    """Check what is left to check; what is returned trains, by the calls of an engine.
 
-    A float32 network is trained in float64: a line search needs a smooth loss.
+    Arguments are as of `stochastic.prepared`. A float32 network is trained in float64: a line
+    search needs a smooth loss.
     """
     if held_out is not None:
         raise ValueError("X_val and y_val are for the stochastic solvers, not for solver='lbfgs'")
@@ -52,7 +54,7 @@ def prepared(
             warn(_not_converged(result, estimator), ConvergenceWarning)
         estimator.loss_ = (float(result.fun) - penalty) * head.reported + penalty + constant
 
-    return train
+    return train, trained._core.engine
 
 
 def _not_converged(result: Any, estimator: Any) -> str:

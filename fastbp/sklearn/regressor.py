@@ -295,8 +295,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         if not self.mask_nan:
             return float(super().score(X, y, sample_weight))
-        outputs = self._outputs(X)
-        y = self._masked(y, outputs)
+        return self._masked_score(y, self._outputs(X), sample_weight)
+
+    @staticmethod
+    def _masked_score(y: Any, outputs: NDArray[Any], sample_weight: Any) -> float:
+        """R2 of outputs, of the targets that are not NaN."""
+        y = MLPRegressor._masked(y, outputs)
         if y.size != outputs.size:
             raise ValueError(f"y must have the shape {outputs.shape}, got {y.shape}")
         y = y.reshape(outputs.shape)

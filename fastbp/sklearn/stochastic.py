@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import check_scoring
 
+from fastbp.engine.engine import Engine
 from fastbp.fit import fitting
 from fastbp.network import Network
 from fastbp.sklearn import models
@@ -28,8 +29,8 @@ def prepared(
     held_out: Data | None,
     head: Head,
     incremental: bool,
-) -> Callable[[], None]:
-    """Check what is left to check; what is returned trains.
+) -> tuple[Callable[[], None], Engine]:
+    """Check what is left to check; what is returned trains, by the calls of an engine.
 
     Parameters
     ----------
@@ -67,7 +68,7 @@ def prepared(
     )
     if estimator.schedule is not None:
         fit.follow(estimator.schedule)
-    return lambda: _run(estimator, network, fit, incremental)
+    return lambda: _run(estimator, network, fit, incremental), network._core.engine
 
 
 def _validation(estimator: Any, network: Network, held_out: Data, head: Head) -> HeldOut:

@@ -197,4 +197,4 @@ def test_readme_examples(tmp_path):
     (tmp_path / "examples.py").write_text("".join(examples), "utf-8")  # whose source is read
     succeed(["examples.py"], tmp_path)
     written = {path.name for path in tmp_path.iterdir()} - {"examples.py"}
-    assert written == {"model.safetensors", "fit.safetensors", "log.csv"}
+    assert written == {"model.safetensors", "fit.safetensors", "log.csv", "ensemble.safetensors"}

@@ -8,7 +8,12 @@ pytest.importorskip("sklearn")
 from sklearn.exceptions import SkipTestWarning
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from fastbp.sklearn import MLPClassifier, MLPRegressor
+from fastbp.sklearn import (
+    MLPClassifier,
+    MLPEnsembleClassifier,
+    MLPEnsembleRegressor,
+    MLPRegressor,
+)
 
 pytestmark = [
     # A check of few epochs, or of much data in a batch, that is no check of these.
@@ -25,6 +30,8 @@ ESTIMATORS = {
     "regressor": MLPRegressor(**FEW),
     "classifier with extras": MLPClassifier(solver="adamw", learning_rate_init=5e-3, **EXTRAS),
     "regressor with extras": MLPRegressor(mask_nan=True, solver="nadam", loss="huber", **EXTRAS),
+    "ensemble of classifiers": MLPEnsembleClassifier(MLPClassifier(**FEW), 3),
+    "ensemble of regressors": MLPEnsembleRegressor(MLPRegressor(**FEW), 3),
 }
 
 
