@@ -18,7 +18,7 @@ from fastbp.engine.watch import Watch
 from fastbp.ensemble import Ensemble
 from fastbp.ensemble.bags import size
 from fastbp.ensemble.outputs import mean_of_some, outputs_of
-from fastbp.kernels.machine.team import available_cores
+from fastbp.kernels.machine.cores import available_cores
 from fastbp.many.crew import work_through
 from fastbp.sklearn.base import BaseMLP
 from fastbp.sklearn.data import Data
