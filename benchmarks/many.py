@@ -10,6 +10,7 @@ agree: the exit code is 1 where they do not. ``--memory`` prints what 10 000 net
 
 import argparse
 import contextlib
+import dataclasses
 import platform
 import resource
 import sys
@@ -17,7 +18,7 @@ import time
 
 import numpy as np
 from contenders import MANY
-from contenders.base import NotPossibleError
+from contenders.base import COMPARED, NotPossibleError
 from contenders.process import Worker, WorkerError, pin
 from race import whole
 from race_report import machine
@@ -54,13 +55,14 @@ def measured(workload, names, threads, rounds):
     return found, losses, told
 
 
-def table(names, threads, rounds):
+def table(names, threads, rounds, networks):
     """Print the rates of all workloads; return whether losses agree."""
     agree = True
     titles = [MANY[name].title for name in names]
     print(f"| networks | {' | '.join(titles)} |\n|---|{'---|' * len(names)}")
     notes = []
     for label, workload in WORKLOADS.items():
+        workload = dataclasses.replace(workload, networks=networks)
         found, losses, told = measured(workload, names, threads, rounds)
         notes += told
         cells = [f"{found[name]:.4g}" if name in found else "-" for name in names]
@@ -111,6 +113,7 @@ def main(arguments):
     )
     parser.add_argument("--threads", type=whole, default=1, metavar="N")
     parser.add_argument("--rounds", type=whole, default=3, metavar="N")
+    parser.add_argument("--networks", type=whole, default=1000, metavar="N")
     parser.add_argument("--contenders", nargs="+", choices=MANY, default=list(MANY))
     parser.add_argument("--memory", action="store_true")
     options = parser.parse_args(arguments)
@@ -119,7 +122,7 @@ def main(arguments):
         return 0
     pinned = pin(options.threads)
     names = [name for name in MANY if name in options.contenders and not MANY[name].absent()]
-    agree = table(names, options.threads, options.rounds)
+    agree = table(names, options.threads, options.rounds, max(COMPARED, options.networks))
     packages = ["numpy", *(package for name in names for package in MANY[name].packages)]
     print(f"{machine(packages, options.threads, pinned)}; float32; {time.strftime('%Y-%m-%d')};")
     print(
