@@ -12,7 +12,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 def many(*arguments):
     paths = [str(Path(fastbp.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: PLW1510 - checked below, with what it printed
         [sys.executable, str(BENCHMARKS / "many.py"), *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         capture_output=True,
