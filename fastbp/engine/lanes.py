@@ -31,7 +31,6 @@ from fastbp.tasks import Tasks
 
 WORD = np.dtype(np.int64)
 QUICKER = 4  # than one after the other, on which `work.QUANTUM` counts
-LEAST = 3
 SLAB = 1 << 18  # bytes of activations and deltas that stay in the cache
 
 
