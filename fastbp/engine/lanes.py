@@ -1,6 +1,6 @@
 """Networks of one shape trained side by side, each in a lane of the processor's vectors.
 
-Where networks are too small to fill a vector, one step of a whole group takes little longer than that
+Where networks are too small to fill vectors, a step of a whole group takes little longer than that
 of a single one. The numbers are those of `Engine.train`, to the last bit.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastbp.configuration import Configuration
 from fastbp.engine import coefficients, work
-from fastbp.engine.course import Course
+from fastbp.engine.course import Course, Stretch
 from fastbp.engine.engine import Engine
 from fastbp.engine.records import Group, LaneLayer
 from fastbp.kernels.lanes import movement, product, step
@@ -30,6 +30,13 @@ from fastbp.losses import BaseLoss, CrossEntropy, RowLoss
 from fastbp.tasks import Tasks
 
 WORD = np.dtype(np.int64)
+WORDS = (  # what the kernel reads of each network
+    "states", "step_counters", "features", "targets", "orders", "losses", "carried",
+    "coefficients", "order_rows", "active", "failed", "epoch_orders",
+)  # fmt: skip
+LAYER_FLOPS = 2100  # of a layer and network for which a full group pays where no vector has padding
+LEAST_SHARE = 0.25  # of the lanes, with which even the smallest networks need a group
+PARAMETERS = 1 << 18  # bytes of the parameters of a group, whose state stays in a core's cache
 QUICKER = 4  # than one after the other, on which `work.QUANTUM` counts
 SLAB = 1 << 18  # bytes of activations and deltas that stay in the cache
 
@@ -42,8 +49,8 @@ def width(dtype: np.dtype[Any]) -> int:
 def alike(engine: Engine, course: Course) -> Hashable | None:
     """What networks that go together have in common; None for one that is trained alone.
 
-    Learning rates and other settings of an optimizer, the steps made, the data and the orders of the
-    rows are each network's own.
+    Learning rates and other settings of an optimizer, the steps made, the data and the orders of
+    the rows are each network's own.
     """
     parts, data, batch = engine.parts, course.data, course.batch
     layout, regularization = parts.layout, parts.regularization
@@ -63,7 +70,8 @@ def alike(engine: Engine, course: Course) -> Hashable | None:
         or data.masked
         or data.slopes is not None
     )
-    if apart or not pays(layout, batch) or cut_batch(layout, batch).slab < batch:
+    in_pieces = cut_batch(layout, batch).slab < batch  # each with a sum of losses of its own
+    if apart or in_pieces or not pays(layout, batch, width(layout.dtype)):
         return None
     return (
         layout, parts.activations, parts.loss, parts.optimizer.panel, regularization,
@@ -71,9 +79,21 @@ def alike(engine: Engine, course: Course) -> Hashable | None:
     )  # fmt: skip
 
 
-def pays(layout: Layout, batch: int) -> bool:
-    """Whether a full group of such networks is faster than one after the other."""
-    return True
+def pays(layout: Layout, batch: int, networks: int) -> bool:
+    """Whether so many networks are trained faster together than one after the other, as measured.
+
+    A group takes as long as a full one. What speaks for it is what single networks lose: time
+    between the kernels of a layer, which counts for less the more work there is for each, and
+    elements of vectors that have no output.
+    """
+    lanes = width(layout.dtype)
+    pairs = list(zip(layout.widths[:-1], layout.widths[1:], strict=True))
+    used = sum(inputs * outputs for inputs, outputs in pairs)
+    padded = sum(inputs * -(-outputs // lanes) * lanes for inputs, outputs in pairs)
+    share = networks / lanes
+    most = LAYER_FLOPS * lanes * share**3 * (padded / used) ** 4
+    small = layout.parameter_count * LINE <= PARAMETERS
+    return share >= LEAST_SHARE and small and batch * layout.row_flops <= layout.layers * most
 
 
 def steps_a_call(layout: Layout, batch: int) -> int:
@@ -125,10 +145,8 @@ class _Group:
         self._most = steps_a_call(layout, first.batch)
         self._held: list[NDArray[Any]] = []
         self._group, self._layers = Group(), (LaneLayer * layout.layers)()
-        self._words = np.zeros((10, self._lanes), WORD)
-        self._slots = 1 + parts.optimizer.slots
+        self._words = np.zeros((len(WORDS), self._lanes), WORD)
         self._fill(parts, first)
-        self._move(movement.load_states, [address(engine.state) for engine in engines])
 
     @property
     def left(self) -> bool:
@@ -148,16 +166,16 @@ class _Group:
         group.itemsize, group.lanes, group.batch = dtype.itemsize, lanes, batch
         group.rows = course.order.shape[1]
         group.slab = slab_rows(layout, batch)
-        (
-            group.features, group.targets, group.orders, group.losses, group.carried,
-            group.coefficients, group.order_rows, group.active, group.failed, group.epoch_orders,
-        ) = (address(row) for row in self._words)  # fmt: skip
+        for name, row in zip(WORDS, self._words, strict=True):
+            setattr(group, name, address(row))
         count = coefficients.width(parts.optimizer)
         group.coefficient_count, group.spread = count, self._room(count * LANE_BLOCK)
         group.values = self._room(batch * lanes, np.dtype(float))
         group.zeros = self._room(max(_strides(layout)) * lanes)
         self._fill_layers(parts, group.slab)
         self._fill_loss(parts, course.data.labels)
+        group.load = movement.load_state.address(dtype)
+        group.store = movement.store_state.address(dtype)
         group.gather = movement.gather_lanes.address(dtype)
         group.gather_labels = movement.gather_labels.address()
         group.spread_coefficients = step.spread_coefficients.address(dtype)
@@ -174,9 +192,12 @@ class _Group:
     def _fill_layers(self, parts: Configuration, slab: int) -> None:
         group, lanes, layout, size = self._group, self._lanes, self._layout, self._dtype.itemsize
         strides = _strides(layout)
-        elements = -(-_places(layout)[2] * lanes // LANE_BLOCK) * LANE_BLOCK
-        group.parameters, group.slot_bytes = elements, elements * size
-        group.state = self._room(self._slots * elements)
+        offsets, places, lines = _places(layout)
+        group.offsets, group.places = address(offsets), address(places)
+        group.parameter_count, group.own_parameters = offsets.size, layout.parameters
+        elements = -(-lines * lanes // LANE_BLOCK) * LANE_BLOCK
+        group.parameters, group.slots = elements, 1 + parts.optimizer.slots
+        group.state = self._room(group.slots * elements)
         group.gradients = self._room(elements)
         activations = [self._room(slab * units * lanes) for units in strides]
         deltas = [0, *(self._room(slab * units * lanes) for units in strides[1:])]
@@ -227,48 +248,51 @@ class _Group:
             group.own_forward = top.forward.address(self._dtype)
             group.own_backward = top.backward.address(self._dtype)
 
-    def _move(self, kernel: Kernel, states: list[int]) -> None:
-        """Parameters and slots of networks, into their lanes or back."""
-        own = np.zeros(self._lanes, WORD)
-        own[:] = states[0] if kernel is movement.load_states else 0
-        own[: len(states)] = states
-        offsets, places, _ = _places(self._layout)
-        kernel.call(self._dtype)(
-            address(own), address(offsets), address(places), offsets.size, self._slots,
-            self._layout.parameters, self._group.parameters, self._lanes, self._group.state,
-        )  # fmt: skip
-
     def go_on(self) -> None:
         """One call of the kernel, with the networks in hand."""
         group, active = self._group, self._active
-        courses, engines = self._courses, self._engines
-        epoch = courses[active[0]].epoch
-        stretches = {n: courses[n].ahead(self._most) for n in active}
-        tables = self._tables(stretches)
+        epoch = self._courses[active[0]].epoch
+        stretches = {n: self._courses[n].ahead(self._most) for n in active}
+        _tables = self._hand_over(stretches)
         one = stretches[active[0]]
         group.epochs, group.first_row, group.most_steps = one.epochs, one.first_row, one.steps
-        words = self._words
-        for lane in range(self._lanes):
-            n = lane if lane in stretches else active[0]
-            data, own = courses[n].data, stretches[n]
-            words[:, lane] = (
-                address(data.features), address(data.targets), own.order, own.losses, own.carried,
-                tables[n][0], own.order_rows, lane in stretches, 0, 0,
-            )  # fmt: skip
         repeats = all(own.order_rows == 0 or own.epochs == 1 for own in stretches.values())
         group.still = int(repeats and group.rows <= min(group.batch, group.slab))
         group.made, group.failed_epoch = 0, -1
+        before = {n: self._engines[n].step for n in active}
+        for n in active:
+            self._engines[n].turns.writing, self._engines[n].forwarded = True, None
         try:
             step.train_lanes.call()(ctypes.addressof(group))
         finally:
-            self._take_out()
+            for n in active:
+                self._engines[n].turns.writing = False
+                self._courses[n].done += self._engines[n].step - before[n]
         if group.failed_epoch >= 0:
-            failed = [n for n in active if words[8, n]]
-            for n in failed:
-                courses[n].failure = epoch + group.failed_epoch, group.failed_step
-            self._active = [n for n in active if n not in failed]
+            failed = self._words[WORDS.index("failed")]
+            for n in active:
+                if failed[n]:
+                    self._courses[n].failure = epoch + group.failed_epoch, group.failed_step
+            self._active = [n for n in active if not failed[n]]
 
-    def _tables(self, stretches: dict[int, Any]) -> dict[int, tuple[int, NDArray[Any]]]:
+    def _hand_over(self, stretches: dict[int, Stretch]) -> list[NDArray[Any]]:
+        """Tell the kernel what each network has of its own; returns what must live meanwhile.
+
+        Lanes without a network do what that of the first one does.
+        """
+        tables = self._tables(stretches)
+        for lane in range(self._lanes):
+            n = lane if lane in stretches else self._active[0]
+            engine, data, own = self._engines[n], self._courses[n].data, stretches[n]
+            assert isinstance(data.features, np.ndarray)
+            self._words[:, lane] = (
+                address(engine.state), address(engine.step_counter), address(data.features),
+                address(data.targets), own.order, own.losses, own.carried, tables[n][0],
+                own.order_rows, lane in stretches, 0, 0,
+            )  # fmt: skip
+        return [table for _, table in tables.values()]
+
+    def _tables(self, stretches: dict[int, Stretch]) -> dict[int, tuple[int, NDArray[Any]]]:
         """The address of the coefficients of each network's steps, and their memory."""
         made: dict[Any, tuple[int, NDArray[Any]]] = {}
         found = {}
@@ -280,24 +304,6 @@ class _Group:
                 made[key] = engine.coefficients(stretch)
             found[n] = made[key]
         return found
-
-    def _take_out(self) -> None:
-        """Give the networks what they have become."""
-        made, active = self._group.made, self._active
-        engines = [self._engines[n] for n in active]
-        for engine in engines:
-            engine.turns.writing, engine.forwarded = True, None
-        try:
-            states = [0] * len(self._engines)
-            for n in active:
-                states[n] = address(self._engines[n].state)
-            self._move(movement.store_states, states)
-            for n in active:
-                self._engines[n].step += made
-                self._courses[n].done += made
-        finally:
-            for engine in engines:
-                engine.turns.writing = False
 
 
 def _wants_rows(activation: Any) -> bool:
@@ -322,7 +328,7 @@ def _strides(layout: Layout) -> list[int]:
 
 @functools.lru_cache(64)
 def _places(layout: Layout) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Where each parameter lies in a slot of a network, and its line here; how many lines there are."""
+    """Where each parameter lies in a network's slot, and its line in that of a group; all lines."""
     strides, places, at = _strides(layout), [], 0
     for inputs, outputs, stride in zip(
         layout.widths[:-1], layout.widths[1:], strides[1:], strict=True

@@ -31,7 +31,7 @@ LAYERS = (3, 17, 5, 4)
 
 @pytest.fixture(autouse=True)
 def every_shape_pays(monkeypatch):
-    monkeypatch.setattr(lanes, "pays", lambda layout, batch: True)
+    monkeypatch.setattr(lanes, "pays", lambda *shape: True)
 
 
 def same(got, want):
@@ -79,10 +79,7 @@ class Group:
             given = data(
                 self.rows, self.layers[0], self.layers[-1], self.loss.targets, n * self.own
             )
-            if not self.own and n:
-                rows = self.courses[0].data
-            else:
-                rows = net._core.rows(*given)
+            rows = self.courses[0].data if n and not self.own else net._core.rows(*given)
             for one, to in ((net, self.courses), (twin, self.alone)):
                 rng = one._core.rng if drawn else None
                 order = row_orders(self.rows, self.epochs, self.batch, rng)
