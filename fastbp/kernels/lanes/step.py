@@ -10,7 +10,7 @@ from numba import carray
 
 from fastbp.kernels.lanes.program import opened
 from fastbp.kernels.machine.fields import float64s_at, words_at
-from fastbp.kernels.machine.jit import INT, REAL, inline, inline_early, kernel
+from fastbp.kernels.machine.jit import INT, REAL, inline, kernel
 from fastbp.kernels.machine.pointers import advance, call, stack_array
 from fastbp.kernels.machine.simd import copy_padded
 from fastbp.kernels.machine.vecmath import like
@@ -21,13 +21,13 @@ MOST_LANES = 16
 _totals_stack, _losses_stack = stack_array(MOST_LANES), stack_array(MOST_LANES)
 
 
-@inline_early
+@inline
 def _words(g, at):
     """What each network has of its own."""
     return carray(words_at(at), (g.lanes,))
 
 
-@inline_early
+@inline
 def _run(panel, a, b, elements):
     """Call a panel of elements."""
     if panel != 0:
@@ -216,7 +216,7 @@ def _turn_orders(g, epoch):
         of_epoch[lane] = orders[lane] + 8 * epoch * strides[lane]
 
 
-@inline_early
+@inline
 def _move(g, kind, state, lane):
     """Parameters and slots of one network, into its lane or back."""
     call(
