@@ -25,7 +25,7 @@ from cases import (
 from guarded import bits
 
 import fastbp
-from fastbp.engine import lanes
+from fastbp.engine import lane_group, lanes
 from fastbp.engine.course import Course
 from fastbp.layout.layout import Layout
 from fastbp.rows.rows import row_orders
@@ -276,7 +276,7 @@ def test_penalties(dtype):
 @both_dtypes
 @pytest.mark.parametrize("steps", [1, 2, 4])  # of a call; an epoch has 3
 def test_calls_end_anywhere(steps, dtype, monkeypatch):
-    monkeypatch.setattr(lanes, "steps_a_call", lambda layout, batch: steps)
+    monkeypatch.setattr(lane_group, "steps_a_call", lambda layout, batch: steps)
     group = check(3, epochs=3, dtype=dtype)
     group.begin()  # and again
     group.train()
@@ -284,7 +284,7 @@ def test_calls_end_anywhere(steps, dtype, monkeypatch):
 
 
 def test_it_ends_where_it_is_told_to(monkeypatch):
-    monkeypatch.setattr(lanes, "steps_a_call", lambda layout, batch: 2)
+    monkeypatch.setattr(lane_group, "steps_a_call", lambda layout, batch: 2)
     group, asked = Group(3, epochs=3), []
 
     def go_on():
@@ -299,7 +299,7 @@ def test_it_ends_where_it_is_told_to(monkeypatch):
 
 
 def test_an_exception_leaves_whole_networks(monkeypatch):
-    monkeypatch.setattr(lanes, "steps_a_call", lambda layout, batch: 2)
+    monkeypatch.setattr(lane_group, "steps_a_call", lambda layout, batch: 2)
     group = Group(3, epochs=3)
 
     def go_on():
@@ -442,7 +442,7 @@ def test_who_pays(monkeypatch):
 
 
 def test_readers_have_their_turn(monkeypatch):
-    monkeypatch.setattr(lanes, "steps_a_call", lambda layout, batch: 500)
+    monkeypatch.setattr(lane_group, "steps_a_call", lambda layout, batch: 500)
     group, done = Group(4, epochs=4000), threading.Event()
 
     def fit():
