@@ -85,8 +85,8 @@ def train_together(
     engines, courses : sequence
         Not more than `width`, whose `alike` is one and not None. Each engine is another one.
     go_on : callable, optional
-        Asked between calls of the kernels, each of some milliseconds; training ends where it
-        returns False, after whole steps.
+        Asked before each call of the kernels, which takes some milliseconds; training ends where
+        it returns False, after whole steps.
     """
     group = LaneGroup(engines, courses)
     while group.left and go_on():
