@@ -89,6 +89,16 @@ def test_calls_from_compiled_code_are_timed(monkeypatch, capsys):
         assert len(cells) == header.count("|") - 2
 
 
+def test_networks_side_by_side_are_timed(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = importlib.import_module("side_by_side")
+    module.main(["--seconds", "0.001", "--networks", "1"])
+    *_, row = capsys.readouterr().out.splitlines()
+    name, batch, *cells = row.strip("| ").split(" | ")
+    assert (name, batch, len(cells)) == ("2-8-1", "1", 6)
+    assert all(0 < float(cell) < 1e6 for cell in cells)
+
+
 def test_derivatives_are_timed(monkeypatch):
     """Of fastbp alone: that the libraries agree is checked where they are timed."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))

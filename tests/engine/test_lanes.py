@@ -1,6 +1,9 @@
 """Networks trained side by side have the bits that each has alone."""
 
+import contextlib
 import copy
+import threading
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -22,8 +25,9 @@ from cases import (
 from guarded import bits
 
 import fastbp
-from fastbp.engine import lanes
+from fastbp.engine import lane_group, lanes
 from fastbp.engine.course import Course
+from fastbp.layout.layout import Layout
 from fastbp.rows.rows import row_orders
 
 LAYERS = (3, 17, 5, 4)
@@ -31,7 +35,7 @@ LAYERS = (3, 17, 5, 4)
 
 @pytest.fixture(autouse=True)
 def every_shape_pays(monkeypatch):
-    monkeypatch.setattr(lanes, "pays", lambda layout, batch: True)
+    monkeypatch.setattr(lanes, "pays", lambda *shape: True)
 
 
 def same(got, want):
@@ -79,10 +83,7 @@ class Group:
             given = data(
                 self.rows, self.layers[0], self.layers[-1], self.loss.targets, n * self.own
             )
-            if not self.own and n:
-                rows = self.courses[0].data
-            else:
-                rows = net._core.rows(*given)
+            rows = self.courses[0].data if n and not self.own else net._core.rows(*given)
             for one, to in ((net, self.courses), (twin, self.alone)):
                 rng = one._core.rng if drawn else None
                 order = row_orders(self.rows, self.epochs, self.batch, rng)
@@ -204,15 +205,24 @@ def cauchy(a, y):
     return np.log1p((a - y) ** 2)
 
 
+@dataclass(frozen=True)
+class Own:
+    """A loss of a user's own as a case."""
+
+    made: fastbp.Loss
+    targets: str = "real"
+
+    def loss(self):
+        return self.made
+
+
 @both_dtypes
 def test_rules_of_a_user(dtype):
     activation, loss = fastbp.Activation(bent), fastbp.Loss(cauchy)
     for rule, slots in ((lion, 1), (plain, 0)):
         own = fastbp.Optimizer(rule, slots=slots, lr=0.01)
-        group = Group.__new__(Group)
-        case = Case("own")
-        object.__setattr__(case, "loss", lambda: loss)
-        group.__init__(3, loss=case, optimizer=lambda n, own=own: own, activation=activation)
+        options = {"loss": Own(loss), "activation": activation, "dtype": dtype}
+        group = Group(3, optimizer=lambda n, own=own: own, **options)
         group.train()
         group.expect_twins()
 
@@ -245,10 +255,9 @@ def test_batches(batch, dtype):
 
 
 @both_dtypes
-@pytest.mark.parametrize("count", ["1", "2", "width - 1", "width"])
+@pytest.mark.parametrize("count", [1, 2, -1, 0])  # or so many more than are possible
 def test_groups(count, dtype):
-    count = eval(count, {"width": lanes.width(np.dtype(dtype))})
-    check(count, dtype=dtype)
+    check(count if count > 0 else lanes.width(np.dtype(dtype)) + count, dtype=dtype)
 
 
 @pytest.mark.parametrize("loss", [MSE, LOSSES[4], LOSSES[5]], ids=str)
@@ -267,7 +276,7 @@ def test_penalties(dtype):
 @both_dtypes
 @pytest.mark.parametrize("steps", [1, 2, 4])  # of a call; an epoch has 3
 def test_calls_end_anywhere(steps, dtype, monkeypatch):
-    monkeypatch.setattr(lanes, "steps_a_call", lambda layout, batch: steps)
+    monkeypatch.setattr(lane_group, "steps_a_call", lambda layout, batch: steps)
     group = check(3, epochs=3, dtype=dtype)
     group.begin()  # and again
     group.train()
@@ -275,7 +284,7 @@ def test_calls_end_anywhere(steps, dtype, monkeypatch):
 
 
 def test_it_ends_where_it_is_told_to(monkeypatch):
-    monkeypatch.setattr(lanes, "steps_a_call", lambda layout, batch: 2)
+    monkeypatch.setattr(lane_group, "steps_a_call", lambda layout, batch: 2)
     group, asked = Group(3, epochs=3), []
 
     def go_on():
@@ -290,7 +299,7 @@ def test_it_ends_where_it_is_told_to(monkeypatch):
 
 
 def test_an_exception_leaves_whole_networks(monkeypatch):
-    monkeypatch.setattr(lanes, "steps_a_call", lambda layout, batch: 2)
+    monkeypatch.setattr(lane_group, "steps_a_call", lambda layout, batch: 2)
     group = Group(3, epochs=3)
 
     def go_on():
@@ -365,3 +374,92 @@ def test_anything(seed):
         own=bool(rng.integers(2)),
         shuffle=bool(rng.integers(2)),
     )
+
+
+def course_of(net, X, y, batch=8, **given):
+    rows = net._core.rows(X, y, **given)
+    return Course(rows, row_orders(len(X), 2, batch, None), batch)
+
+
+X, Y = data(20, 3, 4)
+APART = {
+    "dropout": ({"dropout": 0.2}, {}),
+    "alpha": ({"alpha": 1.0}, {}),
+    "clip_norm": ({"clip_norm": 1.0}, {}),
+    "max_norm": ({"max_norm": 1.0}, {}),
+    "frozen layer": ({"trainable": [False, True, True]}, {}),
+    "scaling": ({"scaling": 2.0}, {}),
+    "loss_weights": ({"loss_weights": [1, 2, 3, 4]}, {}),
+    "weights": ({}, {"sample_weight": np.ones(20) * 2}),
+    "masked": ({}, {"mask_nan": True}),
+    "tasks": ({"loss": {"a": "mse"}, "outputs": {"a": 4}}, {}),
+}
+
+
+@pytest.mark.parametrize("kind", APART)
+def test_who_is_trained_alone(kind):
+    options, given = APART[kind]
+    net = fastbp.Network(LAYERS, rng=0, **options)
+    y = np.where(Y > 1, np.nan, Y) if kind == "masked" else Y
+    course = course_of(net, X, {"a": y} if kind == "tasks" else y, **given)
+    assert lanes.alike(net._core.engine, course) is None
+
+
+def test_who_goes_together():
+    def key(layers=LAYERS, batch=8, rows=20, **options):
+        net = fastbp.Network(layers, rng=0, **options)
+        return lanes.alike(net._core.engine, course_of(net, X[:rows], Y[:rows], batch))
+
+    one = key()
+    assert one == key()
+    assert one == key(optimizer=fastbp.optimizers.Adam(lr=0.5, beta1=0.1))
+    assert one == key(optimizer=fastbp.optimizers.AdamW(weight_decay=0.1))
+    others = [
+        key(layers=(3, 9, 4)), key(batch=7), key(rows=19), key(dtype="float64"), key(loss="mae"),
+        key(optimizer="sgd"), key(activation="tanh"), key(output_activation="tanh"), key(l2=0.1),
+        key(optimizer=fastbp.optimizers.Adam(amsgrad=True)),
+    ]  # fmt: skip
+    assert None not in others
+    assert len({one, *others}) == 11
+
+
+def test_who_pays(monkeypatch):
+    monkeypatch.undo()
+
+    def pays(layers, batch, networks, dtype="float32"):
+        return lanes.pays(Layout(layers, np.dtype(dtype)), batch, networks)
+
+    assert pays((2, 8, 1), 16, 16)
+    assert pays((2, 8, 1), 16, 4)
+    assert not pays((2, 8, 1), 16, 3)
+    assert pays((4, 32, 16, 4), 64, 16)
+    assert not pays((4, 32, 16, 4), 64, 12)
+    assert not pays((32, 32, 32, 32), 64, 16)
+    assert not pays((8, 64, 64, 4), 64, 16)
+    assert pays((4, 32, 16, 4), 16, 8, "float64")
+    assert not pays((4, 32, 16, 4), 64, 8, "float64")
+    assert not pays((300, 300, 2), 1, 16)
+
+
+def test_readers_have_their_turn(monkeypatch):
+    monkeypatch.setattr(lane_group, "steps_a_call", lambda layout, batch: 500)
+    group, done = Group(4, epochs=4000), threading.Event()
+
+    def fit():
+        with contextlib.ExitStack() as stack:
+            for engine in group.engines:
+                stack.enter_context(engine.turns.fit_changing)
+                stack.enter_context(engine.turns.fitting(False))
+            group.train()
+        done.set()
+
+    thread = threading.Thread(target=fit)
+    thread.start()
+    seen = set()
+    while not done.is_set():
+        outputs = group.nets[2].predict(X)
+        assert np.isfinite(outputs).all()
+        seen.add(outputs.tobytes())
+    thread.join()
+    assert len(seen) > 1
+    group.expect_twins()

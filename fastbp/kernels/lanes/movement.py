@@ -29,7 +29,7 @@ def _gather(sources, orders, first, rows, width, ld, lanes, to):
 
 @kernel(INT64S, INT64S, INT, INT, INT, INT, INT, REAL)
 def gather_lanes(sources, orders, first, rows, width, ld, lanes, to):
-    """to[r, :width, lane] = row orders[lane][first + r] of sources[lane]; of `to` (rows, ld, lanes)."""
+    """to[r, :width, lane] = row orders[lane][first + r] of sources[lane]; to: (rows, ld, lanes)."""
     _gather(sources, orders, first, rows, width, ld, lanes, to)
 
 
@@ -39,33 +39,29 @@ def gather_labels(sources, orders, first, rows, width, ld, lanes, to):
     _gather(sources, orders, first, rows, width, ld, lanes, to)
 
 
-@kernel(INT64S, INT64S, INT64S, INT, INT, INT, INT, INT, REAL)
-def load_states(states, offsets, places, count, slots, ld, to_ld, lanes, to):
-    """to[slot, places[i], lane] = states[lane][slot, offsets[i]] for i < count, slot < slots.
+@kernel(INT, REAL, INT64S, INT64S, INT, INT, INT, INT, INT)
+def load_state(state, to, offsets, places, count, slots, ld, to_ld, lanes):
+    """to[slot, places[i], 0] = state[slot, offsets[i]] for i < count, slot < slots.
 
-    ld, to_ld: from a slot to the next one, in elements of a network and of those side by side.
+    state: an address; ld, to_ld: elements from a slot to the next one, there and here.
     """
-    at, line = carray(offsets, (count,)), carray(places, (count,))
-    for lane in range(lanes):
-        x = pointer_to(carray(states, (lanes,))[lane], to)
-        for k in range(slots):
-            source, target = advance(x, k * ld), advance(to, k * to_ld + lane)
-            for i in range(count):
-                value = carray(advance(source, at[i]), (1,))[0]
-                carray(advance(target, line[i] * lanes), (1,))[0] = value
+    at, line, own = carray(offsets, (count,)), carray(places, (count,)), pointer_to(state, to)
+    for k in range(slots):
+        source, target = advance(own, k * ld), advance(to, k * to_ld)
+        for i in range(count):
+            value = carray(advance(source, at[i]), (1,))[0]
+            carray(advance(target, line[i] * lanes), (1,))[0] = value
 
 
-@kernel(INT64S, INT64S, INT64S, INT, INT, INT, INT, INT, REAL)
-def store_states(states, offsets, places, count, slots, ld, from_ld, lanes, x):
-    """The way back; where `states` is 0, nothing is written."""
-    at, line = carray(offsets, (count,)), carray(places, (count,))
-    for lane in range(lanes):
-        address = carray(states, (lanes,))[lane]
-        for k in range(slots if address != 0 else 0):
-            source, target = advance(x, k * from_ld + lane), pointer_to(address, x)
-            for i in range(count):
-                value = carray(advance(source, line[i] * lanes), (1,))[0]
-                carray(advance(target, k * ld + at[i]), (1,))[0] = value
+@kernel(INT, REAL, INT64S, INT64S, INT, INT, INT, INT, INT)
+def store_state(state, x, offsets, places, count, slots, ld, from_ld, lanes):
+    """The way back: state[slot, offsets[i]] = x[slot, places[i], 0]."""
+    at, line, own = carray(offsets, (count,)), carray(places, (count,)), pointer_to(state, x)
+    for k in range(slots):
+        source, target = advance(x, k * from_ld), advance(own, k * ld)
+        for i in range(count):
+            value = carray(advance(source, line[i] * lanes), (1,))[0]
+            carray(advance(target, at[i]), (1,))[0] = value
 
 
 @kernel(REAL, INT, INT, INT, REAL, INT)

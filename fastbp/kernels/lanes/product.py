@@ -42,9 +42,7 @@ def _make_tile(rows, columns):
             a_rows = [v.opaque(at(a, a_row, i)) for i in range(rows)]
             b_columns = [v.opaque(at(b, b_column, j)) for j in range(columns)]
             entry = builder.block
-            sums = {
-                (i, j): v.load(at(at(start, start_row, i), start_column, j)) for i, j in cells
-            }
+            sums = {(i, j): v.load(at(at(start, start_row, i), start_column, j)) for i, j in cells}
             loop, done = (builder.append_basic_block(name) for name in ("k", "done"))
             builder.cbranch(builder.icmp_signed(">", depth, I64(0)), loop, done)
 

@@ -1,8 +1,8 @@
 """The records that the kernels of networks side by side read.
 
-An element of a network is there a line of `lanes` elements, one of each network: rows of a batch are
-(rows, ld, lanes), and the parameters of each layer (inputs + 1, ld_out, lanes), behind those of the
-layer below. Outputs have no padding. Every run has room for whole LANE_BLOCKs of elements.
+An element of a network is there a line of `lanes` elements, one of each network: rows of a batch
+are (rows, ld, lanes), and the parameters of each layer (inputs + 1, ld_out, lanes), behind those of
+the layer below. Outputs have no padding. Every run has room for whole LANE_BLOCKs of elements.
 """
 
 import numba
@@ -30,13 +30,14 @@ GROUP = record(
     "labels",        # 1: targets are int64 labels
     "target_columns",
     # int64 (lanes): addresses of what each network has of its own; of unused lanes those of another
-    "features", "targets", "orders", "losses", "carried", "coefficients",
-    "order_rows",    # int64 (lanes): from an epoch's numbers to the next one's
-    "active",        # int64 (lanes): 1 where there is a network
-    "failed",        # int64 (lanes): set to 1 where a loss is not finite
+    "states", "step_counters", "features", "targets", "orders", "losses", "carried",
+    "coefficients",
+    # int64 (lanes), too: from an epoch's numbers to the next one's; 1 where there is a network; set
+    # to 1 where a loss is not finite; room for addresses
+    "order_rows", "active", "failed", "epoch_orders",
     "still",         # 1: every step has the same rows in the same order
     "coefficient_count",
-    "spread",        # (coefficient_count, LANE_BLOCK): a step's coefficients as the update reads them
+    "spread",        # (coefficient_count, LANE_BLOCK): those of a step, as the update reads them
     "wanted",        # (slab, target_columns, lanes), or int64 (slab, lanes)
     "worth",         # (slab, outputs, lanes)
     "values",        # float64 (batch, lanes): losses of rows
@@ -45,10 +46,12 @@ GROUP = record(
     "own_loss",      # of one network, whose rows stand meanwhile in
     "own_z", "own_delta", "own_ld", "own_values",  # (slab, own_ld) and float64 (slab)
     "own_forward", "own_backward",  # of an output activation that needs whole rows, or 0
-    "epoch_orders",  # int64 (lanes)
-    "gather", "gather_labels", "spread_coefficients", "product", "column_sums", "to_rows", "from_rows", "update",
+    "load", "store", "gather", "gather_labels", "to_rows", "from_rows",
+    "product", "column_sums", "spread_coefficients", "update",
     "penalize", "settings",  # or 0
-    "slot_bytes", "state", "parameters", "gradients", "zeros",
+    # Elements of a slot; where each parameter of a network lies in its own, and its line here.
+    "slots", "state", "parameters", "own_parameters", "offsets", "places", "parameter_count",
+    "gradients", "zeros",
     "made",          # steps
     "failed_epoch", "failed_step",  # -1 where no batch failed
 )  # fmt: skip

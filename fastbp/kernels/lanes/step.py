@@ -10,7 +10,7 @@ from numba import carray
 
 from fastbp.kernels.lanes.program import opened
 from fastbp.kernels.machine.fields import float64s_at, words_at
-from fastbp.kernels.machine.jit import INT, REAL, inline, inline_early, kernel
+from fastbp.kernels.machine.jit import INT, REAL, inline, kernel
 from fastbp.kernels.machine.pointers import advance, call, stack_array
 from fastbp.kernels.machine.simd import copy_padded
 from fastbp.kernels.machine.vecmath import like
@@ -21,13 +21,13 @@ MOST_LANES = 16
 _totals_stack, _losses_stack = stack_array(MOST_LANES), stack_array(MOST_LANES)
 
 
-@inline_early
+@inline
 def _words(g, at):
     """What each network has of its own."""
     return carray(words_at(at), (g.lanes,))
 
 
-@inline_early
+@inline
 def _run(panel, a, b, elements):
     """Call a panel of elements."""
     if panel != 0:
@@ -146,8 +146,8 @@ def _gradients(g, layers, row, batch, fresh):
 def spread_coefficients(rows, lanes, first, count, to):
     """to[k, i] = coefficient k of lane i % lanes, for i < LANE_BLOCK.
 
-    rows: the address of int64 (lanes), addresses of float64 (steps, count) of each lane; first: from
-    there to the step's.
+    rows: the address of int64 (lanes), addresses of each network's float64 (steps, count); first:
+    elements from there to those of the step.
     """
     own = carray(words_at(rows), (lanes,))
     for lane in range(lanes):
@@ -172,7 +172,7 @@ def _update(g, layers, step):
             call(g.penalize, (layer.weights, layer.gradient, weights, count, g.settings, 0))
     count = g.coefficient_count
     call(g.spread_coefficients, (g.coefficients, g.lanes, step * count, count, g.spread))
-    call(g.update, (g.state, g.gradients, g.slot_bytes, g.parameters, g.spread))
+    call(g.update, (g.state, g.gradients, g.parameters * g.itemsize, g.parameters, g.spread))
 
 
 @inline
@@ -216,14 +216,19 @@ def _turn_orders(g, epoch):
         of_epoch[lane] = orders[lane] + 8 * epoch * strides[lane]
 
 
-@kernel(INT)
-def train_lanes(group):
-    """Epochs of batches; overwrites parameters, slots, epoch losses and the record's last fields.
+@inline
+def _move(g, kind, state, lane):
+    """Parameters and slots of one network, into its lane or back."""
+    call(
+        kind,
+        (state, g.state + lane * g.itemsize, g.offsets, g.places, g.parameter_count, g.slots,
+         g.own_parameters, g.parameters, g.lanes),
+    )  # fmt: skip
 
-    As `step.train`, with networks in the place of one: the call ends before a step in which the
-    loss of any is not finite. failed says of which, failed_epoch and failed_step where.
-    """
-    g, layers = opened(group)
+
+@inline
+def _train(g, layers):
+    """Steps until something ends them; `made` counts them."""
     totals = carray(_totals_stack(float64s_at(0)), (MOST_LANES,))
     losses = carray(_losses_stack(float64s_at(0)), (MOST_LANES,))
     carried = _words(g, g.carried)
@@ -232,12 +237,11 @@ def train_lanes(group):
         totals[lane], losses[lane] = before[0], before[2]
     mass = carray(float64s_at(carried[0]), (4,))[1]
     values = carray(float64s_at(g.values), (g.lanes,))
-    done = 0
     for epoch in range(g.epochs):
         _turn_orders(g, epoch)
         for row in range(g.first_row if epoch == 0 else 0, g.rows, g.batch):
             batch = min(g.batch, g.rows - row)
-            _gradients(g, layers, row, batch, g.still == 0 or done == 0)
+            _gradients(g, layers, row, batch, g.still == 0 or g.made == 0)
             if _find_failures(g, values):
                 failed = _words(g, g.failed)
                 for lane in range(g.lanes):
@@ -250,14 +254,33 @@ def train_lanes(group):
                 loss = values[lane] / batch
                 totals[lane], losses[lane] = totals[lane] + loss * weight, loss
             mass += weight
-            _update(g, layers, done)
-            done += 1
-            g.made = done
-            if done == g.most_steps and row + batch < g.rows:
+            _update(g, layers, g.made)
+            g.made += 1
+            if g.made == g.most_steps and row + batch < g.rows:
                 _carry(g, totals, mass, losses)
                 return
         _end_epoch(g, epoch, totals, mass)
         mass = 0.0
         _carry(g, totals, mass, losses)
-        if done == g.most_steps:
+        if g.made == g.most_steps:
             return
+
+
+@kernel(INT)
+def train_lanes(group):
+    """Epochs of batches; overwrites states, epoch losses and the record's last fields.
+
+    As `step.train`, with networks in the place of one: the call ends before a step in which the
+    loss of any is not finite. failed says of which, failed_epoch and failed_step where.
+    """
+    g, layers = opened(group)
+    states, active, counters = (
+        _words(g, g.states), _words(g, g.active), _words(g, g.step_counters),
+    )  # fmt: skip
+    for lane in range(g.lanes):
+        _move(g, g.load, states[lane], lane)
+    _train(g, layers)
+    for lane in range(g.lanes):
+        if active[lane] != 0:
+            _move(g, g.store, states[lane], lane)
+            carray(words_at(counters[lane]), (1,))[0] += g.made

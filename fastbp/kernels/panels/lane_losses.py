@@ -1,10 +1,10 @@
 """Losses of networks side by side: an element is a line, one lane for each network.
 
-Contract: loss(z, delta, worth, targets, values, parameters, rows, n, lanes, batch). z, delta, worth:
-(rows, n, lanes) with room for whole LANE_BLOCKs of elements; z holds the outputs (or logits), delta =
-d(mean loss)/dz over a batch of `batch` rows, worth is overwritten. targets: an address, of as many
-elements, or of int64 labels (rows, lanes). values: float64 (rows, lanes), the losses of rows. The
-numbers of each lane are those that its network's own panel computes.
+Contract: loss(z, delta, worth, targets, values, parameters, rows, n, lanes, batch), where z, delta
+and worth are (rows, n, lanes) and have room for whole LANE_BLOCKs of elements. z holds the outputs
+(or logits), delta = d(mean loss)/dz over a batch of `batch` rows, worth is overwritten. targets:
+the address of as many elements, or of int64 labels (rows, lanes). values: float64 (rows, lanes),
+the losses of rows. The numbers of a lane are those that its network's own panel computes.
 """
 
 from collections.abc import Callable
@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numba import carray, types
 
-from fastbp.kernels.machine.fields import words_at
 from fastbp.kernels.machine.jit import INT, REAL, Kernel, inline
-from fastbp.kernels.machine.pointers import advance, pointer_to, restrict, stack_array
+from fastbp.kernels.machine.pointers import advance, pointer_to, restrict
 from fastbp.kernels.machine.vecmath import like
 from fastbp.kernels.product.sums import fold
 

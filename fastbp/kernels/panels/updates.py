@@ -87,9 +87,13 @@ def _update(
         f"   weights[i]{places} = rule(weights[i], gradient[i]{places}"
         + "".join(f", c_{k}[i])" if k == coefficients - 1 else f", c_{k}[i]" for k in numbers),
     ]
-    names = {**globals(), "rule": rule}
+    known = [
+        coefficient, run, slot, restrict, run_time, address_of, pointer_to, _lane_block
+    ]  # fmt: skip
+    names = {one.__name__: one for one in known}
+    names |= {"rule": rule, "LANE_BLOCK": LANE_BLOCK, "__name__": __name__}
     exec("\n".join(lines), names)
-    made = Kernel(names["panel"], UPDATE, f"{name}", cached, check)
+    made = Kernel(names["panel"], UPDATE, name, cached, check)
     made.in_lanes = Kernel(names["lanes"], LANE_UPDATE, f"{name}.in_lanes", cached, check)
     return made
 
@@ -217,6 +221,6 @@ def own_update(name: str, rule: Callable[..., Any], slots: int, check: Check) ->
         f" made = rule(w, g, {', '.join(names)}, lr, t)",
         f" return made[0]{kept}",
     ]
-    scope = {**globals(), "rule": rule}
+    scope = {"rule": rule, "flushed": flushed, "like": like, "__name__": __name__}
     exec("\n".join(lines), scope)
     return _update(f"{name}.update", inline(scope["keeping"]), slots, 2, False, check)
