@@ -189,6 +189,7 @@ def _run(tasks: Sequence[Task], threads: int, shows: bool) -> None:
         raise
     finally:
         if bar is not None:
+            bar.show()
             bar.close()
 
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from fastbp.engine import lanes
 from fastbp.engine.course import Course
 from fastbp.engine.engine import Engine
+from fastbp.engine.lane_group import width
 from fastbp.engine.watch import Watch
 from fastbp.fit.row_fit import RowFit
 from fastbp.many.task import Task
@@ -58,8 +59,8 @@ def _some_epochs(under_way: list[tuple[Task, RowFit]], watch: Watch) -> list[tup
         if course is not None and key is not None:
             together.setdefault(key, []).append((fit.engine, course))
     for members in together.values():
-        if len(members) >= lanes.LEAST:
-            engines, courses = zip(*members, strict=True)
+        engines, courses = zip(*members, strict=True)
+        if lanes.pays(engines[0].layout, courses[0].batch, len(members)):
             lanes.train_together(engines, courses, lambda: not watch.ended)
     left, interruption = [], None
     for task, fit in under_way:
@@ -79,18 +80,18 @@ def _some_epochs(under_way: list[tuple[Task, RowFit]], watch: Watch) -> list[tup
 
 
 def grouped(tasks: Sequence[Task]) -> list[Task | Group]:
-    """The tasks, those of one kind in groups."""
-    alone: list[Task | Group] = []
+    """The tasks, those of one kind in groups where that pays."""
+    jobs: list[Task | Group] = []
     kinds: dict[Hashable, list[Task]] = {}
     for task in tasks:
         kind = task.kind
         if kind is None:
-            alone.append(task)
+            jobs.append(task)
         else:
             kinds.setdefault(kind, []).append(task)
     for alike in kinds.values():
-        width = lanes.width(alike[0].network.dtype)
-        for first in range(0, len(alike), width):
-            members = alike[first : first + width]
-            alone += [Group(members)] if len(members) >= lanes.LEAST else members
-    return alone
+        together = width(alike[0].network.dtype)
+        for first in range(0, len(alike), together):
+            members = alike[first : first + together]
+            jobs += [Group(members)] if members[0].goes_with(len(members)) else members
+    return jobs

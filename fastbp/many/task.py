@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from fastbp.callbacks.base import Callback, checked_callbacks
 from fastbp.data.scaling import STANDARD
 from fastbp.engine import lanes
+from fastbp.engine.lane_group import width
 from fastbp.engine.watch import Watch
 from fastbp.fit import fitting
 from fastbp.fit.row_fit import RowFit
@@ -195,9 +196,14 @@ class Task:
         fit, options, parts = self._fit, self.options, self._core.configuration
         if fit is None or self.calls_out or options.tol is not None or fit.validation is not None:
             return None
-        if not lanes.pays(parts.layout, fit.batch_size):
+        if not self.goes_with(width(parts.layout.dtype)):
             return None
         return parts.layout, parts.activations, fit.batch_size, fit.steps_an_epoch, fit.epochs
+
+    def goes_with(self, networks: int) -> bool:
+        """Whether so many of its kind are trained faster side by side than one after the other."""
+        assert self._fit is not None
+        return lanes.pays(self._core.configuration.layout, self._fit.batch_size, networks)
 
     def forget(self) -> None:
         """Forget what was learned of the data, if no step was made with it."""

@@ -11,6 +11,7 @@ from contents import assert_same, contents
 import fastbp
 from fastbp import each
 from fastbp.engine import lanes
+from fastbp.engine.lane_group import width
 from fastbp.fit import row_fit
 
 ROWS = 45
@@ -55,7 +56,7 @@ def test_networks_with_rates_seeds_and_steps_of_their_own(dtype, threads, groups
         net.fit(X, Y, epochs=1 + number % 3)
     compare(networks, X, Y, epochs=3, batch_size=16, threads=threads)
     assert sum(groups) >= 30
-    assert max(groups) == lanes.width(np.dtype(dtype))
+    assert max(groups) == width(np.dtype(dtype))
     compare(networks, X, Y, epochs=2, batch_size=16, shuffle=False, threads=threads)
 
 
