@@ -6,6 +6,7 @@ import numbers
 import operator
 import os
 import reprlib
+import sys
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
@@ -29,6 +30,14 @@ _MOST = 1 << 63  # counts end up in 64 bits
 def shown(value: object) -> str:
     """Return `value` as an error message shows it: one short line, then its type."""
     return f"{' '.join(_REPR.repr(value).split())} ({type(value).__name__})"
+
+
+def outside() -> int:
+    """The `stacklevel` with which the caller warns of the innermost line that is not fastbp's."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "fastbp":
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def positive_int(value: Any, name: str) -> int:

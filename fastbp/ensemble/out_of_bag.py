@@ -119,5 +119,5 @@ def _tell(without: NDArray[np.bool_]) -> None:
             f"{without.sum()} of {len(without)} rows were in the bags of all networks: nothing is "
             "estimated of them; more networks leave out more rows",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=outside(),
         )

@@ -18,7 +18,7 @@ from fastbp.many.shared_rows import SharedRows
 from fastbp.many.task import Options, Task, callbacks_of
 from fastbp.network import Network
 from fastbp.rows.rows import Targets
-from fastbp.validation import flag, positive_int, shown
+from fastbp.validation import flag, outside, positive_int, shown
 
 SOME = 3  # failures that a warning tells
 
@@ -206,5 +206,5 @@ def warn_of_failures(histories: Sequence[History]) -> None:
         warnings.warn(
             f"{len(failed)} of {len(histories)} networks failed, see History.failure: {told}{more}",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=outside(),
         )

@@ -238,5 +238,5 @@ def _warn(histories: Sequence[History]) -> None:
             f"{len(failed)} of {len(histories)} folds failed, see History.failure: "
             f"{'; '.join(failed)}",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=outside(),
         )

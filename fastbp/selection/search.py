@@ -238,7 +238,7 @@ class Search:
                 f"the best configuration, {told(best.number, best.parameters)}, has failed on all "
                 f"rows: {type(error).__name__}: {error}",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=outside(),
             )
             return None
         return network

@@ -24,7 +24,7 @@ from fastbp.selection.space import (
     draws,
 )
 from fastbp.selection.trials import Running, Trials
-from fastbp.validation import choice, flag, positive_int, shown
+from fastbp.validation import choice, flag, outside, positive_int, shown
 
 if TYPE_CHECKING:
     from fastbp.schedules import Schedule
@@ -199,7 +199,7 @@ tol, callbacks
             f"{len(failures)} of {len(parameters)} configurations failed, and rank last: "
             f"{'; '.join(failures[:SOME])}{more}",
             RuntimeWarning,
-            stacklevel=2,
+            stacklevel=outside(),
         )
     return search.result(best)
 

@@ -488,3 +488,14 @@ def test_no_warning_where_none_failed():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fastbp.fit_many([classes()], X, LABELS)
+
+
+def test_the_warning_names_the_users_line():
+    networks = [values(number, optimizer=fastbp.SGD(1e30)) for number in range(2)]
+    with pytest.warns(RuntimeWarning, match="2 of 2") as caught:
+        fastbp.fit_many(networks, X, Y, epochs=2)
+    assert caught[0].filename == __file__
+    ensemble = fastbp.Ensemble(networks)
+    with pytest.warns(RuntimeWarning, match="2 of 2") as caught:
+        ensemble.fit(X, Y, epochs=2)
+    assert caught[0].filename == __file__
