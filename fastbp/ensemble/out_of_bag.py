@@ -12,6 +12,7 @@ from fastbp.ensemble import outputs
 from fastbp.ensemble.members import HasMembers, Members
 from fastbp.fit.evaluation import Metrics
 from fastbp.rows.rows import Targets
+from fastbp.validation import outside
 
 
 def oob_predictions(

@@ -19,6 +19,7 @@ from fastbp.rows.rows import Targets
 from fastbp.selection.folds import Fold, folds_of
 from fastbp.selection.making import Make, Maker, Randomness
 from fastbp.selection.trials import Running, Trials, deviation, failure_of
+from fastbp.validation import outside
 
 if TYPE_CHECKING:
     from fastbp.schedules import Schedule

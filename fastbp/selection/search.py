@@ -15,6 +15,7 @@ from fastbp.selection.making import Maker, told
 from fastbp.selection.results import Configuration, Sweep, ranked, swept
 from fastbp.selection.space import Parameters, parted
 from fastbp.selection.trials import Trials, failure_of
+from fastbp.validation import outside
 
 AT_ONCE = 1 << 28  # bytes of parameters and optimizers that are trained in one call of fit_many
 OVERHEAD = 1 << 14  # bytes that a network has besides, measured
