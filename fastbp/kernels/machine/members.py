@@ -2,7 +2,7 @@
 
 A pool is one array of records, which is never freed while a thread may look at it: record 0 is the
 pool's own, each other one a place for a member. A member that waits spins shortly, then offers its
-core to others, then sleeps. Who wants a team takes idle members, as many as it needs or none, so
+core to others, then sleeps: soon where others take the core. Who wants a team takes idle members, as many as it needs or none, so
 that no two teams wait for each other; it leads them, as member 0, to the end of the work.
 """
 
@@ -37,7 +37,7 @@ FREE, WORKING, CALLED, DISMISSED, IDLE = 0, 1, 2, 3, 4
 LEFT, AROUND = 0, LINES
 
 SPINS = 100  # looks at the state with a pause, before the core is offered
-OFFERS = 400  # looks with an offer, before the member sleeps: 100 to 200 us of a free core
+AWAKE = 150_000  # nanoseconds of offers before the member sleeps
 PAUSES = 50  # looks of a leader at who is left, before he offers the core
 
 _leader = stack_array(AROUND + 2 * surroundings.WORDS)
@@ -107,17 +107,21 @@ def serve(pool, place, thread):
 @inline_early
 def _wait(pool, place):
     """Until there is something to do; returns whether the member has slept."""
-    state, looks = place + 8 * STATE, 0
+    state, calls = place + 8 * STATE, pool + 8 * PARKING
+    looks, since, has_slept = 0, 0, False
     while load_acquire(state) >= IDLE:
         looks += 1
         if looks < SPINS:
             spin_pause()
-        elif looks < SPINS + OFFERS:
-            call_c(load_acquire(pool + 8 * (PARKING + parking.YIELD)), ())
+        elif looks == SPINS:
+            since = parking.nanoseconds(calls)
+        elif parking.nanoseconds(calls) - since < AWAKE:
+            call_c(load_acquire(calls + 8 * parking.YIELD), ())
         else:
+            has_slept = True
             bed, sleeping = place + 8 * BED, place + 8 * SLEEPING
-            parking.sleep(pool + 8 * PARKING, bed, sleeping, state, DISMISSED)
-    return looks >= SPINS + OFFERS
+            parking.sleep(calls, bed, sleeping, state, DISMISSED)
+    return has_slept
 
 
 @inline_early
