@@ -1,6 +1,6 @@
 """What calling a team of threads costs, and how much of a long fit's pace short calls keep.
 
-``python benchmarks/teams.py`` prints microseconds of an epoch or a call for some numbers of threads:
+``python benchmarks/teams.py`` prints microseconds of an epoch or a call by numbers of threads:
 in a long fit, in fits of one epoch one behind the other (the threads of the last are still awake)
 and at intervals (they sleep), in fits with a callback and with validation, and of ``predict``. The
 best of many, all numbers of threads in turn. ``--markdown`` prints a table for a README.

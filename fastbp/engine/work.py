@@ -14,6 +14,7 @@ QUANTUM = 100_000_000  # operations, some milliseconds, that a fit does before a
 STEP_FLOPS = 20_000  # operations that the slowest machine does in what a step takes around them
 TEAM_CALL = 2_000_000  # operations of a thread's share that pay for calling a team together
 ASLEEP = 12  # times as many, where its members have to be woken
+CROWDED = 20  # times as many, where others want the cores: a barrier waits for each member's turn
 FIRST_TEAM = 300_000_000  # operations of calls that could have used a team, and of loading the pool
 
 _waited = 0  # of the former so far
@@ -59,4 +60,5 @@ def _paying(work: int) -> int:
         _waited += work
         if _waited < FIRST_TEAM:
             return 1
-    return work // (TEAM_CALL if pool.is_awake() else TEAM_CALL * ASLEEP)
+    times = CROWDED if pool.is_crowded() else 1 if pool.is_awake() else ASLEEP
+    return work // (TEAM_CALL * times)

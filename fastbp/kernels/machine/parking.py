@@ -54,6 +54,7 @@ FUNCTIONS = [ctypes.cast(getattr(_library, name), ctypes.c_void_p).value or 0 fo
 YIELD, ENTER, LEAVE, WAIT, WAKE, CLOCK = range(len(FUNCTIONS))
 
 MONOTONIC = getattr(time, "CLOCK_MONOTONIC", 0)
+AT_WORK = getattr(time, "CLOCK_THREAD_CPUTIME_ID", -1)
 TICK = round(1e9 * time.get_clock_info("perf_counter").resolution) if WINDOWS else 1  # nanoseconds
 _time = stack_array(2)
 
@@ -75,6 +76,16 @@ def nanoseconds(table):
         call_c(clock, (address_of(found),))
         return found[0] * TICK
     call_c(clock, (MONOTONIC, address_of(found)))
+    return found[0] * 1_000_000_000 + found[1]
+
+
+@inline_early
+def nanoseconds_at_work(table):
+    """Those that the calling thread has had a core; all where nobody tells."""
+    if AT_WORK < 0:
+        return nanoseconds(table)
+    found = _time(words_at(table))
+    call_c(load_acquire(table + 8 * CLOCK), (AT_WORK, address_of(found)))
     return found[0] * 1_000_000_000 + found[1]
 
 
