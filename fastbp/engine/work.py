@@ -45,6 +45,8 @@ def training_members(layout: Layout, threads: int | None, batch: int, flops: int
 
 def prediction_members(threads: int | None, rows: int, work: int) -> int:
     """Threads that predict so many rows."""
+    if threads == 1:
+        return 1
     useful = min(_paying(work), -(-rows // GRAIN), members.PLACES)
     if useful > 1:
         useful = min(useful, threads or cores.available_cores())
