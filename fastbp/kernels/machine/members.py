@@ -183,9 +183,9 @@ def lead(pool, run, program, team):
                 order = words_at(place)
                 order[KERNEL], order[PROGRAM], order[ME] = run, program, member
                 order[LEADER], order[CORES] = me, cores
-                exchange(place + 8 * STATE, WORKING)
-                if cores != 0 and load_ordered(place + 8 * SLEEPING) != 0:
+                if cores != 0 and load_ordered(place + 8 * SLEEPING) != 0:  # until it is WORKING
                     surroundings.keep_off(around, me + 8 * AROUND, order[THREAD])
+                exchange(place + 8 * STATE, WORKING)
                 parking.wake(pool + 8 * PARKING, place + 8 * BED, place + 8 * SLEEPING)
     if lacking == 0:
         _run(pool, run, program, 0)
