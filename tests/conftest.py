@@ -21,7 +21,7 @@ hypothesis.settings.load_profile("fastbp")
 @pytest.fixture
 def every_thread_pays(monkeypatch):
     """Teams also for the smallest work; `work.TEAM_CALL` may be set again."""
-    for name, value in {"TEAM_CALL": 1, "ASLEEP": 1, "FIRST_TEAM": 0}.items():
+    for name, value in {"TEAM_CALL": 1, "ASLEEP": 1, "CROWDED": 1, "FIRST_TEAM": 0}.items():
         monkeypatch.setattr(work, name, value)
 
 

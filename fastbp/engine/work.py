@@ -1,5 +1,7 @@
 """How much work a call is, and how many threads pay for it."""
 
+import time
+
 from fastbp.data.sparse import SparseRows
 from fastbp.kernels.machine import cores, members, pool
 from fastbp.kernels.step.program import GRAIN
@@ -14,9 +16,10 @@ QUANTUM = 100_000_000  # operations, some milliseconds, that a fit does before a
 STEP_FLOPS = 20_000  # operations that the slowest machine does in what a step takes around them
 TEAM_CALL = 2_000_000  # operations of a thread's share that pay for calling a team together
 ASLEEP = 12  # times as many, where its members have to be woken
+CROWDED = 20  # times as many, where others want the cores: a barrier waits for each member's turn
 FIRST_TEAM = 300_000_000  # operations of calls that could have used a team, and of loading the pool
-
-_waited = 0  # of the former so far
+SERIES = 2e-3  # seconds between the beginnings of calls that seem to come one behind the other
+TRIAL = 0.1  # seconds until such calls again wake a team that has not stayed awake
 
 
 def step_flops(layout: Layout, features: Features, batch: int) -> int:
@@ -44,19 +47,43 @@ def training_members(layout: Layout, threads: int | None, batch: int, flops: int
 
 def prediction_members(threads: int | None, rows: int, work: int) -> int:
     """Threads that predict so many rows."""
+    if threads == 1:
+        return 1
     useful = min(_paying(work), -(-rows // GRAIN), members.PLACES)
     if useful > 1:
         useful = min(useful, threads or cores.available_cores())
     return max(1, useful)
 
 
+class _Calls:
+    """The calls of this process that are long enough for a team whose members are awake."""
+
+    waited = 0  # operations of those before there was a pool
+    last = tried = float("-inf")  # the time of the last; of the last that woke a team for others
+
+    def times(self, work: int) -> int:
+        """How many times TEAM_CALL a thread's share has to be, for a call of so many operations."""
+        now, last = time.monotonic(), self.last
+        self.last = now
+        if not pool.exists() and self.waited < FIRST_TEAM:
+            self.waited += work
+            if self.waited < FIRST_TEAM:
+                return work
+        if pool.is_crowded():
+            return CROWDED
+        if pool.is_awake():
+            return 1
+        if now - last < SERIES and now - self.tried > TRIAL:
+            self.tried = now
+            return 1
+        return ASLEEP
+
+
+_calls = _Calls()
+
+
 def _paying(work: int) -> int:
     """Threads that a call of so many operations pays for."""
-    global _waited  # noqa: PLW0603 - of the process, as the pool
     if work < 2 * TEAM_CALL:
         return 1
-    if not pool.exists() and _waited < FIRST_TEAM:
-        _waited += work
-        if _waited < FIRST_TEAM:
-            return 1
-    return work // (TEAM_CALL if pool.is_awake() else TEAM_CALL * ASLEEP)
+    return work // (TEAM_CALL * _calls.times(work))

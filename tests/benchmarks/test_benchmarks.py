@@ -1,4 +1,4 @@
-"""Tests of the asv suite, each benchmark with its first parameters; calls.py, derivatives.py."""
+"""Tests of the asv suite, each benchmark with its first parameters, and of single scripts."""
 
 import importlib
 import importlib.util
@@ -109,3 +109,21 @@ def test_derivatives_are_timed(monkeypatch):
     assert set(found) == {"fastbp"}
     assert set(found["fastbp"]) == set(module.TASKS)
     assert all(0 < us < 1e6 for us in found["fastbp"].values())
+
+
+def test_calls_of_teams_are_timed(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = importlib.import_module("teams")
+    monkeypatch.setattr(module, "SECONDS", 1e-3)
+    monkeypatch.setattr(module, "EPOCHS", 2)
+    monkeypatch.setattr("sys.argv", ["teams.py", "--only", "rl", "--rounds", "1", "--markdown"])
+    module.main()
+    _, _, header, line, *rows = capsys.readouterr().out.splitlines()
+    columns = header.count("|") - 1
+    assert header.startswith("| rl, 8-64-64-4, 2048 rows")
+    assert line == "|---" * columns + "|"
+    assert len(rows) == 7
+    for row in rows:
+        _, *cells = row.strip("| ").split(" | ")
+        assert len(cells) == columns - 1
+        assert all(0 < float(cell) < 1e6 for cell in cells)

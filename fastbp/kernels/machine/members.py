@@ -2,8 +2,9 @@
 
 A pool is one array of records, which is never freed while a thread may look at it: record 0 is the
 pool's own, each other one a place for a member. A member that waits spins shortly, then offers its
-core to others, then sleeps. Who wants a team takes idle members, as many as it needs or none, so
-that no two teams wait for each other; it leads them, as member 0, to the end of the work.
+core to others, then sleeps: soon where others take the core. Who wants a team takes idle members,
+as many as it needs or none, so that no two teams wait for each other; it leads them, as member 0,
+to the end of the work.
 """
 
 from fastbp.kernels.machine import parking, surroundings
@@ -25,8 +26,8 @@ from fastbp.kernels.machine.pointers import (
 PLACES = 512
 LINES = 16  # words: processors fetch lines in pairs
 # Words of the pool's record: how many members it has, how many may stay, the places that were ever
-# in use; the functions of the system.
-MEMBERS, STAYING, USED, PARKING, SURROUNDINGS = 0, 1, 2, LINES, LINES + 8
+# in use, until when the cores count as crowded; the functions of the system.
+MEMBERS, STAYING, USED, CROWDED, PARKING, SURROUNDINGS = 0, 1, 2, 3, LINES, LINES + 8
 # Words of a place: the state, whether its member sleeps, what it is to do, its thread; the bed.
 STATE, SLEEPING, KERNEL, PROGRAM, ME, LEADER, CORES, THREAD, BED = 0, 1, 2, 3, 4, 5, 6, 7, LINES
 RECORD = 2 * LINES
@@ -37,8 +38,10 @@ FREE, WORKING, CALLED, DISMISSED, IDLE = 0, 1, 2, 3, 4
 LEFT, AROUND = 0, LINES
 
 SPINS = 100  # looks at the state with a pause, before the core is offered
-OFFERS = 400  # looks with an offer, before the member sleeps: 100 to 200 us of a free core
+AWAKE = 150_000  # nanoseconds of offers before the member sleeps
 PAUSES = 50  # looks of a leader at who is left, before he offers the core
+LOST, PART = 50_000, 8  # nanoseconds without a core, and this part of those with one, make a crowd
+MEMORY = 300_000_000  # nanoseconds that this is remembered
 
 _leader = stack_array(AROUND + 2 * surroundings.WORDS)
 
@@ -93,7 +96,7 @@ def serve(pool, place, thread):
         order = words_at(place)
         leader, around = order[LEADER], pool + 8 * SURROUNDINGS
         cores = surroundings.move_to(around, leader + 8 * AROUND, order[CORES], cores)
-        call_c(order[KERNEL], (order[PROGRAM], order[ME]))
+        _run(pool, order[KERNEL], order[PROGRAM], order[ME])
         leaves = _is_one_too_many(pool)
         exchange(place + 8 * STATE, FREE if leaves else IDLE)
         # Now others may take this one, or its place; the leader may go with the last.
@@ -107,17 +110,32 @@ def serve(pool, place, thread):
 @inline_early
 def _wait(pool, place):
     """Until there is something to do; returns whether the member has slept."""
-    state, looks = place + 8 * STATE, 0
+    state, calls = place + 8 * STATE, pool + 8 * PARKING
+    looks, since, has_slept = 0, 0, False
     while load_acquire(state) >= IDLE:
         looks += 1
         if looks < SPINS:
             spin_pause()
-        elif looks < SPINS + OFFERS:
-            call_c(load_acquire(pool + 8 * (PARKING + parking.YIELD)), ())
+        elif looks == SPINS:
+            since = parking.nanoseconds(calls)
+        elif parking.nanoseconds(calls) - since < AWAKE:
+            call_c(load_acquire(calls + 8 * parking.YIELD), ())
         else:
+            has_slept = True
             bed, sleeping = place + 8 * BED, place + 8 * SLEEPING
-            parking.sleep(pool + 8 * PARKING, bed, sleeping, state, DISMISSED)
-    return looks >= SPINS + OFFERS
+            parking.sleep(calls, bed, sleeping, state, DISMISSED)
+    return has_slept
+
+
+@inline_early
+def _run(pool, run, program, me):
+    """Run the function, and note whether others had this thread's core meanwhile."""
+    calls = pool + 8 * PARKING
+    start, worked = parking.nanoseconds(calls), parking.nanoseconds_at_work(calls)
+    call_c(run, (program, me))
+    worked, end = parking.nanoseconds_at_work(calls) - worked, parking.nanoseconds(calls)
+    if end - start - worked > max(LOST, worked // PART):
+        store_release(pool + 8 * CROWDED, end + MEMORY)
 
 
 @inline_early
@@ -165,12 +183,12 @@ def lead(pool, run, program, team):
                 order = words_at(place)
                 order[KERNEL], order[PROGRAM], order[ME] = run, program, member
                 order[LEADER], order[CORES] = me, cores
-                exchange(place + 8 * STATE, WORKING)
-                if cores != 0 and load_ordered(place + 8 * SLEEPING) != 0:
+                if cores != 0 and load_ordered(place + 8 * SLEEPING) != 0:  # until it is WORKING
                     surroundings.keep_off(around, me + 8 * AROUND, order[THREAD])
+                exchange(place + 8 * STATE, WORKING)
                 parking.wake(pool + 8 * PARKING, place + 8 * BED, place + 8 * SLEEPING)
     if lacking == 0:
-        call_c(run, (program, 0))
+        _run(pool, run, program, 0)
         looks = 0
         while load_acquire(me + 8 * LEFT) > 0:
             looks += 1

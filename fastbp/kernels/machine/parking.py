@@ -2,14 +2,23 @@
 
 POSIX: a mutex and a condition; Windows: a slim lock and a condition variable. Their functions are
 called by address, which a table in memory holds: addresses differ from process to process, and
-compiled code is kept on disk.
+compiled code is kept on disk. The clock is one of them.
 """
 
 import ctypes
 import sys
+import time
 
+from fastbp.kernels.machine.fields import words_at
 from fastbp.kernels.machine.jit import inline_early
-from fastbp.kernels.machine.pointers import call_c, exchange, load_acquire, load_ordered
+from fastbp.kernels.machine.pointers import (
+    address_of,
+    call_c,
+    exchange,
+    load_acquire,
+    load_ordered,
+    stack_array,
+)
 
 WINDOWS = sys.platform == "win32"
 # int64 words of a place to sleep; lock and condition have a cache line each, which is enough for
@@ -25,6 +34,7 @@ if sys.platform == "win32":
         "ReleaseSRWLockExclusive",
         "SleepConditionVariableSRW",
         "WakeConditionVariable",
+        "QueryPerformanceCounter",
     )
     _beginnings = ("InitializeSRWLock", "InitializeConditionVariable")
 else:
@@ -35,12 +45,18 @@ else:
         "pthread_mutex_unlock",
         "pthread_cond_wait",
         "pthread_cond_signal",
+        "clock_gettime",
     )
     _beginnings = ("pthread_mutex_init", "pthread_cond_init")
 
 # What the table holds, and the words in it.
 FUNCTIONS = [ctypes.cast(getattr(_library, name), ctypes.c_void_p).value or 0 for name in _names]
-YIELD, ENTER, LEAVE, WAIT, WAKE = range(len(FUNCTIONS))
+YIELD, ENTER, LEAVE, WAIT, WAKE, CLOCK = range(len(FUNCTIONS))
+
+MONOTONIC = getattr(time, "CLOCK_MONOTONIC", 0)
+AT_WORK = getattr(time, "CLOCK_THREAD_CPUTIME_ID", -1)
+TICK = round(1e9 * time.get_clock_info("perf_counter").resolution) if WINDOWS else 1  # nanoseconds
+_time = stack_array(2)
 
 
 def prepare(place: int) -> None:
@@ -49,6 +65,28 @@ def prepare(place: int) -> None:
         failure = getattr(_library, begin)(ctypes.c_void_p(place + 8 * word), None)
         if failure and not WINDOWS:  # there these functions return nothing
             raise OSError(failure, f"{begin} failed")
+
+
+@inline_early
+def nanoseconds(table):
+    """By a clock that never goes back."""
+    found = _time(words_at(table))
+    clock = load_acquire(table + 8 * CLOCK)
+    if WINDOWS:
+        call_c(clock, (address_of(found),))
+        return found[0] * TICK
+    call_c(clock, (MONOTONIC, address_of(found)))
+    return found[0] * 1_000_000_000 + found[1]
+
+
+@inline_early
+def nanoseconds_at_work(table):
+    """Those that the calling thread has had a core; all where nobody tells."""
+    if AT_WORK < 0:
+        return nanoseconds(table)
+    found = _time(words_at(table))
+    call_c(load_acquire(table + 8 * CLOCK), (AT_WORK, address_of(found)))
+    return found[0] * 1_000_000_000 + found[1]
 
 
 @inline_early

@@ -81,6 +81,11 @@ class Pool:
         first = self._first
         return bool(first[members.STATE] == members.IDLE and not first[members.SLEEPING])
 
+    def is_crowded(self) -> bool:
+        """Whether a member has lost its core to others, lately."""
+        until = int(self._words[members.CROWDED])
+        return until > 0 and time.monotonic_ns() < until  # the clock of `parking`, but on Windows
+
     def close(self) -> None:
         """Let those go who wait, and all others when they have done their work."""
         while self._summon(self.at, members.DISMISSED):
@@ -151,6 +156,11 @@ def exists() -> bool:
 def is_awake() -> bool:
     """Whether the next team need not be woken, nor started."""
     return exists() and _pools["pool"].is_awake()
+
+
+def is_crowded() -> bool:
+    """Whether others have had the cores of a team's members in the midst of its work, lately."""
+    return exists() and _pools["pool"].is_crowded()
 
 
 @atexit.register

@@ -223,8 +223,8 @@ check()
 """,
     "at exit": """
 @atexit.register
-def last():
-    check()
+def last():  # it may not start threads: since Python 3.12 that is an error
+    check(threads=2)
     print("done", flush=True)
 check()
 """,
@@ -258,7 +258,7 @@ short = X[:64], y[:64]
 nets = [fastbp.Network([8, 64, 64, 4], rng=0, threads=n) for n in (2, 3, 4)]
 for net in nets:
     net.train_step(*short)
-for number in range(1500):
+for number in range(600):
     net = nets[number % 3]
     if number % 50 == 0:
         here = pool()
@@ -271,7 +271,7 @@ for number in range(1500):
             pool().submit(lambda: jobs.append(1))
     except KeyboardInterrupt:
         interrupted += 1
-assert interrupted == 1500
+assert interrupted == 600
 twin = fastbp.Network([8, 64, 64, 4], rng=0, threads=1)
 for net in nets:
     while twin.steps < net.steps:
