@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fastbp.kernels.machine.pool import pool
 
 GLANCE = 0.05  # seconds after which the waiting thread looks for signals where no lock wakes it
+FORKED = "this process was forked by a signal handler in the midst of a call of the network's"
 
 
 def run_beside(
@@ -44,13 +45,14 @@ def run_beside(
             finished.release()
 
     interruption: BaseException | None = None
-    begun = False
+    begun, threads = False, pool()
     while True:
         try:
             if not begun:
                 begun = True
-                pool().submit(conduct)
-            while not outcome:  # the lock alone may be taken just before a handler raises
+                threads.submit(conduct)
+            # The lock alone may be taken just before a handler raises.
+            while not outcome and threads is pool():
                 finished.acquire(timeout=GLANCE)
                 if glance is not None:
                     glance()
@@ -63,6 +65,8 @@ def run_beside(
                 with contextlib.suppress(IndexError):
                     ticket.pop()
                     raise
+    if not outcome:  # the child of a handler's fork, in which no other thread goes on
+        outcome.append(RuntimeError(FORKED))
     failure = interruption or outcome[0]
     if failure is not None:
         raise failure

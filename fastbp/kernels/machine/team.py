@@ -23,7 +23,6 @@ from fastbp.kernels.machine.pool import pool
 ARRIVED, GENERATION, STOP, STOP_EARLY, STOP_SEEN, PAUSE, WORDS = 0, 8, 16, 24, 32, 40, 48
 LINE = 64
 SPINS = 50  # then the core is offered to whoever else wants it: a busy one would cost time slices
-FORKED = "this process was forked by a signal handler in the midst of a call of the network's"
 YIELD_ADDRESS = parking.FUNCTIONS[parking.YIELD]
 
 
