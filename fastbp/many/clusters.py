@@ -23,7 +23,7 @@ class DaskWorkers(Workers):
         By which the user wants shares to be submitted.
     """
 
-    break_together = False
+    break_together, scatters = False, True
 
     def __init__(self, client: Any, executor: Any = None) -> None:
         if client.asynchronous:
@@ -77,7 +77,7 @@ class RayWorkers(Workers):
         What the tasks are made with besides.
     """
 
-    break_together = False
+    break_together, scatters = False, True
 
     def __init__(
         self, count: int | None, threads: int | None, options: dict[str, Any] | None = None

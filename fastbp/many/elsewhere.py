@@ -19,7 +19,7 @@ from fastbp.many.census import placed
 from fastbp.many.executors import Workers
 from fastbp.many.recognizing import recognized
 from fastbp.many.sending import Work, expect_sendable, message_of
-from fastbp.many.shares import Share, cut
+from fastbp.many.shares import EACH, Share, cut
 from fastbp.many.workers import DATA, DONE, ENDED, FAILED, MISSING, STOP, Place, work
 
 LOSSES = 2  # of a share, after which it is done while there is no other: then it is known whose
@@ -106,15 +106,15 @@ class _Errand:
         self._near = near
         if not near:
             self._carry()
-        shares = cut(self._what.operations, self._crew.count)
+        each = EACH if near or self._crew.scatters else 1  # or the data would go to a worker again
+        shares = cut(self._what.operations, self._crew.count, each)
         self._waiting.extend(Share(numbers, not near) for numbers in shares)
 
     def _carry(self) -> None:
         """Make what is handed to workers that do not see the folder."""
-        if self._data is None:
-            path = self._folder / (DATA + ".whole")
-            bundles.write(path, self._common, names=False)
-            self._data = self._crew.carried(np.fromfile(path, np.uint8))
+        path = self._folder / (DATA + ".whole")
+        bundles.write(path, self._common, names=False)
+        self._data = self._crew.carried(np.fromfile(path, np.uint8))
 
     def _send(self) -> None:
         """Hand out shares, until all workers have one."""
@@ -202,7 +202,8 @@ class _Errand:
             if share.by_value:
                 raise RuntimeError(f"a worker cannot read {answer}, which was sent to it by value")
             share.by_value = True
-            self._carry()
+            if self._data is None:
+                self._carry()
             self._waiting.appendleft(share)
             return
         try:
@@ -254,6 +255,8 @@ class _Errand:
                 f"({type(error).__name__}: {error}). Networks {_listed(left)} are as they were, "
                 "the others are done: call again with those, and with new workers"
             ) from error
+        if self._data is not None and self._crew.scatters:
+            self._carry()  # who has ended may have been the last one who had them
 
     def _told_of_the_guilty(self) -> str:
         numbers = sorted(number for share in self._guilty for number in share.numbers)

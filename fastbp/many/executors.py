@@ -16,6 +16,7 @@ from fastbp.kernels.machine.team import available_cores
 from fastbp.many import workers
 from fastbp.many.workers import Told
 
+HOLD = 0.1  # seconds that a worker is busy with telling, so that others come to their turn
 WAIT = 2.0  # seconds that a process of ours has to end by itself
 
 
@@ -32,12 +33,14 @@ class Workers(ABC):
         Threads that the engine grants each.
     break_together : bool
         Whether all have ended where one has.
+    scatters : bool
+        Whether what `carried` returns can be handed over again and again for nothing.
     """
 
     name: str
     count: int
     granted: int | None = None
-    break_together = True
+    break_together, scatters = True, False
 
     @abstractmethod
     def submit(self, work: Callable[..., Any], *arguments: Any) -> "Future[Any]":
@@ -45,7 +48,7 @@ class Workers(ABC):
 
     def told(self, folder: str) -> list[Told]:
         """What those tell of themselves that come to it; folder: of the call."""
-        asked = [self.submit(workers.tell, folder) for _ in range(self.count)]
+        asked = [self.submit(workers.tell, folder, HOLD) for _ in range(self.count)]
         return [future.result() for future in asked]
 
     def carried(self, data: Any) -> Any:

@@ -18,7 +18,7 @@ from fastbp.many.arguments import each
 from fastbp.network import Network
 from fastbp.version import __version__
 
-HOLD = 0.1  # seconds that a worker is busy with telling, so that others come to their turn
+GLANCE = 0.1  # seconds after which a share that waits for another one looks whether it is to end
 MISSING, FAILED, ENDED, DONE = "missing", "failed", "ended", "done"
 DATA, STOP = "data", "stop"  # files in the folder of a call
 
@@ -97,9 +97,9 @@ def versions() -> tuple[str, ...]:
     return f"fastbp {__version__}", f"Python {platform.python_version()}"
 
 
-def tell(folder: str) -> Told:
-    """What there is to know of this worker."""
-    time.sleep(HOLD)
+def tell(folder: str, hold: float = 0.0) -> Told:
+    """What there is to know of this worker; hold: seconds that it takes for that."""
+    time.sleep(hold)
     return Told(seat(), os.getpid(), free_memory(), Path(folder).is_dir(), versions())
 
 
@@ -164,7 +164,7 @@ def work(place: Place, share: bytes, data: Any = None) -> tuple[str, Any]:
     arguments = common | {name: each(values) for name, values in own.items()}
     ends = _Ends(folder)
     try:
-        while not _turn.acquire(timeout=HOLD):
+        while not _turn.acquire(timeout=GLANCE):
             ends.look()
         try:
             results = call(networks, threads=threads_of(place), glance=ends.look, **arguments)
