@@ -7,6 +7,11 @@ from pathlib import Path
 from fastbp.many.executors import Workers
 from fastbp.many.workers import Place, Told, versions
 
+REMEDY = (
+    "use fewer workers with more threads each, or pass maps of files (numpy.load(mmap_mode='r')) "
+    "in the networks' dtype, which workers open by name and read where they lie"
+)
+
 
 def placed(
     crew: Workers, folder: Path, threads: int | None, size: int, copies: int
@@ -50,6 +55,12 @@ def placed(
 def _expect_memory(told: list[Told], crew: Workers, near: bool, size: int, copies: int) -> None:
     """Raise MemoryError where a machine has not the memory for its workers."""
     needed = copies if near else copies + size
+    limits = [one.limit for one in told if one.limit is not None]
+    if limits and needed > min(limits):
+        raise MemoryError(
+            f"the data take {_shown(needed)} in a worker, and {crew.name} lets one have "
+            f"{_shown(min(limits))}: {REMEDY}"
+        )
     hosts = Counter(one.seat.host for one in told)
     for host, heard in hosts.items():
         known = [one.free for one in told if one.seat.host == host and one.free is not None]
@@ -57,9 +68,7 @@ def _expect_memory(told: list[Told], crew: Workers, near: bool, size: int, copie
         if known and count * needed > min(known):
             raise MemoryError(
                 f"the data take {_shown(needed)} for each of the {count} workers on {host}, "
-                f"{_shown(count * needed)} together, and it has {_shown(min(known))}: use fewer "
-                "workers with more threads each, or pass maps of files (numpy.load(mmap_mode='r')) "
-                "in the networks' dtype, which workers open by name and read where they lie"
+                f"{_shown(count * needed)} together, and it has {_shown(min(known))}: {REMEDY}"
             )
 
 

@@ -28,30 +28,28 @@ class DaskWorkers(Workers):
     def __init__(self, client: Any, executor: Any = None) -> None:
         if client.asynchronous:
             raise ValueError("workers is an asynchronous Client of Dask; pass one that is not")
-        self._client, self._places = client, executor is None
-        self._executor = executor or client.get_executor()
+        self._client, self._executor = client, executor or client.get_executor()
         self.name = "Dask"
         known = self._known()
         if not known:
             raise ValueError("workers is a Client of Dask whose cluster has no worker")
         self.count = len(known)
         self.granted = min(worker["nthreads"] for worker in known.values())
-        self._at: dict[Future[Any], str] = {}
 
     def _known(self) -> dict[str, Any]:
         found: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
         return found
 
     def submit(self, work: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-        self._at = {one: at for one, at in self._at.items() if not one.done()}
-        known = sorted(self._known(), key=list(self._at.values()).count)
-        place = {"workers": known[:1], "allow_other_workers": True} if self._places else {}
-        future: Future[Any] = self._executor.submit(work, *arguments, pure=False, **place)
-        self._at[future] = known[0] if known else ""
+        future: Future[Any] = self._executor.submit(work, *arguments, pure=False)
         return future
 
     def told(self, folder: str) -> list[Told]:
-        return list(self._client.run(workers.tell, folder).values())
+        known = self._known()
+        return [
+            told._replace(limit=known.get(address, {}).get("memory_limit") or None)
+            for address, told in self._client.run(workers.tell, folder).items()
+        ]
 
     def carried(self, data: Any) -> Any:
         return self._client.scatter(data, broadcast=True)

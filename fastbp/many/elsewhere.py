@@ -22,7 +22,7 @@ from fastbp.many.sending import Work, expect_sendable, message_of
 from fastbp.many.shares import EACH, Share, cut
 from fastbp.many.workers import DATA, DONE, ENDED, FAILED, MISSING, STOP, Place, work
 
-LOSSES = 2  # of a share, after which it is done while there is no other: then it is known whose
+LOSSES = 2  # of a share, after which it is done while there is no other, to know whose fault it is
 BREAKS = 5  # that nothing has come back in between: no worker lives long enough
 PATIENCE = 10.0  # seconds that workers have to end and tell, once they are told to
 
@@ -228,7 +228,7 @@ class _Errand:
         share.losses += times
         if share.alone and times:
             self._guilty.append(share)
-        elif share.losses >= LOSSES:
+        elif share.losses >= (LOSSES if self._crew.break_together else 1):
             self._suspects.append(share)
         else:
             self._waiting.appendleft(share)
@@ -262,9 +262,9 @@ class _Errand:
         numbers = sorted(number for share in self._guilty for number in share.numbers)
         times = max(share.losses for share in self._guilty)
         return (
-            f"{self._crew.name}: each worker that had networks {_listed(numbers)} has ended, "
-            f"{times} times, the last time while there was no other: for want of memory, or by a "
-            "crash of theirs. They are as they were; the others are done"
+            f"{self._crew.name}: each worker that had networks {_listed(numbers)} has ended, the "
+            f"last of {times} times while no other share was under way: for want of memory, or by "
+            "a crash. They are as they were; the others are done"
         )
 
     def _end(self) -> None:

@@ -32,7 +32,8 @@ class Workers(ABC):
     granted : int or None
         Threads that the engine grants each.
     break_together : bool
-        Whether all have ended where one has.
+        Whether all have ended where one has; where not, the engine begins a lost share again by
+        itself, some times.
     scatters : bool
         Whether what `carried` returns can be handed over again and again for nothing.
     """

@@ -53,6 +53,8 @@ class Told(NamedTuple):
         Whether it sees the caller's folder.
     versions : tuple of str
         Of what the bits depend on.
+    limit : int or None
+        Bytes of memory that the engine lets this worker have.
     """
 
     seat: Seat
@@ -60,6 +62,7 @@ class Told(NamedTuple):
     free: int | None
     reaches: bool
     versions: tuple[str, ...]
+    limit: int | None = None
 
 
 class Place(NamedTuple):

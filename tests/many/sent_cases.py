@@ -98,10 +98,10 @@ class Fails(Callback):
 
     def on_epoch_end(self, fit):
         if fit.epoch == 2:
-            raise Strange(fit.epoch, "two arguments")
+            raise StrangeError(fit.epoch, "two arguments")
 
 
-class Strange(Exception):
+class StrangeError(Exception):
     """Is pickled, and cannot be made again."""
 
     def __init__(self, epoch, what):

@@ -147,7 +147,7 @@ def test_a_network_that_fails_stops_no_other(pool, many_shares):
     with pytest.warns(RuntimeWarning, match="1 of 7 networks failed"):
         there, histories = fitted(pool, callbacks=callbacks)
     failed = histories[2]
-    assert "Strange: two arguments in epoch 2" in str(failed.failure)
+    assert "StrangeError: two arguments in epoch 2" in str(failed.failure)
     assert "in on_epoch_end" in failed.failure.__notes__[0]
     assert failed.epochs == 2
     assert there[2].history is failed
@@ -229,9 +229,7 @@ def test_threads_of_all_workers_are_no_more_than_cores(pool, tmp_path):
         folder.mkdir()
         mine = [fastbp.Network([5, 3 + number, 2], rng=number) for number in range(8)]
         callbacks = [sent_cases.HighWater(folder)]
-        fastbp.fit_many(
-            mine, X, Y, epochs=5, callbacks=callbacks, workers=pool, threads=threads
-        )
+        fastbp.fit_many(mine, X, Y, epochs=5, callbacks=callbacks, workers=pool, threads=threads)
         seen = [int(path.name.removeprefix("most-")) for path in folder.glob("most-*")]
         assert max(seen) <= most
         assert threads is None or max(seen) > 1

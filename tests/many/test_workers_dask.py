@@ -123,3 +123,15 @@ def test_a_network_that_kills_each_worker(client):
 def test_files_are_hidden_in_workers_alone(tmp_path):
     bundles.write(tmp_path / "data", {})
     assert bundles.mapped(tmp_path / "data") == {}
+
+
+def test_data_that_do_not_fit_what_a_worker_may_have(client, monkeypatch):
+    known = clusters.DaskWorkers._known
+
+    def small(self):
+        return {at: worker | {"memory_limit": 2000} for at, worker in known(self).items()}
+
+    monkeypatch.setattr(clusters.DaskWorkers, "_known", small)
+    client.wait_for_workers(2)
+    with raises(MemoryError, "the data take 0.00381 MiB in a worker, and Dask lets one have 0.001"):
+        fitted(client)

@@ -1,10 +1,11 @@
-"""Workers that are killed, and Ctrl-C: what was under way is done again, and nothing counts twice."""
+"""Workers that are killed, and Ctrl-C: nothing is lost, half done, or done twice."""
 
 import multiprocessing
 import signal
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import process
@@ -105,7 +106,8 @@ def test_backends_of_joblib_that_cannot_be_used(backend):
 
 INTERRUPTED = """
 import sys
-from pathlib import Path
+
+sys.path.append(sys.argv[1])
 
 import numpy as np
 import sent_cases
@@ -119,7 +121,7 @@ if __name__ == "__main__":
     epochs = [2 if number % 2 else 100_000 for number in range(len(mine))]
     try:
         fastbp.fit_many(
-            mine, X, Y, fastbp.each(epochs), callbacks=[sent_cases.Waits(sys.argv[1])], workers=2
+            mine, X, Y, fastbp.each(epochs), callbacks=[sent_cases.Waits(sys.argv[2])], workers=2
         )
     except KeyboardInterrupt as error:
         for network, history in zip(mine, error.histories):
@@ -136,9 +138,10 @@ if __name__ == "__main__":
 def test_ctrl_c(tmp_path):
     folder = tmp_path / "at work"
     folder.mkdir()
-    program = process.start(tmp_path, INTERRUPTED, folder)
+    program = process.start(tmp_path, INTERRUPTED, Path(__file__).parent, folder)
     until = time.monotonic() + 60
-    while len(list(folder.iterdir())) < 2 and time.monotonic() < until:
+    while len(list(folder.iterdir())) < 2 and program.poll() is None:
+        assert time.monotonic() < until
         time.sleep(0.05)
     time.sleep(0.3)
     program.send_signal(signal.SIGINT)

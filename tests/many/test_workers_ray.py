@@ -1,5 +1,8 @@
 """Many networks on Ray, on this machine."""
 
+import os
+import sys
+
 import numpy as np
 import pytest
 import sent_cases
@@ -26,7 +29,13 @@ def many_shares(monkeypatch):
 def cluster():
     patch = pytest.MonkeyPatch()
     patch.setenv("RAY_AUTH_MODE", "disabled")  # or it would leave a file in the user's home
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    found = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}  # the tests' modules, too
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        runtime_env={"env_vars": found},
+    )
     yield
     ray.shutdown()
     patch.undo()
