@@ -3,6 +3,7 @@
 Classes stand at the top level of a module, as workers import them.
 """
 
+import _thread
 import os
 import signal
 import threading
@@ -185,3 +186,34 @@ def slowly(function):
 def tell_of_another_machine(folder, hold):
     """What a worker tells that does not see the caller's folder."""
     return workers.tell(folder, hold)._replace(reaches=False)
+
+
+def interrupted(given, folder):
+    """What has become of long fits that Ctrl-C ended: the networks, and their histories."""
+    mine = networks()
+    epochs = fastbp.each(2 if number % 2 else 100_000 for number in range(COUNT))
+
+    def interrupt():
+        while len(list(folder.iterdir())) < 2:
+            time.sleep(0.02)
+        time.sleep(0.2)
+        _thread.interrupt_main()
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    try:
+        fastbp.fit_many(mine, *data(), epochs, callbacks=[Waits(folder)], workers=given)
+    except KeyboardInterrupt as error:
+        return mine, error.histories
+    raise AssertionError("no KeyboardInterrupt")
+
+
+def expect_interrupted(mine, histories):
+    """All are usable; who was under way has kept what was done."""
+    began = [history for history in histories if history is not None]
+    assert 1 <= len([one for one in began if one.epochs > 2]) <= 2
+    assert None in histories
+    for network, history in zip(mine, histories, strict=True):
+        assert np.isfinite(network.flat).all()
+        assert history is network.history
+        assert network.steps >= (0 if history is None else 7 * history.epochs)
+    fastbp.fit_many(mine, *data())  # all locks are free

@@ -135,3 +135,11 @@ def test_data_that_do_not_fit_what_a_worker_may_have(client, monkeypatch):
     client.wait_for_workers(2)
     with raises(MemoryError, "the data take 0.00381 MiB in a worker, and Dask lets one have 0.001"):
         fitted(client)
+
+
+def test_ctrl_c(client, tmp_path):
+    client.wait_for_workers(2)
+    sent_cases.expect_interrupted(*sent_cases.interrupted(client, tmp_path))
+    here, _ = fitted()
+    there, _ = fitted(client)  # which goes on as before
+    expect_same(there, here)

@@ -132,3 +132,10 @@ def test_a_network_that_kills_each_worker(cluster):
     assert mine[2].steps == 0
     here, _ = fitted()
     expect_same(mine[:2] + mine[3:], here[:2] + here[3:])
+
+
+def test_ctrl_c(cluster, tmp_path):
+    sent_cases.expect_interrupted(*sent_cases.interrupted("ray", tmp_path))
+    here, _ = fitted()
+    there, _ = fitted("ray")  # which goes on as before
+    expect_same(there, here)
