@@ -40,7 +40,7 @@ def main() -> None:
                 validation_data=(Xv, yv), callbacks=[OptunaPruning(trial)], progress=False,
             )  # fmt: skip
         except optuna.TrialPruned as pruned:
-            epochs += pruned.history.epochs  # type: ignore[attr-defined]  # as of all exceptions
+            epochs += pruned.history.epochs
             raise
         epochs += history.epochs
         trial.set_user_attr("accuracy", history.last("val_accuracy"))
