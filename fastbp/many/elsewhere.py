@@ -24,6 +24,7 @@ from fastbp.many.workers import DATA, DONE, ENDED, FAILED, MISSING, STOP, Place,
 
 LOSSES = 2  # of a share, after which it is done while there is no other, to know whose fault it is
 BREAKS = 5  # that nothing has come back in between: no worker lives long enough
+MOST = 4 << 20  # bytes of parameters and slots in a share: what is pickled is all held at once
 PATIENCE = 10.0  # seconds that workers have to end and tell, once they are told to
 
 
@@ -100,14 +101,24 @@ class _Errand:
             self._end()
 
     def _begin(self) -> None:
-        size = bundles.write(self._folder / DATA, self._common)
+        try:
+            size = bundles.write(self._folder / DATA, self._common)
+        except OSError as error:
+            error.add_note(
+                f"the data that networks have in common are written to {self._folder} for the "
+                "workers; the environment's TMPDIR names another folder"
+            )
+            raise
         copies = self._what.copies
         self._place, near = placed(self._crew, self._folder, self._threads, size, copies)
         self._near = near
         if not near:
             self._carry()
-        each = EACH if near or self._crew.scatters else 1  # or the data would go to a worker again
-        shares = cut(self._what.operations, self._crew.count, each)
+        each, least = 1, 1  # or the data would go to a worker again
+        if near or self._crew.scatters:
+            states = (network._core.engine.state for network in self._what.networks)
+            each, least = EACH, sum(state.nbytes for state in states) // MOST
+        shares = cut(self._what.operations, self._crew.count, each, least)
         self._waiting.extend(Share(numbers, not near) for numbers in shares)
 
     def _carry(self) -> None:
@@ -118,7 +129,9 @@ class _Errand:
 
     def _send(self) -> None:
         """Hand out shares, until all workers have one."""
-        while len(self._under_way) < self._crew.count and not self._stopping:
+        # One more waits where all take from one queue: they need not wait for this thread.
+        most = self._crew.count + self._crew.break_together
+        while len(self._under_way) < most and not self._stopping:
             if self._waiting:
                 share = self._waiting.popleft()
                 share.alone = False
@@ -129,15 +142,16 @@ class _Errand:
                 return
             if not self._hold(share):
                 continue
-            message = self._packed(share.numbers, not share.by_value)
-            data = self._data if share.by_value else None
             try:
-                future = self._crew.submit(work, self._place, message, data)
+                message = bundles.packed(message_of(self._what, share.numbers), not share.by_value)
+                data = self._data if share.by_value else None
+                self._under_way[self._crew.submit(work, self._place, message, data)] = share
             except BrokenExecutor as error:
-                self._lose(share, error, 0)
+                self._lose(share, 0)
                 self._renew(error)
-            else:
-                self._under_way[future] = share
+            except BaseException:
+                share.held.close()
+                raise
             if share.alone:
                 return
 
@@ -158,9 +172,6 @@ class _Errand:
                     share.held.push(stack.pop_all())
         return bool(share.numbers)
 
-    def _packed(self, numbers: Sequence[int], names: bool) -> bytes:
-        return bundles.packed(message_of(self._what, numbers), names)
-
     def _take(self, done: Any) -> None:
         """Take back what workers have done with."""
         lost: BaseException | None = None
@@ -173,7 +184,7 @@ class _Errand:
                 self._breaks = 0
                 self._take_answer(share, *future.result())
             elif self._crew.lost(error):
-                self._lose(share, error, 1)
+                self._lose(share, 1)
                 lost = error
             else:
                 share.held.close()
@@ -193,7 +204,7 @@ class _Errand:
             if error is None:
                 self._take_answer(share, *future.result())
             else:
-                self._lose(share, error, 1)
+                self._lose(share, 1)
 
     def _take_answer(self, share: Share, state: str, answer: Any) -> None:
         """Take what a worker has answered."""
@@ -222,7 +233,7 @@ class _Errand:
             self.stop()
             raise KeyboardInterrupt  # which has come to a worker alone
 
-    def _lose(self, share: Share, error: BaseException, times: int) -> None:
+    def _lose(self, share: Share, times: int) -> None:
         """See to it that a share is done again, if it does not end each worker that has it."""
         share.held.close()
         share.losses += times

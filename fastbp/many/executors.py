@@ -96,7 +96,7 @@ class Processes(Workers):
         return True
 
     def close(self) -> None:
-        processes = list((self._executor._processes or {}).values())
+        processes = list((getattr(self._executor, "_processes", None) or {}).values())
         self._executor.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.join(WAIT)

@@ -78,7 +78,8 @@ schedule, metrics, tol
         How many networks are trained at a time; None for as many as there are cores to use. With
         `workers`, so many in each of them; None for each one's share of its machine's cores.
     workers : int, Executor, distributed.Client, joblib.Parallel, "joblib" or "ray", optional
-        Who trains, in the place of this process: so many new processes of this machine; a
+        Who trains, in the place of this process: so many new processes of this machine (a program
+        that starts some does so under ``if __name__ == "__main__":``); a
         `concurrent.futures.Executor` of processes, as ``mpi4py.futures`` has one, too; a client of
         Dask; the processes of a ``joblib.Parallel``, or those that ``joblib.parallel_config`` has
         set (loky, dask, ray); Ray. See the notes.

@@ -8,8 +8,10 @@ EACH = 4  # shares a worker: what a slow or a lost one costs is a part of its wo
 LEAST = 2e9  # operations, some tenths of a second, beside which it costs little to send a share
 
 
-def cut(operations: Sequence[float], workers: int, each: int = EACH) -> list[list[int]]:
-    """Cut networks into shares of like operations, so many for each worker at the most.
+def cut(
+    operations: Sequence[float], workers: int, each: int = EACH, least: int = 1
+) -> list[list[int]]:
+    """Cut networks into shares of like operations.
 
     Parameters
     ----------
@@ -19,6 +21,8 @@ def cut(operations: Sequence[float], workers: int, each: int = EACH) -> list[lis
         How many shares are worked on at a time; there are as many, if there are networks.
     each : int
         How many shares there are for each worker, where that leaves all of them long enough.
+    least : int
+        How many there are in any case, if there are networks.
 
     Returns
     -------
@@ -26,7 +30,7 @@ def cut(operations: Sequence[float], workers: int, each: int = EACH) -> list[lis
         The networks' numbers, each in one share; the share with the most operations first.
     """
     enough = int(sum(operations) / LEAST)
-    count = min(len(operations), max(workers, min(workers * each, enough)))
+    count = min(len(operations), max(workers, least, min(workers * each, enough)))
     shares: list[list[int]] = [[] for _ in range(count)]
     room = [(0.0, number) for number in range(count)]
     for number in sorted(range(len(operations)), key=lambda n: -operations[n]):

@@ -167,6 +167,7 @@ def work(place: Place, share: bytes, data: Any = None) -> tuple[str, Any]:
     arguments = common | {name: each(values) for name, values in own.items()}
     ends = _Ends(folder)
     try:
+        ends.look()  # before anything is done
         while not _turn.acquire(timeout=GLANCE):
             ends.look()
         try:

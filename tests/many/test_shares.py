@@ -32,3 +32,5 @@ def test_short_work_is_cut_into_no_more_shares_than_there_are_workers():
     assert len(cut([LEAST] * 100, 3)) == 12
     assert len(cut([LEAST] * 100, 3, 1)) == 3
     assert len(cut([LEAST] * 5, 3)) == 5
+    assert len(cut([1.0] * 100, 3, least=8)) == 8
+    assert len(cut([1.0] * 5, 3, least=8)) == 5
