@@ -80,8 +80,9 @@ class RayWorkers(Workers):
     def __init__(
         self, count: int | None, threads: int | None, options: dict[str, Any] | None = None
     ) -> None:
-        self._ray = ray = sys.modules["ray"]
-        if not ray.is_initialized():
+        self._ray: Any = sys.modules.get("ray")
+        ray = self._ray
+        if ray is None or not ray.is_initialized():
             raise RuntimeError("workers is Ray, which is not connected: call ray.init before")
         options = {"num_cpus": threads or 1, "max_retries": RETRIES} | (options or {})
         self._options = options

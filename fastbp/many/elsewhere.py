@@ -223,9 +223,9 @@ class _Errand:
                 error.add_note(f"of networks {_listed(share.numbers)}")
                 raise error
             assert state in (DONE, ENDED)
+            networks = [self._what.networks[number] for number in share.numbers]
             for number, packed in zip(share.numbers, answer, strict=True):
                 if packed is not None:
-                    networks = [self._what.networks[other] for other in share.numbers]
                     self._what.back(number, bundles.unpacked(packed, networks))
         finally:
             share.held.close()

@@ -9,6 +9,7 @@ from fastbp.history import History
 from fastbp.many.arguments import Each
 from fastbp.many.sending import Work
 from fastbp.many.task import Options, Task
+from fastbp.many.workers import not_back
 from fastbp.network.core import Core
 
 
@@ -52,9 +53,12 @@ class Sent:
         core.take_over(state)
         if own:
             core.history = history
-        for mine, theirs in zip(self._callbacks, callbacks or (), strict=False):
-            _take_over(mine, theirs)
         self.history, self.ended = history, True
+        try:
+            for mine, theirs in zip(self._callbacks, callbacks or (), strict=False):
+                _take_over(mine, theirs)
+        except Exception as error:  # noqa: BLE001 - whatever a class of a user's raises
+            history.failure = history.failure or not_back(error)
 
 
 def work_of(

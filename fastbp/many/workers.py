@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numba
+
 from fastbp.history import History
 from fastbp.kernels.machine.team import available_cores
 from fastbp.many import bundles
@@ -97,7 +99,8 @@ def seat() -> Seat:
 
 def versions() -> tuple[str, ...]:
     """Of what the bits depend on, here."""
-    return f"fastbp {__version__}", f"Python {platform.python_version()}"
+    python = ".".join(platform.python_version_tuple()[:2])  # by which functions are pickled
+    return f"fastbp {__version__}", f"Numba {numba.__version__}", f"Python {python}"
 
 
 def tell(folder: str, hold: float = 0.0) -> Told:
@@ -131,9 +134,9 @@ def threads_of(place: Place) -> int:
     limits = [available_cores() // neighbours]
     if place.granted is not None:
         limits.append(place.granted)
-    numba = os.environ.get("NUMBA_NUM_THREADS", "")  # joblib sets it in its processes
-    if numba.isdigit():
-        limits.append(int(numba))
+    of_joblib = os.environ.get("NUMBA_NUM_THREADS", "")  # set in its processes
+    if of_joblib.isdigit():
+        limits.append(int(of_joblib))
     return max(1, min(limits))
 
 
@@ -216,10 +219,13 @@ def _trained(
         try:
             yield bundles.packed(after, False, numbers)
         except Exception as error:  # noqa: BLE001 - whatever a class of a user's raises
-            history.failure = history.failure or TypeError(
-                f"the network was trained, but its callbacks cannot be brought back: {error}"
-            )
+            history.failure = history.failure or not_back(error)
             yield bundles.packed((*after[:3], None), False, numbers)
+
+
+def not_back(error: Exception) -> TypeError:
+    """What is told where callbacks cannot be what they were in the worker."""
+    return TypeError(f"the network was trained, but its callbacks cannot be brought back: {error}")
 
 
 def sendable(error: Exception) -> Exception:

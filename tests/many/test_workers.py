@@ -301,8 +301,9 @@ def test_networks_with_one_generator(pool):
         (2.0, TypeError, "workers must be a number of processes"),
         ("dusk", ValueError, "'dusk'"),
         (ThreadPoolExecutor(1), TypeError, "threads= is for"),
+        ("ray", RuntimeError, "call ray.init before"),
     ],
-    ids=["none", "true", "float", "name", "threads"],
+    ids=["none", "true", "float", "name", "threads", "ray"],
 )
 def test_what_are_no_workers(given, error, message):
     mine = networks(2)
