@@ -109,16 +109,17 @@ schedule, metrics, tol
     While it goes on, the networks can be used as during `Network.fit`. All memory but that of
     parameters and optimizer is given back when a network has been trained.
 
-    With `workers` each has shares of the networks, one at a time, and each network comes back with
-    the bits that it would have here, its history, generator and own callbacks (those of `each`)
-    included, once its share is whole; so do the bar and the networks themselves. Data that all
-    have in common lie in a temporary file, which workers of this machine map; to others they are
-    sent once each. A map of a file goes by its name where a worker finds the same file. What a
-    share calls (callbacks, metrics, schedules, functions of your own) works on copies, writes its
-    files where the worker runs, and may be called again for a share whose worker was killed: it is
-    done again by another one, and counts once. A share that ends three workers is a RuntimeError,
-    as is an executor that is broken by then; such exceptions have `histories`, of None for networks
-    that are as they were.
+    With `workers` each of them has a share of the networks at a time, and each network comes back
+    once its share is whole, with the bits that it would have here; so do its history, its generator
+    and its own callbacks (those of `each`). Networks with one generator are refused. Data that
+    networks have in common lie in a temporary file, which workers of this machine map; to others
+    they are sent once. A map of a file goes by its name to workers that find the same file.
+
+    What a share calls (callbacks, metrics, schedules, functions of your own) are copies, which
+    write their files where the worker runs. The share of a worker that was killed is done again by
+    another one, calls them again, and counts once. One whose workers end again and again is a
+    RuntimeError, when all others are done, and so is an executor that takes no more work. Such
+    exceptions have `histories`, with None for networks that are as they were.
     """
     options = Options(
         X,

@@ -4,6 +4,7 @@ import multiprocessing
 import threading
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 
+import importable
 import numpy as np
 import pytest
 import sent_cases
@@ -344,3 +345,25 @@ def test_an_executor_that_cancels():
     assert raised.value.histories == [None, None]
     assert not any(network.steps for network in mine)
     fastbp.fit_many(mine, X, Y)  # all locks are free again
+
+
+def test_functions_of_the_users_own(pool):
+    def made():
+        shift = 0.25
+
+        def halves(outputs, targets):
+            return ((outputs - targets) ** 2).sum(1) / 2, outputs - targets
+
+        return [
+            fastbp.Network([5, 4, 2], loss=halves, rng=5),
+            fastbp.Network([5, 4, 2], activation=fastbp.Activation(importable.swish), rng=0),
+            fastbp.Network([5, 4, 2], loss=fastbp.Loss(importable.cauchy), rng=1),
+            fastbp.Network([5, 4, 2], loss=fastbp.Loss(lambda a, y: (a - y) ** 4), rng=2),
+            fastbp.Network([5, 4, 2], loss=fastbp.Loss(lambda a, y: (a - y + shift) ** 2), rng=3),
+            fastbp.Network([5, 4, 2], optimizer=fastbp.Optimizer(importable.plain, lr=0.1), rng=4),
+        ]
+
+    mine, twins = made(), made()
+    fastbp.fit_many(mine, X, Y, epochs=2, workers=pool)
+    fastbp.fit_many(twins, X, Y, epochs=2)
+    expect_same(mine, twins)
