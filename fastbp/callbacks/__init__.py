@@ -8,6 +8,7 @@ from fastbp.callbacks.checkpoint import Checkpoint
 from fastbp.callbacks.early_stopping import EarlyStopping
 from fastbp.callbacks.fit import Fit
 from fastbp.callbacks.logs import CSVLog, TensorBoard
+from fastbp.callbacks.optuna_pruning import OptunaPruning
 from fastbp.callbacks.rate_finder import LearningRateFinder
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "EarlyStopping",
     "Fit",
     "LearningRateFinder",
+    "OptunaPruning",
     "TensorBoard",
 ]

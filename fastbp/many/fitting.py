@@ -1,7 +1,7 @@
 """fit_many: the fits of many networks, side by side, each on one core."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,8 +12,10 @@ from fastbp.history import History
 from fastbp.kernels.machine.cores import available_cores
 from fastbp.many.arguments import Each, expect_lengths, value_of
 from fastbp.many.crew import work_through
+from fastbp.many.elsewhere import share_out
 from fastbp.many.group import grouped
 from fastbp.many.progress import ManyBar
+from fastbp.many.sent import Sent, work_of
 from fastbp.many.shared_rows import SharedRows
 from fastbp.many.task import Options, Task, callbacks_of
 from fastbp.network import Network
@@ -73,7 +75,14 @@ schedule, metrics, tol
         Show one progress bar, of the epochs of all; None shows one where stderr is a terminal, or
         in a notebook.
     threads : int, optional
-        How many networks are trained at a time; None for as many as there are cores to use.
+        How many networks are trained at a time; None for as many as there are cores to use. With
+        `workers`, so many in each of them; None for each one's share of its machine's cores.
+    workers : int, Executor, distributed.Client, joblib.Parallel, "joblib" or "ray", optional
+        Who trains, in the place of this process: so many new processes of this machine (a program
+        that starts some does so under ``if __name__ == "__main__":``); a
+        `concurrent.futures.Executor` of processes, as ``mpi4py.futures`` has one, too; a client of
+        Dask; the processes of a ``joblib.Parallel``, or those that ``joblib.parallel_config`` has
+        set (loky, dask, ray); Ray. See the notes.
 
     Returns
     -------
@@ -90,15 +99,28 @@ schedule, metrics, tol
     KeyboardInterrupt
         Ctrl-C: networks under way have stopped after a whole update, and are as a `fit` leaves
         them; others have been trained, or are as they were. So it is after any exception of a
-        signal handler.
+        signal handler. With `workers`, those that do not tell within some seconds are left to
+        themselves, and their networks are as they were.
+    MemoryError
+        The machine of some `workers` has not the memory for the data once in each of them.
 
     Notes
     -----
     While it goes on, the networks can be used as during `Network.fit`. All memory but that of
     parameters and optimizer is given back when a network has been trained.
+
+    With `workers` each of them has a share of the networks at a time, and each network comes back
+    once its share is whole, with the bits that it would have here; so do its history, its generator
+    and its own callbacks (those of `each`). Networks with one generator are refused. Data that
+    networks have in common lie in a temporary file, which workers of this machine map; to others
+    they are sent once. A map of a file goes by its name to workers that find the same file.
+
+    What a share calls (callbacks, metrics, schedules, functions of your own) are copies, which
+    write their files where the worker runs. The share of a worker that was killed is done again by
+    another one, calls them again, and counts once. One whose workers end again and again is a
+    RuntimeError, when all others are done, and so is an executor that takes no more work. Such
+    exceptions have `histories`, with None for networks that are as they were.
     """
-    if workers is not None:
-        raise NotImplementedError("workers: being written")
     options = Options(
         X,
         y,
@@ -118,14 +140,59 @@ schedule, metrics, tol
     )
     tasks = checked_tasks(networks, options)
     try:
-        threads = available_cores() if threads is None else positive_int(threads, "threads")
+        threads = None if threads is None else positive_int(threads, "threads")
         if progress is not None:
             flag(progress, "progress")
-        _run(tasks, threads, wanted(progress))
+        if workers is None:
+            _run(tasks, threads or available_cores(), wanted(progress))
     finally:
         for task in tasks:
             task.forget()
+    if workers is not None:
+        fits = [Sent(task) for task in tasks]
+        del tasks, task  # with the data as they were converted
+        return _sent(fits, options, threads, workers, wanted(progress))
     histories = [task.history for task in tasks if task.history is not None]
+    warn_of_failures(histories)
+    return histories
+
+
+def fit_share(
+    networks: Sequence[Network],
+    *,
+    threads: int,
+    glance: Callable[[], None],
+    **options: Any,
+) -> list[History | None]:
+    """What a worker does of `fit_many`.
+
+    glance: called again and again by the calling thread; what it raises ends all, and has the
+    `histories`.
+    """
+    tasks = checked_tasks(networks, Options(**options))
+    try:
+        _run(tasks, threads, False, glance)
+    finally:
+        for task in tasks:
+            task.forget()
+    return [task.history for task in tasks]
+
+
+def _sent(
+    fits: Sequence[Sent], options: Options, threads: int | None, workers: Any, shows: bool
+) -> list[History]:
+    """Have all of them made by workers."""
+    what = work_of(fits, options, fit_share)
+    bar = ManyBar(fits) if shows else None
+    try:
+        share_out(what, workers, threads, None if bar is None else bar.show)
+    except BaseException as error:
+        error.histories = [fit.history for fit in fits]  # type: ignore[attr-defined]
+        raise
+    finally:
+        if bar is not None:
+            bar.close()
+    histories = [fit.history for fit in fits if fit.history is not None]
     warn_of_failures(histories)
     return histories
 
@@ -178,12 +245,14 @@ def naming(number: int | str, kind: str = "network") -> Iterator[None]:
         raise type(error)(f"{kind} {number}: {error}") from error
 
 
-def _run(tasks: Sequence[Task], threads: int, shows: bool) -> None:
-    """Train all, the longest first."""
+def _run(
+    tasks: Sequence[Task], threads: int, shows: bool, glance: Callable[[], None] | None = None
+) -> None:
+    """Train all, the longest first; glance: as `work_through` takes it."""
     bar = ManyBar(tasks) if shows else None
     jobs = sorted(grouped(tasks), key=lambda job: job.operations, reverse=True)
     try:
-        work_through([job.run for job in jobs], threads, None if bar is None else bar.show)
+        work_through([job.run for job in jobs], threads, glance if bar is None else bar.show)
     except BaseException as error:
         error.histories = [task.history for task in tasks]  # type: ignore[attr-defined]
         raise

@@ -12,7 +12,10 @@ from fastbp.fit.evaluation import Evaluation
 from fastbp.kernels.machine.cores import available_cores
 from fastbp.many.arguments import Each, expect_lengths, value_of
 from fastbp.many.crew import work_through
+from fastbp.many.elsewhere import share_out
 from fastbp.many.fitting import expect_networks, naming
+from fastbp.many.sending import Work
+from fastbp.many.sent import copied
 from fastbp.many.shared_rows import SharedRows, Which, checked_which, count
 from fastbp.network import Network
 from fastbp.network.core import Core
@@ -21,6 +24,7 @@ from fastbp.tasks import Tasks
 from fastbp.validation import positive_int
 
 Use = Callable[[], Any]
+Prepare = Callable[[Core, SharedRows, dict[str, Any]], Use]
 
 
 def predict_many(
@@ -43,6 +47,8 @@ def predict_many(
         Which rows of X; see `fit_many`.
     threads : int, optional
         How many networks are at work at a time; None for as many as there are cores to use.
+    workers : optional
+        Who does it in the place of this process, as of `fit_many`.
 
     Returns
     -------
@@ -55,19 +61,7 @@ def predict_many(
         An argument that cannot be used, or one that does not suit a network, which the message
         names by its number.
     """
-    if workers is not None:
-        raise NotImplementedError("workers: being written")
-    expect_networks(networks)
-    expect_lengths(len(networks), X=X, rows=rows)
-    shared = _shared(networks)
-
-    def prepared(number: int) -> Use:
-        core, own = networks[number]._core, value_of(X, number)
-        core.known_scaling()
-        features = shared.features(core, own, _which(value_of(rows, number), own))
-        return lambda: _outputs(core, features)
-
-    return _used(networks, prepared, rows, threads)
+    return _used(networks, _predicting, {"X": X, "rows": rows}, threads, workers)
 
 
 def evaluate_many(
@@ -87,7 +81,7 @@ def evaluate_many(
 
     Parameters
     ----------
-    networks, X, rows, threads
+    networks, X, rows, threads, workers
         As of `predict_many`.
     y, sample_weight, class_weight, mask_nan, metrics
         As of `Network.evaluate`, the same for all networks, or `each` of values for each of them.
@@ -102,9 +96,6 @@ def evaluate_many(
     TypeError, ValueError, RuntimeError
         As of `predict_many`.
     """
-    if workers is not None:
-        raise NotImplementedError("workers: being written")
-    expect_networks(networks)
     arguments = {
         "X": X,
         "y": y,
@@ -114,22 +105,22 @@ def evaluate_many(
         "mask_nan": mask_nan,
         "metrics": metrics,
     }
-    expect_lengths(len(networks), **arguments)
-    shared = _shared(networks)
-
-    def prepared(number: int) -> Use:
-        core = networks[number]._core
-        own = {name: value_of(argument, number) for name, argument in arguments.items()}
-        measures, which = own.pop("metrics"), _which(own.pop("rows"), own["X"])
-        core.known_scaling()
-        found = shared.rows(core, **own, which=which)
-        return Evaluation(core.engine, core.loss, found, "", measures).measure
-
-    return _used(networks, prepared, rows, threads)
+    return _used(networks, _evaluating, arguments, threads, workers)
 
 
-def _shared(networks: Sequence[Network]) -> SharedRows:
-    return SharedRows([network._core.engine.state for network in networks])
+def _predicting(core: Core, shared: SharedRows, own: dict[str, Any]) -> Use:
+    """Check the arguments of one network's prediction; returns what predicts."""
+    core.known_scaling()
+    features = shared.features(core, own["X"], _which(own["rows"], own["X"]))
+    return partial(_outputs, core, features)
+
+
+def _evaluating(core: Core, shared: SharedRows, own: dict[str, Any]) -> Use:
+    """Check the arguments of one network's evaluation; returns what evaluates."""
+    measures, which = own.pop("metrics"), _which(own.pop("rows"), own["X"])
+    core.known_scaling()
+    found = shared.rows(core, **own, which=which)
+    return Evaluation(core.engine, core.loss, found, "", measures).measure
 
 
 def _which(chosen: Any, X: Any) -> Which | None:
@@ -145,29 +136,92 @@ def _outputs(core: Core, features: Features) -> Any:
 
 
 def _used(
-    networks: Sequence[Network], prepared: Callable[[int], Use], rows: Any, threads: int | None
+    networks: Sequence[Network],
+    prepare: Prepare,
+    arguments: dict[str, Any],
+    threads: int | None,
+    workers: Any,
 ) -> list[Any]:
-    """What each network gives, on threads of the pool.
+    """What each network gives; prepare: checks the arguments of one network."""
+    expect_networks(networks)
+    expect_lengths(len(networks), **arguments)
+    threads = None if threads is None else positive_int(threads, "threads")
+    if workers is None:
+        return _used_here(networks, prepare, arguments, threads or available_cores())
+    shared = _shared(networks)
+    for number in range(len(networks)):
+        _prepared(networks, number, prepare, arguments, shared)
+    found: list[Any] = [None] * len(networks)
+    cores = [network._core for network in networks]
+    sizes = [core.configuration.layout.parameters for core in cores]
+    rows = [count(value_of(arguments["X"], number)) for number in range(len(networks))]
+    what = Work(
+        partial(_used_share, prepare),
+        networks,
+        arguments,
+        [2.0 * size * length for size, length in zip(sizes, rows, strict=True)],
+        False,
+        found.__setitem__,
+        found.__setitem__,
+        copied(cores, arguments["X"]),
+    )
+    share_out(what, workers, threads)
+    return found
 
-    prepared: checks the arguments for a network, by its number; rows: as `predict_many` takes them.
-    """
-    threads = available_cores() if threads is None else positive_int(threads, "threads")
+
+def _shared(networks: Sequence[Network]) -> SharedRows:
+    return SharedRows([network._core.engine.state for network in networks])
+
+
+def _used_share(
+    prepare: Prepare,
+    networks: Sequence[Network],
+    *,
+    threads: int,
+    glance: Callable[[], None],
+    **arguments: Any,
+) -> list[Any]:
+    """What a worker does; glance: called again and again by the calling thread."""
+    return _used_here(networks, prepare, arguments, threads, glance)
+
+
+def _used_here(
+    networks: Sequence[Network],
+    prepare: Prepare,
+    arguments: dict[str, Any],
+    threads: int,
+    glance: Callable[[], None] | None = None,
+) -> list[Any]:
+    """What each network gives, on threads of the pool."""
+    shared, rows = _shared(networks), arguments["rows"]
     uses: list[Use | None] = []
     for number in range(len(networks)):
-        with naming(number):
-            use = prepared(number)
+        use = _prepared(networks, number, prepare, arguments, shared)
         # Some rows are copied for their network alone: not for all of them at once.
         uses.append(use if value_of(rows, number) is None else None)
     found: list[Any] = [None] * len(networks)
 
     def job(number: int, watch: Watch) -> None:
         engine = networks[number]._core.engine
-        use, uses[number] = uses[number] or prepared(number), None
+        kept, uses[number] = uses[number], None
+        use = kept or _prepared(networks, number, prepare, arguments, shared)
         try:
             with engine.watched(watch):
                 found[number] = use()
         finally:
             engine.release()
 
-    work_through([partial(job, number) for number in range(len(networks))], threads)
+    work_through([partial(job, number) for number in range(len(networks))], threads, glance)
     return found
+
+
+def _prepared(
+    networks: Sequence[Network],
+    number: int,
+    prepare: Prepare,
+    arguments: dict[str, Any],
+    shared: SharedRows,
+) -> Use:
+    own = {name: value_of(argument, number) for name, argument in arguments.items()}
+    with naming(number):
+        return prepare(networks[number]._core, shared, own)

@@ -3,8 +3,22 @@
 import statistics
 import sys
 from collections.abc import Sequence
+from typing import Protocol
 
-from fastbp.many.task import Task
+from fastbp.history import History
+
+
+class Shown(Protocol):
+    """A fit, as the bar sees it: how many epochs there are, what is recorded, whether it ended."""
+
+    @property
+    def epochs(self) -> int: ...  # noqa: D102
+
+    @property
+    def history(self) -> History | None: ...  # noqa: D102
+
+    @property
+    def ended(self) -> bool: ...  # noqa: D102
 
 
 class ManyBar:
@@ -12,11 +26,11 @@ class ManyBar:
 
     Parameters
     ----------
-    tasks : sequence of Task
+    tasks : sequence of Task or Sent
         The fits.
     """
 
-    def __init__(self, tasks: Sequence[Task]) -> None:
+    def __init__(self, tasks: Sequence[Shown]) -> None:
         from tqdm.auto import tqdm  # takes longer to import than a small network to train
 
         self._under_way, self._count = list(tasks), len(tasks)
@@ -43,7 +57,7 @@ class ManyBar:
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update(self._epochs_of_done + now - self._bar.n)
 
-    def _take_down(self, task: Task) -> None:
+    def _take_down(self, task: Shown) -> None:
         self._done += 1
         self._epochs_of_done += task.epochs  # also those that it was stopped before
         history = task.history

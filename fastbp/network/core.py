@@ -238,11 +238,15 @@ class Core:
     def restored(cls, state: dict[str, Any]) -> "Core":
         """The core whose `state` this is."""
         core = cls(state["configuration"], state["threads"], state["rng"])
-        core.engine.state[:] = state["state"]
-        core.engine.step = state["steps"]
-        core.engine.dropout_seed = state["dropout_seed"]
-        core.engine.scaling = state["scaling"]
-        core.names = state.get("names")
-        if state["fit"] is not None:
-            core.interrupted = state["steps"], state["fit"]
+        core.take_over(state)
         return core
+
+    def take_over(self, state: dict[str, Any]) -> None:
+        """Be where the core was whose `state` this is, in its configuration; in the own turn."""
+        engine, fit = self.engine, state["fit"]
+        with engine.turns.lock:
+            engine.put_back(state["state"], state["steps"])
+            engine.dropout_seed, engine.scaling = state["dropout_seed"], state["scaling"]
+            self.names, self.outputs = state.get("names"), None
+            self.interrupted = None if fit is None else (state["steps"], fit)
+            self.rng.bit_generator.state = state["rng"].bit_generator.state

@@ -191,6 +191,16 @@ def test_neural_ode(tmp_path):
     assert plt.imread(tmp_path / "fit.png").std() > 0.01
 
 
+def test_optuna_pruning(tmp_path):
+    pytest.importorskip("optuna")
+    pytest.importorskip("sklearn")
+    script = [EXAMPLES / "optuna_pruning.py", "--trials", 12, "--epochs", 12]
+    output, _ = succeed(script, tmp_path)
+    assert number(r"([\d,]+) of 144 epochs were trained", output) < 144
+    assert number(r"(\d+) of them pruned", output) > 0
+    assert number(r"validation accuracy ([\d.]+) %", output) > 90
+
+
 def test_readme_examples(tmp_path):
     # The later ones go on with what the first has made.
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
