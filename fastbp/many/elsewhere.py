@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from fastbp.kernels.machine.beside import GLANCE, run_beside
-from fastbp.kernels.machine.pool import submit
 from fastbp.many import bundles
 from fastbp.many.census import placed
 from fastbp.many.executors import Workers
@@ -58,7 +57,7 @@ def share_out(
     try:
         with tempfile.TemporaryDirectory(prefix="fastbp-", ignore_cleanup_errors=True) as folder:
             errand = _Errand(what, crew, Path(folder), threads)
-            run_beside(submit, errand.run, errand.stop, glance)
+            run_beside(errand.run, errand.stop, glance)
     finally:
         crew.close()
 
