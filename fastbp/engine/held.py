@@ -112,6 +112,11 @@ class Held:
         """Bytes that the network holds at the moment."""
         return self._memory.nbytes
 
+    @property
+    def has_room(self) -> bool:
+        """Whether there is memory that calls of the kernels have made."""
+        return self._memory.workspace is not None
+
     def release(self) -> None:
         """Give back what can be made anew, unless another thread trains the network."""
         self.turns.unless_changing(self._release)

@@ -2,13 +2,24 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from fastbp.engine.watch import Watch
 from fastbp.kernels.machine.beside import run_beside
+from fastbp.kernels.machine.cores import available_cores
 from fastbp.kernels.machine.pool import pool
 
 Job = Callable[[Watch], None]
+
+# Operations for each network: fewer take less time than Python does around them, which one thread
+# at a time does.
+PAYS = 5_000_000
+
+
+def paying_threads(operations: Sequence[float]) -> int:
+    """How many threads help with networks of so many operations each."""
+    mean = sum(operations) / len(operations)
+    return available_cores() if mean >= PAYS else 1
 
 
 def work_through(

@@ -9,9 +9,8 @@ from numpy.typing import ArrayLike
 
 from fastbp.fit.progress import wanted
 from fastbp.history import History
-from fastbp.kernels.machine.cores import available_cores
 from fastbp.many.arguments import Each, expect_lengths, value_of
-from fastbp.many.crew import work_through
+from fastbp.many.crew import paying_threads, work_through
 from fastbp.many.elsewhere import share_out
 from fastbp.many.group import grouped
 from fastbp.many.progress import ManyBar
@@ -144,7 +143,8 @@ schedule, metrics, tol
         if progress is not None:
             flag(progress, "progress")
         if workers is None:
-            _run(tasks, threads or available_cores(), wanted(progress))
+            helping = threads or paying_threads([task.operations for task in tasks])
+            _run(tasks, helping, wanted(progress))
     finally:
         for task in tasks:
             task.forget()

@@ -9,9 +9,8 @@ from numpy.typing import ArrayLike
 from fastbp.engine.prediction import predict_checked
 from fastbp.engine.watch import Watch
 from fastbp.fit.evaluation import Evaluation
-from fastbp.kernels.machine.cores import available_cores
 from fastbp.many.arguments import Each, expect_lengths, value_of
-from fastbp.many.crew import work_through
+from fastbp.many.crew import paying_threads, work_through
 from fastbp.many.elsewhere import share_out
 from fastbp.many.fitting import expect_networks, naming
 from fastbp.many.sending import Work
@@ -147,19 +146,17 @@ def _used(
     expect_lengths(len(networks), **arguments)
     threads = None if threads is None else positive_int(threads, "threads")
     if workers is None:
-        return _used_here(networks, prepare, arguments, threads or available_cores())
+        return _used_here(networks, prepare, arguments, threads)
     shared = _shared(networks)
     for number in range(len(networks)):
         _prepared(networks, number, prepare, arguments, shared)
     found: list[Any] = [None] * len(networks)
     cores = [network._core for network in networks]
-    sizes = [core.configuration.layout.parameters for core in cores]
-    rows = [count(value_of(arguments["X"], number)) for number in range(len(networks))]
     what = Work(
         partial(_used_share, prepare),
         networks,
         arguments,
-        [2.0 * size * length for size, length in zip(sizes, rows, strict=True)],
+        _operations(networks, arguments),
         False,
         found.__setitem__,
         found.__setitem__,
@@ -167,6 +164,19 @@ def _used(
     )
     share_out(what, workers, threads)
     return found
+
+
+def _operations(networks: Sequence[Network], arguments: dict[str, Any]) -> list[float]:
+    """About how many there are for each network."""
+    sizes = [network._core.configuration.layout.parameters for network in networks]
+    lengths = [_count(arguments, number) for number in range(len(networks))]
+    return [2.0 * size * length for size, length in zip(sizes, lengths, strict=True)]
+
+
+def _count(arguments: dict[str, Any], number: int) -> int:
+    """How many rows a network has."""
+    chosen = value_of(arguments["rows"], number)
+    return count(value_of(arguments["X"], number) if chosen is None else chosen)
 
 
 def _shared(networks: Sequence[Network]) -> SharedRows:
@@ -189,10 +199,10 @@ def _used_here(
     networks: Sequence[Network],
     prepare: Prepare,
     arguments: dict[str, Any],
-    threads: int,
+    threads: int | None,
     glance: Callable[[], None] | None = None,
 ) -> list[Any]:
-    """What each network gives, on threads of the pool."""
+    """What each network gives, on threads of the pool; None for as many as help."""
     shared, rows = _shared(networks), arguments["rows"]
     uses: list[Use | None] = []
     for number in range(len(networks)):
@@ -205,13 +215,16 @@ def _used_here(
         engine = networks[number]._core.engine
         kept, uses[number] = uses[number], None
         use = kept or _prepared(networks, number, prepare, arguments, shared)
+        has_room = engine.has_room
         try:
             with engine.watched(watch):
                 found[number] = use()
         finally:
-            engine.release()
+            if not has_room:
+                engine.release()
 
-    work_through([partial(job, number) for number in range(len(networks))], threads, glance)
+    helping = threads or paying_threads(_operations(networks, arguments))
+    work_through([partial(job, number) for number in range(len(networks))], helping, glance)
     return found
 
 
