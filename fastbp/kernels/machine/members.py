@@ -28,13 +28,14 @@ LINES = 16  # words: processors fetch lines in pairs
 # Words of the pool's record: how many members it has, how many may stay, the places that were ever
 # in use, until when the cores count as crowded; the functions of the system.
 MEMBERS, STAYING, USED, CROWDED, PARKING, SURROUNDINGS = 0, 1, 2, 3, LINES, LINES + 8
-# Words of a place: the state, whether its member sleeps, what it is to do, its thread; the bed.
-STATE, SLEEPING, KERNEL, PROGRAM, ME, LEADER, CORES, THREAD, BED = 0, 1, 2, 3, 4, 5, 6, 7, LINES
+# Words of a place: the state, whether its member sleeps, what it is to do, its thread, the core on
+# which it waits, whether it is to go to another one; the bed.
+STATE, SLEEPING, KERNEL, PROGRAM, ME, LEADER, CORES, THREAD, CORE, MOVES, BED = *range(10), LINES
 RECORD = 2 * LINES
 # States. Taken by a leader, it is an address of his: a member waits while it is IDLE or above.
 FREE, WORKING, CALLED, DISMISSED, IDLE = 0, 1, 2, 3, 4
 # Words of a leader, on his stack: how many members are still at work; his surroundings, and as many
-# words for `keep_off`.
+# words for the cores of others.
 LEFT, AROUND = 0, LINES
 
 SPINS = 100  # looks at the state with a pause, before the core is offered
@@ -86,8 +87,7 @@ def serve(pool, place, thread):
     words_at(place)[THREAD] = thread
     cores = 0  # unknown
     while True:
-        if _wait(pool, place):
-            cores = 0  # a leader may have had it wake elsewhere
+        _wait(pool, place)
         state = load_ordered(place + 8 * STATE)
         if state != WORKING:
             fetch_add(pool + 8 * MEMBERS, -1)
@@ -95,6 +95,8 @@ def serve(pool, place, thread):
             return 1 if state == CALLED else 0
         order = words_at(place)
         leader, around = order[LEADER], pool + 8 * SURROUNDINGS
+        if order[MOVES] != 0:
+            cores = 0  # others than those of before
         cores = surroundings.move_to(around, leader + 8 * AROUND, order[CORES], cores)
         _run(pool, order[KERNEL], order[PROGRAM], order[ME])
         leaves = _is_one_too_many(pool)
@@ -109,9 +111,10 @@ def serve(pool, place, thread):
 
 @inline_early
 def _wait(pool, place):
-    """Until there is something to do; returns whether the member has slept."""
-    state, calls = place + 8 * STATE, pool + 8 * PARKING
-    looks, since, has_slept = 0, 0, False
+    """Until there is something to do."""
+    state, calls, around = place + 8 * STATE, pool + 8 * PARKING, pool + 8 * SURROUNDINGS
+    looks, since = 0, 0
+    store_release(place + 8 * CORE, surroundings.core(around))
     while load_acquire(state) >= IDLE:
         looks += 1
         if looks < SPINS:
@@ -120,11 +123,10 @@ def _wait(pool, place):
             since = parking.nanoseconds(calls)
         elif parking.nanoseconds(calls) - since < AWAKE:
             call_c(load_acquire(calls + 8 * parking.YIELD), ())
+            store_release(place + 8 * CORE, surroundings.core(around))
         else:
-            has_slept = True
             bed, sleeping = place + 8 * BED, place + 8 * SLEEPING
             parking.sleep(calls, bed, sleeping, state, DISMISSED)
-    return has_slept
 
 
 @inline_early
@@ -172,6 +174,8 @@ def lead(pool, run, program, team):
     around = pool + 8 * SURROUNDINGS
     cores = surroundings.look_around(around, me + 8 * AROUND)
     store_release(me + 8 * LEFT, team - 1)
+    if cores != 0 and lacking == 0:
+        _spread(pool, used, me)
     member = 0
     for number in range(used):
         place = _place_at(pool, number)
@@ -183,8 +187,8 @@ def lead(pool, run, program, team):
                 order = words_at(place)
                 order[KERNEL], order[PROGRAM], order[ME] = run, program, member
                 order[LEADER], order[CORES] = me, cores
-                if cores != 0 and load_ordered(place + 8 * SLEEPING) != 0:  # until it is WORKING
-                    surroundings.keep_off(around, me + 8 * AROUND, order[THREAD])
+                if order[MOVES] != 0:  # until it is WORKING
+                    surroundings.move_off(around, me + 8 * AROUND, order[THREAD])
                 exchange(place + 8 * STATE, WORKING)
                 parking.wake(pool + 8 * PARKING, place + 8 * BED, place + 8 * SLEEPING)
     if lacking == 0:
@@ -197,6 +201,22 @@ def lead(pool, run, program, team):
             else:
                 call_c(load_acquire(pool + 8 * (PARKING + parking.YIELD)), ())
     return lacking
+
+
+@inline_early
+def _spread(pool, used, me):
+    """Note which members of a leader's team go to other cores, and which cores are left for them.
+
+    Those go who sleep, and would wake where their waker is, and who share a core with another one.
+    """
+    here = me + 8 * AROUND
+    surroundings.look_for_others(pool + 8 * SURROUNDINGS, here)
+    for number in range(used):
+        place = _place_at(pool, number)
+        if load_acquire(place + 8 * STATE) == me:
+            sleeps = load_ordered(place + 8 * SLEEPING) != 0
+            stays = not sleeps and surroundings.claim(here, load_acquire(place + 8 * CORE))
+            words_at(place)[MOVES] = 0 if stays else 1
 
 
 @kernel(INT, INT, returns=INT)

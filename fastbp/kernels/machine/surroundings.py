@@ -66,19 +66,38 @@ def move_to(table, there, cores, now):
 
 
 @inline_early
-def keep_off(table, here, thread):
-    """Have a thread that sleeps wake on another core than the caller's.
+def core(table):
+    """The number of the core that this thread is on, -1 where that is not known."""
+    get_core = load_acquire(table + 8 * GET_CORE)
+    return np.int64(call_c(get_core, ())) if get_core != 0 else np.int64(-1)
 
-    here: where the caller has looked around, and as many words behind that are free.
-    """
+
+@inline_early
+def look_for_others(table, here):
+    """Behind what stands at `here`: the same cores, but for that of the calling thread."""
     words = words_at(here)
     for word in range(CORES, WORDS):
         words[WORDS + word] = words[word]
-    own = np.int64(call_c(load_acquire(table + 8 * GET_CORE), ()))
-    if own >= 0 and own < 8 * MASK:
-        words[WORDS + CORES + own // 64] &= ~(1 << (own % 64))
+    claim(here, core(table))
+
+
+@inline_early
+def claim(here, number):
+    """Take a core off those behind `here`; returns whether it was there."""
+    if number < 0 or number >= 8 * MASK:
+        return False
+    words, bit = words_at(here), 1 << (number % 64)
+    at = WORDS + CORES + number // 64
+    found = words[at] & bit != 0
+    words[at] &= ~bit
+    return found
+
+
+@inline_early
+def move_off(table, here, thread):
+    """Have a thread go on, or wake, on one of the cores behind `here`, if there are such."""
     set_cores = load_acquire(table + 8 * SET_CORES)
-    call_c(set_cores, (thread, MASK, here + 8 * (WORDS + CORES)))  # fails where there is no other
+    call_c(set_cores, (thread, MASK, here + 8 * (WORDS + CORES)))  # fails where there is none
 
 
 def noted() -> np.ndarray:
