@@ -157,9 +157,9 @@ class Loky(Given):
 
 
 def _loky(count: int) -> Executor:
-    from joblib.externals.loky import get_reusable_executor
+    from joblib.executor import get_memmapping_executor  # loky's own would be of no use to joblib
 
-    executor: Executor = get_reusable_executor(count, reuse=True)
+    executor: Executor = get_memmapping_executor(count)
     return executor
 
 

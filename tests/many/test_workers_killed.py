@@ -98,6 +98,8 @@ def test_loky(tmp_path, joblib_name):
         fastbp.fit_many(mine, X, Y, epochs=3, callbacks=callbacks, workers=given)
     assert (tmp_path / "killed").exists()
     expect_same(mine, here())
+    # The processes that are left are such as joblib goes on with.
+    assert joblib.Parallel(n_jobs=2)(joblib.delayed(abs)(-n) for n in range(3)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("backend", ["threading", "multiprocessing"])
