@@ -39,9 +39,18 @@ def checked_which(which: Any, rows: int, name: str) -> Which:
 
 
 def count(X: Any) -> int:
-    """How many rows there are, as far as that can be told before they are checked."""
+    """How many rows there are, as far as that can be told before they are checked.
+
+    Raises
+    ------
+    TypeError
+        There are none to count.
+    """
     shape = getattr(X, "shape", None)
-    return int(shape[0]) if shape else len(X)
+    try:
+        return int(shape[0]) if shape else len(X)
+    except TypeError:
+        raise TypeError(f"X must hold rows of features, got {shown(X)}") from None
 
 
 class SharedRows:

@@ -366,7 +366,7 @@ def test_fits_run_as_they_are_told(monkeypatch):
 
 @pytest.mark.parametrize("X", [3, None])
 def test_no_rows(X):
-    with raises(TypeError, "X must have rows"):
+    with raises(TypeError, "X must hold rows"):
         fastbp.cross_validate(make, X, Y)
 
 

@@ -1,0 +1,87 @@
+"""Failures of networks among many: what is kept of them, and what is found before any of them."""
+
+import gc
+import traceback
+import weakref
+
+import numpy as np
+import pytest
+from cases import data
+from expect import raises
+
+import fastbp
+from fastbp import each
+from fastbp.callbacks import Callback, EarlyStopping
+
+ROWS = 40
+X, Y = data(ROWS, 5, 3)
+
+
+class Held(np.ndarray):
+    """An array that can be watched."""
+
+
+class Broken(Callback):
+    def on_epoch_end(self, fit):
+        try:
+            raise KeyError("first")
+        except KeyError as error:
+            raise LookupError("second") from error
+
+
+def networks(count, **options):
+    return [fastbp.Network([5, 4 + seed % 2, 3], rng=seed, **options) for seed in range(count)]
+
+
+@pytest.mark.filterwarnings("ignore:.* networks failed")
+@pytest.mark.parametrize("options", [{}, {"rows": np.arange(30)}, {"validation_rows": [1, 2]}])
+@pytest.mark.parametrize("broken", [False, True], ids=["diverges", "callback"])
+def test_a_failure_holds_no_data(options, broken):
+    many = networks(9, optimizer=fastbp.SGD(0.01 if broken else 1e30))
+    given = [X.copy().view(Held), Y.copy().view(Held)]
+    watched = [weakref.ref(array) for array in given]
+    callbacks = [Broken()] if broken else ()
+    histories = fastbp.fit_many(
+        many, *given, epochs=3, batch_size=8, callbacks=callbacks, threads=2, **options
+    )
+    assert all(history.failure is not None for history in histories)
+    del given
+    gc.collect()
+    assert [reference() for reference in watched] == [None, None]
+
+
+@pytest.mark.filterwarnings("ignore:.* networks failed")
+def test_a_failure_tells_the_line_of_the_users_code():
+    (history,) = fastbp.fit_many(networks(1), X, Y, callbacks=[Broken()])
+    assert isinstance(history.failure.__cause__, KeyError)
+    assert str(history.failure) == "second"
+    told = "".join(traceback.format_exception(history.failure))
+    assert 'raise KeyError("first")' in told
+    assert 'raise LookupError("second") from error' in told
+    (diverged,) = fastbp.fit_many(networks(1, optimizer=fastbp.SGD(1e30)), X, Y, epochs=9)
+    assert not hasattr(diverged.failure, "__notes__")
+
+
+def test_a_bad_callback_is_found_by_its_number():
+    many = networks(3)
+    with raises(TypeError, "network 2: callbacks[0]", "EarlyStopping()"):
+        fastbp.fit_many(many, X, Y, callbacks=each([[], [], [EarlyStopping]]))
+    with raises(TypeError, "network 1: callbacks must be a sequence"):
+        fastbp.fit_many(many, X, Y, callbacks=each([[], EarlyStopping("loss"), []]))
+    assert all(network.steps == 0 for network in many)
+
+
+@pytest.mark.parametrize("values", [3, "abc", {1: 2}, {1, 2, 3}, None])
+def test_each_takes_values_in_their_order(values):
+    with raises(TypeError, "values must be a sequence, one for each network", "got"):
+        each(values)
+
+
+def test_data_without_rows():
+    for use in (
+        lambda: fastbp.fit_many(networks(1), 3, Y, rows=[0]),
+        lambda: fastbp.evaluate_many(networks(1), 3, Y, rows=[0]),
+        lambda: fastbp.predict_many(networks(1), 3, rows=[0]),
+    ):
+        with raises(TypeError, "network 0: X must hold rows of features", "3"):
+            use()
