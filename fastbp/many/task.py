@@ -106,6 +106,10 @@ class Task:
         learner.__enter__()
         self._learning = learner
         fit = self._prepared()
+        for callback in fit.callbacks:
+            fit.expect_watched(callback.watches, callback)
+        if fit.rates is not None:
+            fit.expect_watched(fit.rates.schedule.monitor, fit.rates.schedule)
         self.epochs = fit.epochs
         self.operations = fit.operations
         self.quantities = fit.quantities

@@ -107,12 +107,6 @@ class Trials:
         )
         task = Task(network, options, self._shared)
         task.forget()
-        watched = self._watched(options.schedule)
-        if watched is not None and watched not in task.quantities:
-            raise ValueError(
-                f"schedule watches {watched!r}, which the fits do not record; they record "
-                f"{', '.join(map(repr, task.quantities))}"
-            )
         return task.quantities
 
     def forget(self) -> None:

@@ -71,6 +71,42 @@ def test_a_bad_callback_is_found_by_its_number():
     assert all(network.steps == 0 for network in many)
 
 
+WATCHING = [
+    {"callbacks": [EarlyStopping()]},
+    {"callbacks": [EarlyStopping("accuracy")]},
+    {"schedule": fastbp.schedules.ReduceOnPlateau("val_loss")},
+]
+
+
+@pytest.mark.parametrize("watching", WATCHING, ids=["stopping", "accuracy", "schedule"])
+def test_what_is_watched_in_vain_is_found_before_anything_is_trained(watching):
+    many = networks(3)
+    given = {
+        name: each([(), value, ()] if name == "callbacks" else [None, value, None])
+        for name, value in watching.items()
+    }
+    with raises(ValueError, "network 1: ", "watches", "it records 'loss'"):
+        fastbp.fit_many(many, X, Y, **given)
+    assert all(network.steps == 0 and network.history is None for network in many)
+
+
+def test_a_callback_of_the_users_own_says_what_it_watches():
+    class Watching(Callback):
+        watches = "val_loss"
+        ended = False
+
+        def on_fit_end(self, fit):
+            self.ended = True
+
+    watching = Watching()
+    with raises(ValueError, "network 0: Watching watches 'val_loss'", "validation_data is missing"):
+        fastbp.fit_many(networks(1), X, Y, callbacks=each([[watching]]))
+    with raises(ValueError, "Watching watches 'val_loss'"):
+        networks(1)[0].fit(X, Y, callbacks=[watching])
+    assert not watching.ended  # nor has it begun
+    fastbp.fit_many(networks(2), X, Y, validation_rows=[0], callbacks=[watching])
+
+
 @pytest.mark.parametrize("values", [3, "abc", {1: 2}, {1, 2, 3}, None])
 def test_each_takes_values_in_their_order(values):
     with raises(TypeError, "values must be a sequence, one for each network", "got"):

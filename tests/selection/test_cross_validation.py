@@ -173,7 +173,7 @@ def test_a_schedule_that_watches_sees_held_out_rows():
     found = fastbp.cross_validate(make, X, Y, 4, 8, rng=0, schedule=schedule)
     assert found.histories[0]["learning_rate"][-1] < found.histories[0]["learning_rate"][0]
     watched = schedules.ReduceOnPlateau("val_f2", mode="max")
-    with raises(ValueError, "fold 0: schedule watches 'val_f2'", "'val_accuracy'"):
+    with raises(ValueError, "fold 0: ReduceOnPlateau watches 'val_f2'", "'val_accuracy'"):
         fastbp.cross_validate(make, X, Y, rng=0, schedule=watched)
 
 
