@@ -12,6 +12,7 @@ from expect import raises
 import fastbp
 from fastbp import each
 from fastbp.callbacks import Callback, EarlyStopping
+from fastbp.many.workers import sendable
 
 ROWS = 40
 X, Y = data(ROWS, 5, 3)
@@ -60,6 +61,20 @@ def test_a_failure_tells_the_line_of_the_users_code():
     assert 'raise LookupError("second") from error' in told
     (diverged,) = fastbp.fit_many(networks(1, optimizer=fastbp.SGD(1e30)), X, Y, epochs=9)
     assert not hasattr(diverged.failure, "__notes__")
+
+
+@pytest.mark.filterwarnings("ignore:.* networks failed")
+def test_a_worker_tells_where_it_was_and_a_failure_once():
+    (history,) = fastbp.fit_many(networks(1), X, Y, callbacks=[Broken()])
+    of_user, of_worker = sendable(history.failure).__notes__
+    assert 'raise LookupError("second")' in of_user
+    assert of_worker.startswith("in a worker, process ")
+    assert "LookupError" not in of_worker
+    try:
+        raise LookupError("third")
+    except LookupError as error:
+        (note,) = sendable(error).__notes__
+    assert 'raise LookupError("third")' in note
 
 
 def test_a_bad_callback_is_found_by_its_number():
