@@ -79,3 +79,8 @@ def __getattr__(name: str) -> Any:
     if name in _IN:
         return getattr(importlib.import_module(f"fastbp.{_IN[name]}"), name)
     raise AttributeError(f"module 'fastbp' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What is there, with what is loaded later."""
+    return sorted({*globals(), *__all__})

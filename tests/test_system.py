@@ -85,3 +85,10 @@ def test_the_peak_is_that_of_whole_vectors(dtype):
     """A vector of elements takes 1 cycle or more, at 0.2 to 10 GHz and 1 to 4 a cycle."""
     lanes = vectors.vector_bytes() // np.dtype(dtype).itemsize
     assert 2 * lanes * 0.2 < fma_peak(dtype, repeats=3) < 2 * lanes * 40
+
+
+def test_what_is_loaded_later_is_listed():
+    here = dir(fastbp)
+    assert here == sorted(set(here))
+    assert {*fastbp.__all__} <= {*here}
+    assert {"fit_many", "embed", "Network", "system"} <= {*here}

@@ -24,6 +24,12 @@ class Callback:
     it. A class with another method whose name begins with ``on_`` is a TypeError, since nothing
     would call it.
 
+    Attributes
+    ----------
+    watches : str or None
+        A quantity that the fit has to record; where it does not, it is a ValueError before the
+        first step, and in `fastbp.fit_many` before any network is trained.
+
     Notes
     -----
     Without callbacks many epochs go in one call of the kernels. To override `on_epoch_end` costs a
@@ -32,6 +38,7 @@ class Callback:
 
     place: ClassVar[int] = 0  # the higher it is, the later among the callbacks of a fit
     writes_files: ClassVar[bool] = False  # to a path of its own
+    watches: str | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -95,14 +95,13 @@ class Checkpoint(Callback):
         self._monitor: Monitor | None = None
         if flag(best_only, "best_only"):
             self._monitor = Monitor("val_loss" if monitor is None else monitor, mode)
+            self.watches = self._monitor.name
         elif monitor is not None or mode != "auto":
             raise ValueError("monitor and mode are for best_only=True, which was not given")
         self._best: float | None = None  # of the epochs that were written
 
     def on_fit_begin(self, fit: Fit) -> None:
         """Find out whether the file can be written."""
-        if self._monitor is not None:
-            fit.expect(self._monitor.name, "Checkpoint")
         if fit.epoch == 0:
             self._best = None
         fit.check_save(self._path(fit.epoch + 1))

@@ -46,6 +46,7 @@ class EarlyStopping(Callback):
         restore_best: bool = True,
     ) -> None:
         self._monitor = Monitor(monitor, mode, real(min_delta, "min_delta", low=0))
+        self.watches = self._monitor.name
         self._patience = positive_int(patience, "patience")
         self._restore_best = flag(restore_best, "restore_best")
         self._reset()
@@ -67,8 +68,7 @@ class EarlyStopping(Callback):
         }
 
     def on_fit_begin(self, fit: Fit) -> None:
-        """Expect the quantity to be recorded, and begin anew unless the fit is resumed."""
-        fit.expect(self._monitor.name, "EarlyStopping")
+        """Begin anew unless the fit is resumed."""
         if fit.epoch == 0:
             self._reset()
         elif self._kept is not None:

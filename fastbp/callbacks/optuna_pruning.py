@@ -51,10 +51,7 @@ class OptunaPruning(Callback):
         if not isinstance(monitor, str):
             raise TypeError(f"monitor must be the name of a quantity; got {shown(monitor)}")
         self._trial, self._monitor = trial, monitor
-
-    def on_fit_begin(self, fit: Fit) -> None:
-        """Expect the quantity to be recorded."""
-        fit.expect(self._monitor, "OptunaPruning")
+        self.watches = monitor
 
     def on_epoch_end(self, fit: Fit) -> None:
         """Report the epoch, and end the fit where the trial is to be pruned."""

@@ -11,6 +11,7 @@ from fastbp.data.arrays import numeric
 from fastbp.ensemble import outputs
 from fastbp.ensemble.members import HasMembers, Members
 from fastbp.fit.evaluation import Metrics
+from fastbp.many.shared_rows import count
 from fastbp.rows.rows import Targets
 from fastbp.validation import outside
 
@@ -98,7 +99,7 @@ def _means(members: Members, X: Any, threads: Any, workers: Any) -> NDArray[np.f
             "no rows are out of bag: the last fit was not one with bootstrap=True, or max_samples "
             "below all rows"
         )
-    rows = outputs.rows_of(X)
+    rows = count(X)
     if rows != bags.rows:
         raise ValueError(
             f"X must be that of the last fit, with {bags.rows} rows; it has {rows} rows"

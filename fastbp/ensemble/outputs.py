@@ -13,20 +13,11 @@ from fastbp.losses import BaseLoss
 from fastbp.many import each, predict_many
 from fastbp.many.shared_rows import count
 from fastbp.network import Network
-from fastbp.validation import shown
 
 AT_ONCE = 1 << 28  # bytes of outputs that are held at a time
 LEAST = 64  # networks that predict at a time, also where these are more
 
 Outputs = NDArray[np.float64]
-
-
-def rows_of(X: Any) -> int:
-    """How many rows X has; TypeError where it has none to count."""
-    try:
-        return count(X)
-    except TypeError:
-        raise TypeError(f"X must hold rows of features, got {shown(X)}") from None
 
 
 def outputs_of(
@@ -37,7 +28,7 @@ def outputs_of(
     workers: Any = None,
 ) -> Iterator[NDArray[Any]]:
     """The outputs of each network, in their order; rows: those of X that each one gets."""
-    held = rows_of(X) * networks[0].layers[-1] * networks[0].dtype.itemsize
+    held = count(X) * networks[0].layers[-1] * networks[0].dtype.itemsize
     some = max(LEAST, AT_ONCE // max(held, 1))
     for first in range(0, len(networks), some):
         part = slice(first, first + some)

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from fastbp.ensemble import bags
 from fastbp.ensemble.bags import Bags
 from fastbp.ensemble.members import HasMembers, Members
-from fastbp.ensemble.outputs import rows_of
 from fastbp.history import History
 from fastbp.many import Each, each, fit_many
+from fastbp.many.shared_rows import count
 from fastbp.rows.rows import Targets
 from fastbp.validation import flag, shown
 
@@ -80,7 +80,7 @@ schedule, metrics, tol, callbacks, progress, threads, workers
     state = members.rng.bit_generator.state
     before = [network.history for network in members.networks]
     try:
-        drawn = _bags(members, rows_of(X), flag(bootstrap, "bootstrap"), max_samples)
+        drawn = _bags(members, count(X), flag(bootstrap, "bootstrap"), max_samples)
         histories = fit_many(
             members.networks,
             X,

@@ -42,6 +42,7 @@ def _with_callbacks(fit: RunningFit, bar: Bar | None) -> None:
             ends.callback(end, callback)
         try:
             for callback in fit.callbacks:
+                fit.expect_watched(callback.watches, callback)
                 begun.append(callback)
                 callback.on_fit_begin(fit)
             _all_epochs(fit, bar)
@@ -51,8 +52,8 @@ def _with_callbacks(fit: RunningFit, bar: Bar | None) -> None:
 
 
 def _all_epochs(fit: RunningFit, bar: Bar | None) -> None:
-    if fit.rates is not None and fit.rates.schedule.monitor is not None:
-        fit.expect(fit.rates.schedule.monitor, type(fit.rates.schedule).__name__)
+    if fit.rates is not None:
+        fit.expect_watched(fit.rates.schedule.monitor, fit.rates.schedule)
     while fit.epoch < fit.epochs and fit.history.stopped is None:
         fit.some_epochs()
         if bar is not None:

@@ -133,6 +133,11 @@ class RunningFit(Fit):
                 f"{'; validation_data is missing' if missing else ''}"
             )
 
+    def expect_watched(self, monitor: str | None, watcher: object) -> None:
+        """Raise ValueError unless what a callback or a schedule watches will be recorded."""
+        if monitor is not None:
+            self.expect(monitor, type(watcher).__name__)
+
     def follow(self, schedule: "Schedule | Callable[[int], float]") -> None:
         from fastbp.fit.rates import Rates  # most fits have no schedule
         from fastbp.schedules import checked_schedule

@@ -25,7 +25,8 @@ class History(Mapping[str, list[float]]):
     stopped : str or None
         Why the fit ended before its last epoch; None where it did not.
     failure : Exception or None
-        By which the fit of one of many networks has failed; `Network.fit` raises it instead.
+        By which the fit of one of many networks has failed; `Network.fit` raises it instead. It has
+        no traceback, which would hold the data; where your own code was called, a note has it.
     """
 
     def __init__(self, columns: Mapping[str, Sequence[float]] | None = None) -> None:

@@ -1,7 +1,11 @@
 """each: an argument with a value for each network, where others are the same for all."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from typing import Any
+
+from fastbp.validation import shown
 
 
 class Each(Sequence[Any]):
@@ -33,6 +37,11 @@ def each(values: Iterable[Any]) -> Each:
     Each
         To be passed in the place of a value that is the same for all.
 
+    Raises
+    ------
+    TypeError
+        These are no values in an order of theirs.
+
     Examples
     --------
     >>> import fastbp
@@ -42,6 +51,9 @@ def each(values: Iterable[Any]) -> Each:
     >>> [history.epochs for history in histories]
     [1, 2, 3]
     """
+    unordered = isinstance(values, str | bytes | Mapping | AbstractSet)
+    if unordered or not isinstance(values, Iterable):
+        raise TypeError(f"values must be a sequence, one for each network; got {shown(values)}")
     return Each(values)
 
 
@@ -58,3 +70,15 @@ def expect_lengths(count: int, **arguments: Any) -> None:
                 f"{name}=each(...) must have a value for each of the {count} networks; it has "
                 f"{len(argument)}"
             )
+
+
+@contextmanager
+def naming(number: int | str, kind: str = "network") -> Iterator[None]:
+    """Name the network, by its number, in errors of its arguments, or another kind of thing."""
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError, ModuleNotFoundError) as error:
+        if type(error) not in (TypeError, ValueError, RuntimeError, ModuleNotFoundError):
+            error.add_note(f"of {kind} {number}")
+            raise
+        raise type(error)(f"{kind} {number}: {error}") from error

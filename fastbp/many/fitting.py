@@ -1,15 +1,14 @@
 """fit_many: the fits of many networks, side by side, each on one core."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy.typing import ArrayLike
 
 from fastbp.fit.progress import wanted
 from fastbp.history import History
-from fastbp.many.arguments import Each, expect_lengths, value_of
+from fastbp.many.arguments import Each, expect_lengths, naming, value_of
 from fastbp.many.crew import paying_threads, work_through
 from fastbp.many.elsewhere import share_out
 from fastbp.many.group import grouped
@@ -60,11 +59,11 @@ def fit_many(
 schedule, metrics, tol
         As of `Network.fit`, the same for all networks, or `each` of values for each of them. What
         is the same for all is converted once, and read where it lies.
-    rows : (count,) array_like of int or of bool, optional
+    rows : (count,) array_like of int or of bool, or `each` of such, optional
         The rows of X, y and `sample_weight` that a network is trained on, as ``X[rows]``, in this
         order: numbers, of which some may come more than once (a bootstrap sample), or a mask. They
         are copied while the network is trained.
-    validation_rows : (count,) array_like of int or of bool, optional
+    validation_rows : (count,) array_like of int or of bool, or `each` of such, optional
         Rows of the same data to be the `validation_data`.
     callbacks : sequence of Callback, or `each` of such
         As of `Network.fit`. Each network has copies of its own of those that are given for all;
@@ -74,8 +73,9 @@ schedule, metrics, tol
         Show one progress bar, of the epochs of all; None shows one where stderr is a terminal, or
         in a notebook.
     threads : int, optional
-        How many networks are trained at a time; None for as many as there are cores to use. With
-        `workers`, so many in each of them; None for each one's share of its machine's cores.
+        How many networks are trained at a time; None for as many as there are cores to use, or one
+        where the networks have so little to do that more would not help. With `workers`, so many
+        in each of them; None for each one's share of its machine's cores.
     workers : int, Executor, distributed.Client, joblib.Parallel, "joblib" or "ray", optional
         Who trains, in the place of this process: so many new processes of this machine (a program
         that starts some does so under ``if __name__ == "__main__":``); a
@@ -231,18 +231,6 @@ def expect_networks(networks: Any) -> None:
                 f"networks[{number}] is the same network as networks[{first}]; "
                 "copy.deepcopy makes another one"
             )
-
-
-@contextmanager
-def naming(number: int | str, kind: str = "network") -> Iterator[None]:
-    """Name the network, by its number, in errors of its arguments, or another kind of thing."""
-    try:
-        yield
-    except (TypeError, ValueError, RuntimeError, ModuleNotFoundError) as error:
-        if type(error) not in (TypeError, ValueError, RuntimeError, ModuleNotFoundError):
-            error.add_note(f"of {kind} {number}")
-            raise
-        raise type(error)(f"{kind} {number}: {error}") from error
 
 
 def _run(

@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike
 from fastbp.engine.prediction import predict_checked
 from fastbp.engine.watch import Watch
 from fastbp.fit.evaluation import Evaluation
-from fastbp.many.arguments import Each, expect_lengths, value_of
+from fastbp.many.arguments import Each, expect_lengths, naming, value_of
 from fastbp.many.crew import paying_threads, work_through
 from fastbp.many.elsewhere import share_out
-from fastbp.many.fitting import expect_networks, naming
+from fastbp.many.fitting import expect_networks
 from fastbp.many.sending import Work
 from fastbp.many.sent import copied
 from fastbp.many.shared_rows import SharedRows, Which, checked_which, count
@@ -45,7 +45,7 @@ def predict_many(
     rows : (count,) array_like of int or of bool, or `each` of such, optional
         Which rows of X; see `fit_many`.
     threads : int, optional
-        How many networks are at work at a time; None for as many as there are cores to use.
+        As of `fit_many`.
     workers : optional
         Who does it in the place of this process, as of `fit_many`.
 

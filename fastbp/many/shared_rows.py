@@ -39,9 +39,18 @@ def checked_which(which: Any, rows: int, name: str) -> Which:
 
 
 def count(X: Any) -> int:
-    """How many rows there are, as far as that can be told before they are checked."""
+    """How many rows there are, as far as that can be told before they are checked.
+
+    Raises
+    ------
+    TypeError
+        There are none to count.
+    """
     shape = getattr(X, "shape", None)
-    return int(shape[0]) if shape else len(X)
+    try:
+        return int(shape[0]) if shape else len(X)
+    except TypeError:
+        raise TypeError(f"X must hold rows of features, got {shown(X)}") from None
 
 
 class SharedRows:
@@ -77,13 +86,14 @@ class SharedRows:
         Of some rows it is a copy, for the caller alone.
         """
         core.expect_names(X, f"{prefix}X")
+        core.known_scaling()  # or it is refused
         parts, given = core.configuration, (X, y, sample_weight, class_weight)
+        once = X if is_sparse(X) else self._features(core, X, prefix)
 
         def convert() -> Rows:
-            once = X if is_sparse(X) else self._features(core, X, prefix)
             return self._apart(core.rows(once, y, prefix, *given[2:], mask_nan))
 
-        key = (*map(id, given), mask_nan, prefix, *self._kind(core), parts.layout.widths[-1])
+        key = (*map(id, given), mask_nan, *self._kind(core), parts.layout.widths[-1])
         if isinstance(parts.loss, Tasks):  # losses of tasks are left in their rows
             whole = convert()
         else:
@@ -127,17 +137,22 @@ class SharedRows:
         return self._features(core, X, "")[which]
 
     def _features(self, core: Core, X: Any, prefix: str) -> Any:
-        """X as the kernels read it."""
-        parts, scaling = core.configuration, core.engine.scaling
-        key = ("features", id(X), prefix, *self._kind(core))
-        return self._once(key, X, lambda: checked_features(parts, scaling, X, f"{prefix}X"))
+        """X as the kernels read it, whatever a network has learned to scale it by."""
+        parts, scaling, name = core.configuration, core.engine.scaling, f"{prefix}X"
+        key, dtype = ("features", id(X), *self._kind(core)), parts.layout.dtype
+        if is_sparse(X):
+            return self._once(key, X, lambda: checked_features(parts, scaling, X, name))
+        found = self._once(key, X, lambda: checked_features(parts, None, X, name))
+        if scaling is not None:
+            key, given = ("range", id(X), id(scaling), dtype), (X, scaling)
+            self._once(key, given, lambda: scaling.check_range(found, dtype, name, given=X))
+        return found
 
     @staticmethod
     def _kind(core: Core) -> tuple[Hashable, ...]:
-        """What of a network decides how its features are converted and checked."""
-        parts, scaling = core.configuration, core.engine.scaling
-        learned = None if scaling is None else (scaling.shift.tobytes(), scaling.factor.tobytes())
-        return parts.layout.widths[0], parts.layout.dtype, parts.scaling, learned
+        """What of a network decides how its features are converted."""
+        parts = core.configuration
+        return parts.layout.widths[0], parts.layout.dtype, parts.scaling
 
     def _part_of_targets(self, y: Any, which: Which, nulls: bool) -> Any:
         if isinstance(y, Mapping):

@@ -15,7 +15,7 @@ from fastbp.fit import fitting
 from fastbp.fit.row_fit import RowFit
 from fastbp.history import History
 from fastbp.losses import RowLoss
-from fastbp.many.arguments import Each
+from fastbp.many.arguments import Each, naming
 from fastbp.many.shared_rows import SharedRows, Which, checked_which, count
 from fastbp.network import Network
 from fastbp.network.fits import prepared
@@ -106,6 +106,10 @@ class Task:
         learner.__enter__()
         self._learning = learner
         fit = self._prepared()
+        for callback in fit.callbacks:
+            fit.expect_watched(callback.watches, callback)
+        if fit.rates is not None:
+            fit.expect_watched(fit.rates.schedule.monitor, fit.rates.schedule)
         self.epochs = fit.epochs
         self.operations = fit.operations
         self.quantities = fit.quantities
@@ -181,8 +185,7 @@ class Task:
     def fail(self, error: Exception) -> None:
         """Note by what the fit has failed."""
         self.history = self.history or History()
-        self.history.failure = error
-        traceback.clear_frames(error.__traceback__)  # which hold the data of the fit
+        self.history.failure = without_frames(error)
 
     def end(self) -> None:
         """Give back what only the fit needs."""
@@ -212,12 +215,35 @@ class Task:
             learner.__exit__(None, None, None)
 
 
+def without_frames(error: Exception) -> Exception:
+    """The exception without its traceback, whose frames, and those around them, hold all data.
+
+    Where code of the user's is among them, a note tells where it came from.
+    """
+    modules = [
+        frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    if any(module.partition(".")[0] != "fastbp" for module in modules):
+        error.add_note("".join(traceback.format_exception(error)).rstrip())
+    seen: list[BaseException] = []
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop()
+        if one is not None and not any(one is other for other in seen):
+            seen.append(one)
+            one.__traceback__ = None
+            left += [one.__cause__, one.__context__]
+    return error
+
+
 def callbacks_of(callbacks: Any, count: int) -> Each:
     """The callbacks of each network: its own, or copies of those that are given for all."""
     if isinstance(callbacks, Each):
         owners: dict[int, int] = {}
         for number, of_network in enumerate(callbacks):
-            for callback in checked_callbacks(of_network):
+            with naming(number):
+                checked = checked_callbacks(of_network)
+            for callback in checked:
                 owner = owners.setdefault(id(callback), number)
                 if owner != number:
                     raise ValueError(

@@ -233,10 +233,13 @@ def sendable(error: Exception) -> Exception:
 
     What it has come of is told by a note, since no traceback is sent.
     """
-    where = "".join(traceback.format_exception(error))
+    where = f"in a worker, process {os.getpid()} on {socket.gethostname()}"
+    told = "".join(traceback.format_exception(error))
     try:
         bundles.unpacked(bundles.packed(error, False))
+        if error.__traceback__ is None:  # a network's failure, whose notes tell it already
+            told = ""
     except Exception:  # noqa: BLE001 - whatever a class of a user's raises
         error = RuntimeError(f"{type(error).__name__}: {error}")
-    error.add_note(f"in a worker, process {os.getpid()} on {socket.gethostname()}:\n{where}")
+    error.add_note(f"{where}:\n{told}" if told else where)
     return error

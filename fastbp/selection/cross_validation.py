@@ -12,7 +12,7 @@ from fastbp.callbacks import Callback
 from fastbp.fit.evaluation import Metrics
 from fastbp.history import History
 from fastbp.many import each, predict_many
-from fastbp.many.fitting import naming
+from fastbp.many.arguments import naming
 from fastbp.many.shared_rows import count
 from fastbp.network import Network
 from fastbp.rows.rows import Targets

@@ -41,7 +41,7 @@ def folds_of(cv: Any, X: Any, y: Any, groups: Any, rng: np.random.Generator) -> 
     splitter = hasattr(cv, "split") and not isinstance(cv, str | type)
     if groups is not None and not splitter:
         raise ValueError(f"groups is for a cv with split(X, y, groups); cv is {shown(cv)}")
-    rows = _count(X)
+    rows = count(X)
     if splitter:
         pairs = cv.split(X, None if isinstance(y, Mapping) else y, groups)
     elif isinstance(cv, Iterable) and not isinstance(cv, str | Mapping):
@@ -66,17 +66,10 @@ def folds_of(cv: Any, X: Any, y: Any, groups: Any, rng: np.random.Generator) -> 
     return found
 
 
-def _count(X: Any) -> int:
-    try:
-        return count(X)
-    except TypeError:
-        raise TypeError(f"X must have rows, got {shown(X)}") from None
-
-
 def one_share(share: Any, X: Any, y: Any, rng: np.random.Generator) -> list[Fold]:
     """One fold, of which the held-out rows are a share of all, rounded up."""
     share = real(share, "validation_split", low=0, high=1, low_open=True, high_open=True)
-    rows = _count(X)
+    rows = count(X)
     held_out = rows - int(rows * (1 - share))
     if held_out >= rows:
         raise ValueError(f"validation_split={share:g} of {rows} rows leaves none for training")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastbp.many.fitting import naming
+from fastbp.many.arguments import naming
 from fastbp.network import Network
 from fastbp.validation import expect_functions, generator, shown
 

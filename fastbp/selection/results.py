@@ -91,7 +91,8 @@ class Sweep:
     seeds : tuple of int
         What `make` was called with as `rng`, for each network of any configuration.
     best : Network or None
-        The best configuration, fitted to all rows; None without `refit`, and where that failed.
+        The best configuration, fitted to all rows; None without `refit`, where that failed,
+        and where no score is finite.
     """
 
     monitor: str
@@ -102,12 +103,12 @@ class Sweep:
 
     @property
     def best_params(self) -> Parameters | None:
-        """The parameters of the best configuration; None where all have failed."""
+        """The parameters of the best configuration; None where no score is finite."""
         return dict(self.rows[0]["params"]) if self._any_is_sound else None
 
     @property
     def best_score(self) -> float:
-        """The score of the best configuration; NaN where all have failed."""
+        """The score of the best configuration; NaN where none is finite."""
         return float(self.rows[0]["score"]) if self._any_is_sound else math.nan
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastbp.history import History
 from fastbp.history.monitoring import Monitor
-from fastbp.many.fitting import naming
+from fastbp.many.arguments import naming
 from fastbp.network import Network
 from fastbp.schedules.base import checked_schedule
 from fastbp.selection.halving import Rung, expect_cuttable, part_of

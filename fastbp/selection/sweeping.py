@@ -126,7 +126,8 @@ tol, callbacks
     -------
     Sweep
         A table of all configurations, best first, and the best network. Where networks have failed,
-        a RuntimeWarning tells how, and their configurations rank last.
+        a RuntimeWarning tells how, and their configurations rank last; another one tells that no
+        score is finite.
 
     Raises
     ------
@@ -201,7 +202,14 @@ tol, callbacks
             RuntimeWarning,
             stacklevel=outside(),
         )
-    return search.result(best)
+    found = search.result(best)
+    if found.best_params is None and not failures:
+        warnings.warn(
+            f"{monitor} is finite for none of the {len(parameters)} configurations: none is best",
+            RuntimeWarning,
+            stacklevel=outside(),
+        )
+    return found
 
 
 def _expect_only_for_halving(method: str, **options: Any) -> None:

@@ -15,7 +15,7 @@ from fastbp.many.task import Options, Task, callbacks_of
 from fastbp.network import Network
 from fastbp.schedules.base import checked_schedule
 from fastbp.selection.folds import Fold
-from fastbp.validation import flag
+from fastbp.validation import flag, shown
 
 Scores = dict[str, float]
 
@@ -66,7 +66,7 @@ class Trials:
         given = {"X": X, "y": y, "validation_data": validation_data, "metrics": metrics, **options}
         for name, value in given.items():
             if isinstance(value, Each):
-                raise TypeError(f"{name} must be the same for all networks here, got {value!r}")
+                raise TypeError(f"{name} must be the same for all networks, got {shown(value)}")
         callbacks_of(options["callbacks"], 2)  # files that all would write are refused
         self._X, self._y, self.folds = X, y, list(folds)
         self._options = dict(options)
@@ -107,12 +107,6 @@ class Trials:
         )
         task = Task(network, options, self._shared)
         task.forget()
-        watched = self._watched(options.schedule)
-        if watched is not None and watched not in task.quantities:
-            raise ValueError(
-                f"schedule watches {watched!r}, which the fits do not record; they record "
-                f"{', '.join(map(repr, task.quantities))}"
-            )
         return task.quantities
 
     def forget(self) -> None:

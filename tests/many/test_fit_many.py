@@ -2,6 +2,7 @@
 
 import copy
 import threading
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -196,6 +197,20 @@ def test_what_is_shared_is_converted_once(monkeypatch):
     doubles = X.astype("f8")
     fastbp.fit_many([classes(seed) for seed in range(20)], doubles, LABELS)
     assert len(calls) == 2  # to float32, and the check of what came of it
+
+
+def test_rows_of_each_with_scalings_of_their_own_share_what_was_converted():
+    given = np.asfortranarray(np.random.default_rng(5).standard_normal((2000, 50)))
+    rows = each([np.arange(number, 2000, 2 + number) for number in range(20)])
+    networks = [fastbp.Network([50, 4, 3], scaling="standard", rng=seed) for seed in range(20)]
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        fastbp.fit_many(networks, given, np.zeros((2000, 3)), rows=rows, validation_rows=[1, 2])
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 * given.nbytes
 
 
 def test_what_needs_no_conversion_is_read_where_it_lies():

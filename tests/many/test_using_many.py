@@ -100,6 +100,20 @@ def test_bad_input():
         fastbp.evaluate_many(nets, X, LABELS, metrics=["f2"])
 
 
+def test_each_scaling_of_shared_data_is_looked_at():
+    first, small, unlearned = (fastbp.Network([5, 3], scaling="standard", rng=0) for _ in "123")
+    first.learn_scaling(X)
+    small.learn_scaling(X * 1e-30)
+    for nets, error, parts in (
+        ([first, small], ValueError, ("network 1", "X holds", "once it is scaled")),
+        ([first, unlearned], RuntimeError, ("network 1", "has not learned the scaling")),
+    ):
+        with raises(error, *parts):
+            fastbp.predict_many(nets, X * 1e20)
+        with raises(error, *parts):
+            fastbp.evaluate_many(nets, X * 1e20, LABELS[:, None] == np.arange(3))
+
+
 def test_an_exception_of_a_metric_is_raised():
     def metric(y, outputs):
         raise ZeroDivisionError("mine")

@@ -173,7 +173,7 @@ def test_a_schedule_that_watches_sees_held_out_rows():
     found = fastbp.cross_validate(make, X, Y, 4, 8, rng=0, schedule=schedule)
     assert found.histories[0]["learning_rate"][-1] < found.histories[0]["learning_rate"][0]
     watched = schedules.ReduceOnPlateau("val_f2", mode="max")
-    with raises(ValueError, "fold 0: schedule watches 'val_f2'", "'val_accuracy'"):
+    with raises(ValueError, "fold 0: ReduceOnPlateau watches 'val_f2'", "'val_accuracy'"):
         fastbp.cross_validate(make, X, Y, rng=0, schedule=watched)
 
 
@@ -366,7 +366,7 @@ def test_fits_run_as_they_are_told(monkeypatch):
 
 @pytest.mark.parametrize("X", [3, None])
 def test_no_rows(X):
-    with raises(TypeError, "X must have rows"):
+    with raises(TypeError, "X must hold rows"):
         fastbp.cross_validate(make, X, Y)
 
 

@@ -231,6 +231,24 @@ def test_one_fold_that_fails_is_enough():
     assert found.best is None
 
 
+def test_no_finite_score_is_told():
+    def undefined(predicted, targets):
+        return math.nan
+
+    with pytest.warns(RuntimeWarning, match="val_undefined is finite for none of the 2"):
+        found = fastbp.sweep(
+            classifier,
+            {"width": [1, 2]},
+            X,
+            Y,
+            cv=2,
+            metrics=[undefined],
+            monitor="val_undefined",
+            mode="max",
+        )
+    assert (found.best, found.best_params, len(found.rows)) == (None, None, 2)
+
+
 def test_a_refit_that_fails_leaves_the_table():
     y = X[:, 0].copy()
     y[7] = 1e30
