@@ -47,22 +47,27 @@ def run_beside(
     begun, threads = False, pool()
     while True:
         try:
-            if interruption is not None:
-                # Memory that the work writes must outlive it: stop it first, then go.
-                stop()
-                if decided.setdefault("by", "caller") == "caller":
+            while True:
+                try:
+                    if interruption is not None:
+                        # Memory that the work writes must outlive it: stop it first, then go.
+                        stop()
+                        if decided.setdefault("by", "caller") == "caller":
+                            break
+                    elif not begun:
+                        begun = True
+                        threads.submit(conduct)
+                    # The lock alone may be taken just before a handler raises.
+                    while not outcome and threads is pool():
+                        finished.acquire(timeout=GLANCE)
+                        if glance is not None:
+                            glance()
                     break
-            elif not begun:
-                begun = True
-                threads.submit(conduct)
-            # The lock alone may be taken just before a handler raises.
-            while not outcome and threads is pool():
-                finished.acquire(timeout=GLANCE)
-                if glance is not None:
-                    glance()
+                except BaseException as raised:  # noqa: BLE001 - raised below
+                    interruption = interruption or raised
             break
+        # The next handler runs, at the soonest, where the inner loop begins anew: it raises there.
         except BaseException as raised:  # noqa: BLE001 - raised below
-            # No call here, behind which another handler would run and raise out of the loop.
             interruption = interruption or raised
     if interruption is not None:
         raise interruption

@@ -1,5 +1,7 @@
 """Tests of work on a thread of the pool: what is raised in the thread that waits meanwhile."""
 
+import inspect
+import sys
 import threading
 import time
 
@@ -11,13 +13,13 @@ from fastbp.kernels.machine.pool import Pool
 TIMEOUT = 60
 
 
-def outcome_of(*arguments):
-    """What `run_beside` raises, which must come to an end."""
+def outcome_of(function, *arguments):
+    """What it raises; it must come to an end."""
     raised = []
 
     def call():
         try:
-            run_beside(*arguments)
+            function(*arguments)
         except BaseException as error:  # noqa: BLE001 - whatever it is
             raised.append(error)
 
@@ -38,7 +40,7 @@ def test_any_exception_ends_work_that_has_not_begun(kind, behind, new_pool, monk
 
     jobs, done = [], []
     monkeypatch.setattr(Pool, "submit", interrupted)
-    error = outcome_of(lambda: done.append(True), lambda: None)
+    error = outcome_of(run_beside, lambda: done.append(True), lambda: None)
     assert type(error) is kind
     for job in jobs:  # a thread that comes late
         job()
@@ -63,6 +65,47 @@ def test_exceptions_while_work_is_stopped_do_not_leave_it_behind(new_pool):
         told.set()
 
     begun, told, ended, stops = threading.Event(), threading.Event(), threading.Event(), []
-    error = outcome_of(work, stop, lambda: None if stops else glance())
+    error = outcome_of(run_beside, work, stop, lambda: None if stops else glance())
     assert ended.is_set()
     assert str(error) == "the first"
+
+
+def test_an_exception_at_any_line_does_not_leave_work_behind(new_pool):
+    def once_more(number):
+        """Interrupt it, and then again at the line of that number; returns whether that came."""
+
+        def work():
+            begun.set()
+            told.wait(TIMEOUT)
+            time.sleep(0.005)
+            ended.set()
+
+        def glance():
+            if begun.is_set() and not again:
+                again.append(None)
+                raise KeyboardInterrupt("the first")
+
+        def traced(frame, event, argument):
+            if again == [None] and event == "line" and frame.f_lineno == number:
+                again.append(number)
+                raise ValueError("another one")
+            return traced
+
+        def interrupted():
+            sys.settrace(lambda frame, *_: traced if frame.f_code is code else None)
+            try:
+                run_beside(work, told.set, glance)
+            finally:
+                sys.settrace(None)
+
+        begun, told, ended, again = threading.Event(), threading.Event(), threading.Event(), []
+        error = outcome_of(interrupted)
+        assert ended.is_set(), number
+        assert str(error) in ("the first", "another one")
+        return len(again) == 2
+
+    code = run_beside.__code__
+    source, first = inspect.getsourcelines(run_beside)
+    # No handler runs at a `try`: nothing is done there.
+    lines = [first + at for at, line in enumerate(source) if line.strip() != "try:"]
+    assert sum(map(once_more, lines)) > 5
