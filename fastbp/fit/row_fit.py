@@ -61,6 +61,11 @@ class RowFit(RunningFit):
         return self.epoch * len(self._rows.features)
 
     @property
+    def drawing(self) -> np.random.Generator | None:
+        """What draws the orders: a batch of all rows has one gradient in whatever they come."""
+        return self.rng if self.batch_size < len(self._rows.features) else None
+
+    @property
     def operations(self) -> int:
         """About how many there are in all epochs."""
         of_step = work.step_flops(self.engine.layout, self._rows.features, self.batch_size)
@@ -128,8 +133,7 @@ class RowFit(RunningFit):
         """
         together = min(max(1, self._together() // (1 + others)), self.epochs - self.epoch)
         rates = self._rates_of(together * self.steps_an_epoch)
-        # A batch of all rows has one gradient in whatever order they come.
-        drawing = self.rng if self.batch_size < len(self._rows.features) else None
+        drawing = self.drawing
         self.engine.keep()
         self._begun = self.engine.step
         self._drawing = None if drawing is None else (drawing, drawing.bit_generator.state)

@@ -58,3 +58,16 @@ def expect_lengths(count: int, **arguments: Any) -> None:
                 f"{name}=each(...) must have a value for each of the {count} networks; it has "
                 f"{len(argument)}"
             )
+
+
+def expect_own_generators(generators: Iterable[Any]) -> None:
+    """Raise ValueError where a bit generator is that of two networks; None for one without."""
+    owners: dict[int, int] = {}
+    for number, generator in enumerate(generators):
+        owner = number if generator is None else owners.setdefault(id(generator), number)
+        if owner != number:
+            raise ValueError(
+                f"networks {owner} and {number} have one numpy.random.Generator, from which they "
+                "cannot draw side by side as one after the other: give each its own, as by "
+                "rng.spawn(1)[0]"
+            )
