@@ -117,6 +117,7 @@ def run(*given):
 
 networks = [fastbp.Network([8, 64, 4], rng=seed) for seed in range(12)]
 X, y = np.zeros((640, 8), "f4"), np.zeros((640, 4), "f4")
+fastbp.fit_many(networks, X, y, progress=False, threads=2)
 thread, work, fitting._run = threading.Thread(target=train, daemon=True), fitting._run, run
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 start = time.monotonic()
