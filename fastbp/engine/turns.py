@@ -146,6 +146,22 @@ class Turns:
             raise RuntimeError("a callback cannot fit the network that is being fitted")
         return self._changing
 
+    @contextmanager
+    def fit_changing_while(self, wanted: Callable[[], bool]) -> Iterator[None]:
+        """Hold `fit_changing`, on a thread to which no signal comes: it is told by `wanted`.
+
+        KeyboardInterrupt where that returns False before the network's turn has come.
+        """
+        changing = self.fit_changing
+        while not changing.acquire(timeout=LOOK):
+            changing.expect_end()
+            if not wanted():
+                raise KeyboardInterrupt
+        try:
+            yield
+        finally:
+            changing.release()
+
     @property
     def fit_under_way(self) -> bool:
         """Whether a fit is under way, for who is about to change the network."""
@@ -201,17 +217,21 @@ class _Changing(_thread.RLock):  # type: ignore[misc]  # final in its stubs, not
                 raise
         try:
             while not self.acquire(timeout=LOOK):
-                if self._turns.calls_out:
-                    raise RuntimeError(
-                        "another thread is fitting the network, with callbacks, batches or metrics "
-                        "of its own: until it has ended, other threads can predict, evaluate, copy "
-                        "and save the network, but not train it"
-                    )
+                self.expect_end()
         except BaseException:
             if self._is_owned():
                 self.release()
             raise
         return True
+
+    def expect_end(self) -> None:
+        """Raise RuntimeError where the fit that has the lock could wait for this thread."""
+        if self._turns.calls_out:
+            raise RuntimeError(
+                "another thread is fitting the network, with callbacks, batches or metrics "
+                "of its own: until it has ended, other threads can predict, evaluate, copy "
+                "and save the network, but not train it"
+            )
 
 
 def _renew() -> None:

@@ -61,6 +61,11 @@ class RowFit(RunningFit):
         return self.epoch * len(self._rows.features)
 
     @property
+    def drawing(self) -> np.random.Generator | None:
+        """What draws the orders: a batch of all rows has one gradient in whatever they come."""
+        return self.rng if self.batch_size < len(self._rows.features) else None
+
+    @property
     def operations(self) -> int:
         """About how many there are in all epochs."""
         of_step = work.step_flops(self.engine.layout, self._rows.features, self.batch_size)
@@ -128,8 +133,7 @@ class RowFit(RunningFit):
         """
         together = min(max(1, self._together() // (1 + others)), self.epochs - self.epoch)
         rates = self._rates_of(together * self.steps_an_epoch)
-        # A batch of all rows has one gradient in whatever order they come.
-        drawing = self.rng if self.batch_size < len(self._rows.features) else None
+        drawing = self.drawing
         self.engine.keep()
         self._begun = self.engine.step
         self._drawing = None if drawing is None else (drawing, drawing.bit_generator.state)
@@ -190,25 +194,36 @@ class RowFit(RunningFit):
                 if len(course.order) == 1:
                     self._rewind(before)
         except BaseException:
-            made = self.engine.step - self._begun
-            if not sound and made == 0:
-                self._rewind(before)
-            elif not sound:
-                course.done, losses, done = made, [], before
+            if not sound:
                 try:
-                    losses = self._losses(course)
-                    if self.settle():
-                        done -= -made // self.steps_an_epoch
-                finally:
-                    self._rewind(done)
-                if done > before and self._plain:
-                    self._take_down(losses)
+                    losses = self._left_off(course, before)
+                except BaseException:  # another signal's: never half
+                    self._take_down(self._left_off(course, before))
+                    raise
+                self._take_down(losses)
             raise
         if sound:
             return losses
         if len(course.order) > 1:
             return None
         self._give_up(course)
+
+    def _left_off(self, course: Course, before: int) -> list[dict[str, float]]:
+        """Have the network and what is drawn fit each other, in whose midst an exception came.
+
+        Returns the losses to be recorded; it may be called again where it raises.
+        """
+        made, done = self.engine.step - self._begun, before
+        losses: list[dict[str, float]] = []
+        try:
+            if made:
+                course.done = made
+                losses = self._losses(course)
+                if self.settle():
+                    done -= -made // self.steps_an_epoch
+        finally:
+            self._rewind(done)
+        return losses if done > before and self._plain else []
 
     def settle(self) -> bool:
         sound = super().settle()

@@ -82,3 +82,16 @@ def naming(number: int | str, kind: str = "network") -> Iterator[None]:
             error.add_note(f"of {kind} {number}")
             raise
         raise type(error)(f"{kind} {number}: {error}") from error
+
+
+def expect_own_generators(generators: Iterable[Any]) -> None:
+    """Raise ValueError where a bit generator is that of two networks; None for one without."""
+    owners: dict[int, int] = {}
+    for number, generator in enumerate(generators):
+        owner = number if generator is None else owners.setdefault(id(generator), number)
+        if owner != number:
+            raise ValueError(
+                f"networks {owner} and {number} have one numpy.random.Generator, from which they "
+                "cannot draw side by side as one after the other: give each its own, as by "
+                "rng.spawn(1)[0]"
+            )

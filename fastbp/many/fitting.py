@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from fastbp.fit.progress import wanted
 from fastbp.history import History
-from fastbp.many.arguments import Each, expect_lengths, naming, value_of
+from fastbp.many.arguments import Each, expect_lengths, expect_own_generators, naming, value_of
 from fastbp.many.crew import paying_threads, work_through
 from fastbp.many.elsewhere import share_out
 from fastbp.many.group import grouped
@@ -54,7 +54,8 @@ def fit_many(
     Parameters
     ----------
     networks : sequence of Network
-        What is trained, in place; none may be there twice.
+        What is trained, in place; none may be there twice. Those that draw orders of rows each need
+        a generator of their own.
     X, y, epochs, batch_size, shuffle, validation_data, sample_weight, class_weight, mask_nan, \
 schedule, metrics, tol
         As of `Network.fit`, the same for all networks, or `each` of values for each of them. What
@@ -208,6 +209,7 @@ def checked_tasks(networks: Sequence[Network], options: Options) -> list[Task]:
             own = Options(*(value_of(argument, number) for argument in options))
             with naming(number):
                 tasks.append(Task(network, own, shared))
+        expect_own_generators([task.generator for task in tasks])
     except BaseException:
         for task in tasks:
             task.forget()

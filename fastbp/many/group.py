@@ -1,7 +1,7 @@
 """Group: networks of one shape that are trained side by side, in the lanes of vectors."""
 
 from collections.abc import Hashable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from fastbp.engine import lanes
 from fastbp.engine.course import Course
@@ -53,22 +53,28 @@ class Group:
 def _some_epochs(under_way: list[tuple[Task, RowFit]], watch: Watch) -> list[tuple[Task, RowFit]]:
     """Go some epochs further with all; returns those that have not come to their end."""
     together: dict[Hashable, list[tuple[Engine, Course]]] = {}
-    for _, fit in under_way:
-        course = fit.draw(len(under_way) - 1)
+    drawn = []
+    for task, fit in under_way:
+        try:
+            course = fit.draw(len(under_way) - 1)
+        except Exception as error:  # noqa: BLE001 - as below
+            _fail(task, fit, error)
+            continue
+        drawn.append((task, fit))
         key = None if course is None else lanes.alike(fit.engine, course)
         if course is not None and key is not None:
             together.setdefault(key, []).append((fit.engine, course))
     for members in together.values():
         engines, courses = zip(*members, strict=True)
         if lanes.pays(engines[0].layout, courses[0].batch, len(members)):
-            lanes.train_together(engines, courses, lambda: not watch.ended)
+            with suppress(MemoryError):  # each goes on alone, with less
+                lanes.train_together(engines, courses, lambda: not watch.ended)
     left, interruption = [], None
-    for task, fit in under_way:
+    for task, fit in drawn:
         try:
             fit.some_epochs()
         except Exception as error:  # noqa: BLE001 - the network's own: it stops no other
-            error.history = fit.history  # type: ignore[attr-defined]  # exceptions take any
-            task.fail(error)
+            _fail(task, fit, error)
         except BaseException as error:  # noqa: BLE001 - raised below, when all are whole
             interruption = error
         else:
@@ -77,6 +83,12 @@ def _some_epochs(under_way: list[tuple[Task, RowFit]], watch: Watch) -> list[tup
     if interruption is not None:
         raise interruption
     return left
+
+
+def _fail(task: Task, fit: RowFit, error: Exception) -> None:
+    """Note by what the fit of one network has failed, and what was recorded until then."""
+    error.history = fit.history  # type: ignore[attr-defined]  # exceptions take any
+    task.fail(error)
 
 
 def grouped(tasks: Sequence[Task]) -> list[Task | Group]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fastbp.many import bundles
-from fastbp.many.arguments import Each
+from fastbp.many.arguments import Each, expect_own_generators
 from fastbp.network import Network
 
 
@@ -62,17 +62,9 @@ def expect_sendable(what: Work) -> None:
     """Raise TypeError for what cannot be pickled, and ValueError for a generator of several."""
     for name, value in what.common.items():
         _expect_picklable(value, name)
-    owners: dict[int, int] = {}
+    if what.trains:
+        expect_own_generators([network._core.rng.bit_generator for network in what.networks])
     for number, network in enumerate(what.networks):
-        if what.trains:
-            generator = id(network._core.rng.bit_generator)
-            owner = owners.setdefault(generator, number)
-            if owner != number:
-                raise ValueError(
-                    f"networks {owner} and {number} have one numpy.random.Generator, and would "
-                    "draw the same numbers from copies of it: give each its own, as by "
-                    "rng.spawn(1)[0]"
-                )
         try:
             bundles.expect_sendable(message_of(what, [number]))
         except Exception:

@@ -65,6 +65,8 @@ class Task:
         How many epochs there are to be, and about how many operations.
     quantities : tuple of str
         What is recorded of each epoch.
+    generator : numpy.random.BitGenerator or None
+        What draws the orders of the rows, if they are drawn.
 
     Raises
     ------
@@ -113,6 +115,7 @@ class Task:
         self.epochs = fit.epochs
         self.operations = fit.operations
         self.quantities = fit.quantities
+        self.generator = None if fit.drawing is None else fit.drawing.bit_generator
         self._fit = fit if self._rows is None and self._validation_rows is None else None
 
     @property
@@ -175,7 +178,8 @@ class Task:
         """The fit, within the network's turn."""
         core = self._core
         engine = core.engine
-        with engine.turns.fit_changing, engine.turns.fitting(self.calls_out):
+        turn = engine.turns.fit_changing_while(lambda: not watch.ended)
+        with turn, engine.turns.fitting(self.calls_out):
             fit = self._fit or self._prepared()  # some rows are copied for the fit alone
             self._fit, core.interrupted = None, None
             core.history = self.history = fit.history

@@ -8,11 +8,15 @@ import time
 
 import numpy as np
 import pytest
+from cases import data
+from contents import assert_same, contents
 from process import finish, run, start
 
 import fastbp
 from fastbp.engine import engine
 from fastbp.engine.records import Program
+from fastbp.fit.row_fit import RowFit
+from fastbp.rows.rows import row_orders
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 
@@ -247,3 +251,32 @@ assert_same(learned(net), learned(twin))
 net.predict(X[:10])
 """
     run(tmp_path, program, threads, tmp_path / "m")
+
+
+@pytest.mark.parametrize("where", ["_losses", "settle", "_rewind"])
+@pytest.mark.parametrize("epochs", [0, 1, 2])
+def test_an_exception_while_another_one_is_seen_to(where, epochs, monkeypatch):
+    """After so many whole epochs and a step: the generator has drawn what the network has seen."""
+
+    def train(fit, course):
+        fit.engine.train(course, until=4 * epochs + 1)
+        monkeypatch.setattr(RowFit, where, again)
+        raise KeyboardInterrupt("the first")
+
+    def again(fit, *given):
+        monkeypatch.setattr(RowFit, where, done)
+        raise KeyboardInterrupt("the second")
+
+    X, y = data(32, 2, 1)
+    net, twin = (fastbp.Network([2, 3, 1], rng=0) for _ in range(2))
+    done = getattr(RowFit, where)
+    monkeypatch.setattr(RowFit, "_train", train)
+    with pytest.raises(KeyboardInterrupt, match="the second"):
+        net.fit(X, y, epochs=4, batch_size=8)
+    monkeypatch.undo()
+    if epochs:
+        want = twin.fit(X, y, epochs=epochs, batch_size=8)
+        assert net.history["loss"] == want["loss"]
+    order = row_orders(32, 1, 8, twin._core.rng)[0]
+    twin.train_step(X[order[:8]], y[order[:8]])
+    assert_same(contents(net), contents(twin))

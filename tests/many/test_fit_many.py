@@ -514,3 +514,21 @@ def test_the_warning_names_the_users_line():
     with pytest.warns(RuntimeWarning, match="2 of 2") as caught:
         ensemble.fit(X, Y, epochs=2)
     assert caught[0].filename == __file__
+
+
+# ---- generators ---------------------------------------------------------------------------------
+
+
+def test_networks_of_one_generator_are_refused_where_they_draw():
+    rng = np.random.default_rng(0)
+    networks = [fastbp.Network([2, 3, 1], rng=rng) for _ in range(3)]
+    before = [contents(net) for net in networks]
+    given = np.zeros((20, 2), "f4"), np.zeros((20, 1), "f4")
+    with raises(ValueError, "networks 0 and 1 have one numpy.random.Generator", "spawn"):
+        fastbp.fit_many(networks, *given, batch_size=8)
+    for net, want in zip(networks, before, strict=True):
+        assert_same(contents(net), want)
+    # No order is drawn of these.
+    fastbp.fit_many(networks, *given, batch_size=8, shuffle=False)
+    fastbp.fit_many(networks, *given, batch_size=20)
+    fastbp.fit_many(networks[:2], *given, batch_size=8, shuffle=each([True, False]))

@@ -10,7 +10,7 @@ from contents import assert_same, contents
 
 import fastbp
 from fastbp import each
-from fastbp.engine import lanes
+from fastbp.engine import lane_group, lanes
 from fastbp.engine.lane_group import width
 from fastbp.fit import row_fit
 
@@ -142,3 +142,41 @@ def test_networks_that_others_use_meanwhile():
         done.set()
         reader.join()
     assert failures == []
+
+
+@pytest.mark.parametrize("calls", [0, 1])
+def test_where_memory_is_short_each_goes_on_alone(calls, groups, monkeypatch):
+    class Short(lane_group.LaneGroup):
+        def __init__(self, *given):
+            super().__init__(*given)
+            self.calls = calls
+
+        def go_on(self):
+            self.calls -= 1
+            if self.calls < 0:
+                raise MemoryError
+            super().go_on()
+
+    monkeypatch.setattr(lanes, "LaneGroup", Short)
+    monkeypatch.setattr(lane_group, "steps_a_call", lambda *_: 2)
+    compare([network(number) for number in range(16)], X, Y, epochs=3, batch_size=16)
+    assert groups
+
+
+def test_a_network_whose_orders_cannot_be_drawn_stops_no_other(groups, monkeypatch):
+    def orders(fit, epochs):
+        if fit.network is networks[3]:
+            raise MemoryError("no room for orders")
+        return drawn(fit, epochs)
+
+    drawn, networks = row_fit.RowFit._orders, [network(number) for number in range(16)]
+    twins = copy.deepcopy(networks)
+    monkeypatch.setattr(row_fit.RowFit, "_orders", orders)
+    with pytest.warns(RuntimeWarning, match="network 3: MemoryError"):
+        histories = fastbp.fit_many(networks, X, Y, epochs=2, batch_size=16)
+    for number, (net, twin) in enumerate(zip(networks, twins, strict=True)):
+        if number != 3:
+            twin.fit(X, Y, epochs=2, batch_size=16)
+        assert_same(contents(net), contents(twin))
+        assert (histories[number].failure is None) == (number != 3)
+    assert groups

@@ -91,3 +91,41 @@ except KeyboardInterrupt:
 np.testing.assert_array_equal(networks[0].predict(X[:100]), want)
 """,
     )
+
+
+def test_ctrl_c_while_another_thread_trains_one_of_them(tmp_path):
+    run(
+        tmp_path,
+        """
+import signal, threading, time
+import numpy as np
+import fastbp
+from fastbp.many import fitting
+
+def train():
+    try:
+        networks[0].fit(X, y, epochs=10**6, progress=False)
+    except KeyboardInterrupt:
+        pass
+
+def run(*given):
+    thread.start()  # when all is checked
+    while not networks[0]._core.engine.turns.fit_under_way:
+        time.sleep(0.001)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    work(*given)
+
+networks = [fastbp.Network([8, 64, 4], rng=seed) for seed in range(12)]
+X, y = np.zeros((640, 8), "f4"), np.zeros((640, 4), "f4")
+fastbp.fit_many(networks, X, y, progress=False, threads=2)
+thread, work, fitting._run = threading.Thread(target=train, daemon=True), fitting._run, run
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+start = time.monotonic()
+try:
+    fastbp.fit_many(networks, X, y, progress=False, threads=2)
+    raise AssertionError("not interrupted")
+except KeyboardInterrupt:
+    assert time.monotonic() - start < 20
+assert thread.is_alive()
+""",
+    )

@@ -1,7 +1,6 @@
 """Work on a thread of the pool, while the calling one waits for it and for signals."""
 
 import _thread
-import contextlib
 from collections.abc import Callable
 
 from fastbp.kernels.machine.pool import pool
@@ -27,46 +26,52 @@ def run_beside(
         Called again and again by the thread that waits.
     """
     # Handlers run in the main thread alone, between any two of its instructions. So all that must
-    # not be torn apart is done by another thread, and whoever takes the ticket first decides
-    # whether that one begins at all.
-    ticket: list[bool] = [True]
+    # not be torn apart is done by another thread, and whoever names himself first decides whether
+    # that one begins at all; who asks again is told the same.
+    decided: dict[str, str] = {}
     outcome: list[BaseException | None] = []  # one entry when the work has come to its end
     finished = _thread.allocate_lock()
     finished.acquire()
 
     def conduct() -> None:
-        with contextlib.suppress(IndexError):
-            ticket.pop()
-            try:
-                work()
-                outcome.append(None)
-            except BaseException as error:  # noqa: BLE001 - raised by the caller's thread
-                outcome.append(error)
-            finished.release()
+        if decided.setdefault("by", "thread") != "thread":
+            return
+        try:
+            work()
+            outcome.append(None)
+        except BaseException as error:  # noqa: BLE001 - raised by the caller's thread
+            outcome.append(error)
+        finished.release()
 
     interruption: BaseException | None = None
     begun, threads = False, pool()
     while True:
         try:
-            if not begun:
-                begun = True
-                threads.submit(conduct)
-            # The lock alone may be taken just before a handler raises.
-            while not outcome and threads is pool():
-                finished.acquire(timeout=GLANCE)
-                if glance is not None:
-                    glance()
+            while True:
+                try:
+                    if interruption is not None:
+                        # Memory that the work writes must outlive it: stop it first, then go.
+                        stop()
+                        if decided.setdefault("by", "caller") == "caller":
+                            break
+                    elif not begun:
+                        begun = True
+                        threads.submit(conduct)
+                    # The lock alone may be taken just before a handler raises.
+                    while not outcome and threads is pool():
+                        finished.acquire(timeout=GLANCE)
+                        if glance is not None:
+                            glance()
+                    break
+                except BaseException as raised:  # noqa: BLE001 - raised below
+                    interruption = interruption or raised
             break
-        except BaseException as raised:
-            # Memory that the work writes must outlive it: stop it first, then go.
+        # The next handler runs, at the soonest, where the inner loop begins anew: it raises there.
+        except BaseException as raised:  # noqa: BLE001 - raised below
             interruption = interruption or raised
-            stop()
-            if ticket:
-                with contextlib.suppress(IndexError):
-                    ticket.pop()
-                    raise
+    if interruption is not None:
+        raise interruption
     if not outcome:  # the child of a handler's fork, in which no other thread goes on
-        outcome.append(RuntimeError(FORKED))
-    failure = interruption or outcome[0]
-    if failure is not None:
-        raise failure
+        raise RuntimeError(FORKED)
+    if outcome[0] is not None:
+        raise outcome[0]

@@ -52,11 +52,12 @@ def _place_at(pool, number):
     return pool + 8 * RECORD * (1 + number)
 
 
-@kernel(INT, INT, returns=INT)
-def enter(pool, wanted):
+@kernel(INT, INT, INT, returns=INT)
+def enter(pool, wanted, thread):
     """Become an idle member: the address of the place, 0 if there is none.
 
-    wanted: not 0 for a team that is short of members, which may then be more than may stay.
+    wanted: not 0 for a team that is short of members, which may then be more than may stay; thread:
+    the system's number for the calling one.
     """
     members = pool + 8 * MEMBERS
     count = load_ordered(members)
@@ -68,23 +69,24 @@ def enter(pool, wanted):
             break
         count = found
     for number in range(PLACES):
-        state = _place_at(pool, number) + 8 * STATE
-        if load_acquire(state) == FREE and compare_exchange(state, FREE, IDLE) == FREE:
+        place = _place_at(pool, number)
+        state = place + 8 * STATE
+        if load_acquire(state) == FREE and compare_exchange(state, FREE, WORKING) == FREE:
+            # A leader reads both as soon as this one is idle, though it does not wait yet.
+            words_at(place)[THREAD] = thread
+            store_release(place + 8 * CORE, surroundings.core(pool + 8 * SURROUNDINGS))
+            exchange(state, IDLE)
             used = load_ordered(pool + 8 * USED)
             while used <= number:
                 used = compare_exchange(pool + 8 * USED, used, number + 1)
-            return _place_at(pool, number)
+            return place
     fetch_add(members, -1)
     return 0
 
 
-@kernel(INT, INT, INT, returns=INT)
-def serve(pool, place, thread):
-    """Work for teams, until called to do something else (1) or not needed any more (0).
-
-    thread: the system's number for the calling one.
-    """
-    words_at(place)[THREAD] = thread
+@kernel(INT, INT, returns=INT)
+def serve(pool, place):
+    """Work for teams, until called to do something else (1) or not needed any more (0)."""
     cores = 0  # unknown
     while True:
         _wait(pool, place)

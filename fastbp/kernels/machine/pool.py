@@ -109,7 +109,7 @@ class Pool:
         """The life of a thread that a team is short of."""
         self.threads.append(None)
         try:
-            place = self._enter(self.at, 1)
+            place = self._enter(self.at, 1, _thread.get_native_id())
             arrived.put(place != 0)
             self._stay(place)
         finally:
@@ -124,8 +124,7 @@ class Pool:
             self.threads.pop()
 
     def _stay(self, place: int) -> None:
-        thread = _thread.get_native_id()
-        while place and self._serve(self.at, place, thread):
+        while place and self._serve(self.at, place):
             place = self._do_jobs()
 
     def _do_jobs(self) -> int:
@@ -137,7 +136,9 @@ class Pool:
                 job()
                 del job
         # After a fork, in a job, this thread is the child's only one.
-        return self._enter(self.at, 0) if self is _pools.get("pool") else 0
+        if self is not _pools.get("pool"):
+            return 0
+        return self._enter(self.at, 0, _thread.get_native_id())
 
 
 _pools: dict[str, Pool] = {}  # of one entry; a dictionary decides who of two comes first

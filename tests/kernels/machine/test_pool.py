@@ -17,6 +17,7 @@ from test_team import Members, check_rounds
 from fastbp.engine import work
 from fastbp.kernels.machine import members
 from fastbp.kernels.machine.cores import available_cores
+from fastbp.kernels.machine.pool import Pool
 from fastbp.layout.layout import Layout
 
 TIMEOUT = 60
@@ -265,3 +266,19 @@ def test_members_keep_to_the_cores_of_the_caller(interruptible, new_pool):
                 assert list(masks.values()) == [cores] * 2
         finally:
             os.sched_setaffinity(0, all_cores)
+
+
+@LINUX
+@pytest.mark.skipif(available_cores() < 2, reason="two cores")
+def test_a_member_that_does_not_wait_yet_costs_the_caller_no_core(new_pool, monkeypatch):
+    def late(pool, place):
+        time.sleep(0.05)
+        stay(pool, place)
+
+    stay, all_cores = Pool._stay, os.sched_getaffinity(0)
+    monkeypatch.setattr(Pool, "_stay", late)
+    try:
+        Members(lambda me: None).run(4, False)
+        assert os.sched_getaffinity(0) == all_cores
+    finally:
+        os.sched_setaffinity(0, all_cores)
