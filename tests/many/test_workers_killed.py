@@ -1,6 +1,7 @@
 """Workers that are killed, and Ctrl-C: nothing is lost, half done, or done twice."""
 
 import multiprocessing
+import os
 import signal
 import sys
 import time
@@ -107,6 +108,21 @@ def test_backends_of_joblib_that_cannot_be_used(backend):
         fastbp.fit_many(networks(), X, Y, workers=joblib.Parallel(2, backend=backend))
 
 
+ABANDONED = """
+import sys
+
+sys.path.append(sys.argv[1])
+
+import sent_cases
+import fastbp
+
+if __name__ == "__main__":
+    waits = [sent_cases.Waits(sys.argv[2])]
+    fastbp.fit_many(
+        sent_cases.networks(), *sent_cases.data(), 100_000, callbacks=waits, workers=2
+    )
+"""
+
 INTERRUPTED = """
 import sys
 
@@ -137,16 +153,43 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
-def test_ctrl_c(tmp_path):
+def at_work(tmp_path, text):
+    """A program whose workers are at work, and their processes' numbers."""
     folder = tmp_path / "at work"
     folder.mkdir()
-    program = process.start(tmp_path, INTERRUPTED, Path(__file__).parent, folder)
+    program = process.start(tmp_path, text, Path(__file__).parent, folder)
     until = time.monotonic() + 60
     while len(list(folder.iterdir())) < 2 and program.poll() is None:
         assert time.monotonic() < until
         time.sleep(0.05)
     time.sleep(0.3)
+    return program, [int(path.name) for path in folder.iterdir()]
+
+
+def is_there(number):
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal asks there whether a process is")
+def test_processes_of_our_own_end_with_a_caller_that_is_killed(tmp_path):
+    program, processes = at_work(tmp_path, ABANDONED)
+    assert len(processes) == 2
+    assert all(map(is_there, processes))
+    program.kill()
+    program.communicate()
+    until = time.monotonic() + 20
+    while any(map(is_there, processes)):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
+def test_ctrl_c(tmp_path):
+    program, _ = at_work(tmp_path, INTERRUPTED)
     program.send_signal(signal.SIGINT)
     began = time.monotonic()
     lines = process.finish(program).splitlines()
