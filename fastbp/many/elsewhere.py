@@ -15,6 +15,7 @@ import numpy as np
 from fastbp.kernels.machine.beside import GLANCE, run_beside
 from fastbp.many import bundles
 from fastbp.many.census import placed
+from fastbp.many.crew import threads_pay
 from fastbp.many.executors import Workers
 from fastbp.many.recognizing import recognized
 from fastbp.many.sending import Work, expect_sendable, message_of
@@ -54,6 +55,8 @@ def share_out(
     """
     expect_sendable(what)
     crew = recognized(given, threads)
+    if threads is None and not threads_pay(what.operations):
+        threads = 1
     try:
         with tempfile.TemporaryDirectory(prefix="fastbp-", ignore_cleanup_errors=True) as folder:
             errand = _Errand(what, crew, Path(folder), threads)
