@@ -108,6 +108,26 @@ def test_backends_of_joblib_that_cannot_be_used(backend):
         fastbp.fit_many(networks(), X, Y, workers=joblib.Parallel(2, backend=backend))
 
 
+UNGUARDED = """
+import sys
+
+sys.path.append(sys.argv[1])
+
+import sent_cases
+import fastbp
+
+fastbp.fit_many(sent_cases.networks(int(sys.argv[2])), *sent_cases.data(), workers=2)
+"""
+
+
+@pytest.mark.parametrize("count", [1, COUNT])
+def test_a_program_that_does_not_ask_whether_it_is_the_main_one(tmp_path, count):
+    program = process.start(tmp_path, UNGUARDED, Path(__file__).parent, count)
+    _, told = program.communicate(timeout=120)
+    assert program.returncode == 1
+    assert 'must be read from a file, and do so under if __name__ == "__main__"' in told
+
+
 ABANDONED = """
 import sys
 
