@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import process
 import pytest
+import sent_cases
 from expect import raises
 from sent_cases import COUNT, Counter, Kill, KillOnce, data, expect_same, networks
 
 import fastbp
 from fastbp import each
-from fastbp.many import elsewhere, shares
+from fastbp.many import elsewhere, executors, shares
 
 X, Y = data()
 
@@ -205,6 +206,16 @@ def test_processes_of_our_own_end_with_a_caller_that_is_killed(tmp_path):
     while any(map(is_there, processes)):
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no masks of signals there")
+def test_processes_of_our_own_begin_deaf_to_ctrl_c():
+    crew = executors.Processes(1)
+    try:
+        assert crew.submit(sent_cases.is_deaf).result()
+        assert not sent_cases.is_deaf()
+    finally:
+        crew.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
