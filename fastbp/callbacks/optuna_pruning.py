@@ -29,7 +29,8 @@ class OptunaPruning(Callback):
     Notes
     -----
     Epochs are the trial's steps, counted from 1. A study decides by its pruner when there is
-    enough to judge by.
+    enough to judge by. With `workers` a trial reports from another process, so that its study needs
+    a storage that is reached from there: ``optuna.create_study(storage="sqlite:///study.db")``.
 
     Examples
     --------
@@ -61,3 +62,14 @@ class OptunaPruning(Callback):
             from optuna import TrialPruned
 
             raise TrialPruned(f"{self._monitor} is {value:.6g} after epoch {fit.epoch}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy has; TypeError where the trial's reports would stay in the copy."""
+        storage = getattr(getattr(self._trial, "study", None), "_storage", None)
+        if type(storage).__name__ == "InMemoryStorage":
+            raise TypeError(
+                "OptunaPruning has a trial whose study is in this process's memory alone, and a "
+                "copy would report to a copy of it: pass each network its own by fastbp.each, and "
+                "with workers= create the study with a storage, as sqlite:///study.db"
+            )
+        return vars(self).copy()

@@ -3,6 +3,7 @@
 Functions that a worker cannot import, as those of a notebook, are sent by value.
 """
 
+import errno
 import io
 import mmap
 import os
@@ -108,11 +109,7 @@ def write(path: Path, value: Any, names: bool = True) -> int:
 
 def mapped(path: Path) -> Any:
     """The value in a file, whose arrays are read there; UnreachableError where there is none."""
-    try:
-        with open(path, "rb") as file:
-            return loaded(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    except OSError as error:
-        raise UnreachableError(str(path)) from error
+    return loaded(_map_of(str(path)))
 
 
 def loaded(whole: Any) -> Any:
@@ -163,8 +160,17 @@ def _opened_by_name(
         found = os.stat(path)
         if (found.st_size, found.st_mtime_ns) != (size, changed):
             raise UnreachableError(f"{path} is another file here")
-        with open(path, "rb") as file:
-            whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
         raise UnreachableError(path) from error
-    return np.ndarray(shape, dtype, whole, at, strides)
+    return np.ndarray(shape, dtype, _map_of(path), at, strides)
+
+
+def _map_of(path: str) -> mmap.mmap:
+    """A file in memory; MemoryError where a limit of the process has no room for it."""
+    try:
+        with open(path, "rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        if error.errno == errno.ENOMEM:  # nor would it have room for what is sent by value
+            raise MemoryError(f"{path} cannot be mapped: this process may not have more") from error
+        raise UnreachableError(path) from error

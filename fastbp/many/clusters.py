@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import cache
 from typing import Any
 
 from fastbp.many import workers
@@ -93,7 +94,7 @@ class RayWorkers(Workers):
             raise ValueError(f"Ray has {cpus:g} CPUs, and each worker is to have {each}")
 
     def submit(self, work: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-        task = self._ray.remote(work).options(**self._options)
+        task = _of_ray(work).options(**self._options)
         future: Future[Any] = task.remote(*arguments).future()
         return future
 
@@ -114,3 +115,9 @@ class RayWorkers(Workers):
 
     def renewed(self) -> bool:
         return bool(self._ray.is_initialized())
+
+
+@cache
+def _of_ray(work: Callable[..., Any]) -> Any:
+    """The function as a task: one for all shares, since Ray keeps each on the cluster."""
+    return sys.modules["ray"].remote(work)

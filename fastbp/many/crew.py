@@ -18,8 +18,12 @@ PAYS = 5_000_000
 
 def paying_threads(operations: Sequence[float]) -> int:
     """How many threads help with networks of so many operations each."""
-    mean = sum(operations) / len(operations)
-    return available_cores() if mean >= PAYS else 1
+    return available_cores() if threads_pay(operations) else 1
+
+
+def threads_pay(operations: Sequence[float]) -> bool:
+    """Whether more than one helps."""
+    return sum(operations) / len(operations) >= PAYS
 
 
 def work_through(

@@ -15,6 +15,7 @@ import numpy as np
 from fastbp.kernels.machine.beside import GLANCE, run_beside
 from fastbp.many import bundles
 from fastbp.many.census import placed
+from fastbp.many.crew import threads_pay
 from fastbp.many.executors import Workers
 from fastbp.many.recognizing import recognized
 from fastbp.many.sending import Work, expect_sendable, message_of
@@ -25,6 +26,10 @@ LOSSES = 2  # of a share, after which it is done while there is no other, to kno
 BREAKS = 5  # that nothing has come back in between: no worker lives long enough
 MOST = 4 << 20  # bytes of parameters and slots in a share: what is pickled is all held at once
 PATIENCE = 10.0  # seconds that workers have to end and tell, once they are told to
+BEGINNING = (
+    "or the processes cannot begin: a program that starts some must be read from a file, and do so "
+    'under if __name__ == "__main__"'
+)
 
 
 def share_out(
@@ -54,6 +59,8 @@ def share_out(
     """
     expect_sendable(what)
     crew = recognized(given, threads)
+    if threads is None and not threads_pay(what.operations):
+        threads = 1
     try:
         with tempfile.TemporaryDirectory(prefix="fastbp-", ignore_cleanup_errors=True) as folder:
             errand = _Errand(what, crew, Path(folder), threads)
@@ -255,9 +262,7 @@ class _Errand:
             raise RuntimeError(
                 f"{self._crew.name}: workers end before they have anything done, {self._breaks} "
                 f"times in a row ({type(error).__name__}: {error}). Networks {_listed(left)} are "
-                "as they were. Their shares may need more memory than there is; or the processes "
-                "cannot begin: a program that starts some must do so under if __name__ == "
-                '"__main__"'
+                f"as they were. Their shares may need more memory than there is; {BEGINNING}"
             ) from error
         if not self._crew.renewed():
             raise RuntimeError(
@@ -274,7 +279,7 @@ class _Errand:
         return (
             f"{self._crew.name}: each worker that had networks {_listed(numbers)} has ended, the "
             f"last of {times} times while no other share was under way: for want of memory, or by "
-            "a crash. They are as they were; the others are done"
+            f"a crash; {BEGINNING}. They are as they were; the others are done"
         )
 
     def _end(self) -> None:

@@ -6,9 +6,12 @@ that the caller has not imported.
 
 import contextlib
 import multiprocessing
+import os
 import signal
+import threading
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from typing import Any
 
@@ -17,7 +20,7 @@ from fastbp.many import workers
 from fastbp.many.workers import Told
 
 HOLD = 0.1  # seconds that a worker is busy with telling, so that others come to their turn
-WAIT = 2.0  # seconds that a process of ours has to end by itself
+WAIT = 2.0  # seconds that processes of ours have to end by themselves
 
 
 class Workers(ABC):
@@ -82,10 +85,11 @@ class Processes(Workers):
         self._executor = self._started()
 
     def _started(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"), _leave_ctrl_c)
+        return ProcessPoolExecutor(self.count, multiprocessing.get_context("spawn"), _belong)
 
     def submit(self, work: Callable[..., Any], *arguments: Any) -> "Future[Any]":
-        return self._executor.submit(work, *arguments)
+        with _without_ctrl_c():  # which starts processes
+            return self._executor.submit(work, *arguments)
 
     def told(self, folder: str) -> list[Told]:
         return _of_this_machine(self.count)
@@ -98,15 +102,38 @@ class Processes(Workers):
     def close(self) -> None:
         processes = list((getattr(self._executor, "_processes", None) or {}).values())
         self._executor.shutdown(wait=False, cancel_futures=True)
+        until = time.monotonic() + WAIT
         for process in processes:
-            process.join(WAIT)
+            process.join(max(0.0, until - time.monotonic()))
             if process.is_alive():  # in code of the user's that does not come to an end
                 process.kill()
 
 
-def _leave_ctrl_c() -> None:
-    """Let the caller's process alone be interrupted: it tells the others."""
+@contextlib.contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Have processes that this thread starts be deaf to Ctrl-C, before they can see to it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _belong() -> None:
+    """Let the caller's process alone be interrupted: it tells the others; end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_caller, daemon=True).start()
+
+
+def _end_with_the_caller() -> None:
+    """Leave at once where the caller's process was killed: nobody takes back what is done."""
+    caller = multiprocessing.parent_process()
+    assert caller is not None
+    caller.join()
+    os._exit(1)
 
 
 def _of_this_machine(count: int) -> list[Told]:

@@ -106,3 +106,29 @@ def test_bad_input():
     with raises(ValueError, "OptunaPruning watches 'val_loss'", "validation_data is missing"):
         net.fit(X, Y, callbacks=[OptunaPruning(Trial())], progress=False)
     assert net.steps == 0
+
+
+def test_reports_of_workers_reach_a_study_that_has_a_storage(tmp_path):
+    optuna = pytest.importorskip("optuna")
+
+    def fitted(study, **options):
+        trials = [study.ask() for _ in range(2)]
+        callbacks = fastbp.each([OptunaPruning(trial, "loss")] for trial in trials)
+        networks = [fastbp.Network([3, 4, 1], rng=seed) for seed in range(2)]
+        histories = fastbp.fit_many(networks, X, Y, 3, callbacks=callbacks, **options)
+        for trial, history in zip(study.trials, histories, strict=True):
+            assert list(trial.intermediate_values.values()) == history["loss"]
+
+    in_memory = optuna.create_study(pruner=optuna.pruners.NopPruner())
+    fitted(in_memory)
+    with raises(TypeError, "network 0: callbacks", "process's memory alone", "sqlite"):
+        fitted(in_memory, workers=2)
+    path = (tmp_path / "study.db").as_posix()
+    fitted(optuna.create_study(storage=f"sqlite:///{path}"), workers=1)
+
+
+def test_a_trial_in_memory_is_not_copied():
+    optuna = pytest.importorskip("optuna")
+    callback = OptunaPruning(optuna.create_study().ask(), "loss")
+    with raises(TypeError, "process's memory alone", "fastbp.each"):
+        fastbp.fit_many([network()], X, Y, callbacks=[callback])

@@ -58,6 +58,11 @@ def kill_this_process():
     os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
+def is_deaf():
+    """Whether this thread is deaf to Ctrl-C, as it was when its process began."""
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 class KillOnce(Callback):
     """Kills the process that trains, unless a file says that this was done."""
 

@@ -1,5 +1,7 @@
 """What is sent to workers, and how it is read there."""
 
+import errno
+import mmap
 import pickle
 import threading
 
@@ -26,6 +28,21 @@ def test_arrays_of_a_file_are_read_where_they_lie(tmp_path):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(bundles.UnreachableError):
         bundles.mapped(tmp_path / "data")
+
+
+def test_a_file_that_a_limit_has_no_room_for_is_not_sent_by_value(tmp_path, monkeypatch):
+    np.save(tmp_path / "rows.npy", np.zeros((30, 4)))
+    sent = bundles.packed(np.load(tmp_path / "rows.npy", mmap_mode="r"))
+    bundles.write(tmp_path / "data", {})
+
+    def full(*arguments, **options):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(mmap, "mmap", full)
+    with pytest.raises(MemoryError, match="data cannot be mapped"):
+        bundles.mapped(tmp_path / "data")
+    with pytest.raises(MemoryError, match=r"rows\.npy cannot be mapped"):
+        bundles.unpacked(sent)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])

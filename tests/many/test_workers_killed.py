@@ -1,6 +1,7 @@
 """Workers that are killed, and Ctrl-C: nothing is lost, half done, or done twice."""
 
 import multiprocessing
+import os
 import signal
 import sys
 import time
@@ -10,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import process
 import pytest
+import sent_cases
 from expect import raises
 from sent_cases import COUNT, Counter, Kill, KillOnce, data, expect_same, networks
 
 import fastbp
 from fastbp import each
-from fastbp.many import elsewhere, shares
+from fastbp.many import elsewhere, executors, shares
 
 X, Y = data()
 
@@ -109,6 +111,41 @@ def test_backends_of_joblib_that_cannot_be_used(backend):
         fastbp.fit_many(networks(), X, Y, workers=joblib.Parallel(2, backend=backend))
 
 
+UNGUARDED = """
+import sys
+
+sys.path.append(sys.argv[1])
+
+import sent_cases
+import fastbp
+
+fastbp.fit_many(sent_cases.networks(int(sys.argv[2])), *sent_cases.data(), workers=2)
+"""
+
+
+@pytest.mark.parametrize("count", [1, COUNT])
+def test_a_program_that_does_not_ask_whether_it_is_the_main_one(tmp_path, count):
+    program = process.start(tmp_path, UNGUARDED, Path(__file__).parent, count)
+    _, told = program.communicate(timeout=120)
+    assert program.returncode == 1
+    assert 'must be read from a file, and do so under if __name__ == "__main__"' in told
+
+
+ABANDONED = """
+import sys
+
+sys.path.append(sys.argv[1])
+
+import sent_cases
+import fastbp
+
+if __name__ == "__main__":
+    waits = [sent_cases.Waits(sys.argv[2])]
+    fastbp.fit_many(
+        sent_cases.networks(), *sent_cases.data(), 100_000, callbacks=waits, workers=2
+    )
+"""
+
 INTERRUPTED = """
 import sys
 
@@ -139,16 +176,53 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
-def test_ctrl_c(tmp_path):
+def at_work(tmp_path, text):
+    """A program whose workers are at work, and their processes' numbers."""
     folder = tmp_path / "at work"
     folder.mkdir()
-    program = process.start(tmp_path, INTERRUPTED, Path(__file__).parent, folder)
+    program = process.start(tmp_path, text, Path(__file__).parent, folder)
     until = time.monotonic() + 60
     while len(list(folder.iterdir())) < 2 and program.poll() is None:
         assert time.monotonic() < until
         time.sleep(0.05)
     time.sleep(0.3)
+    return program, [int(path.name) for path in folder.iterdir()]
+
+
+def is_there(number):
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal asks there whether a process is")
+def test_processes_of_our_own_end_with_a_caller_that_is_killed(tmp_path):
+    program, processes = at_work(tmp_path, ABANDONED)
+    assert len(processes) == 2
+    assert all(map(is_there, processes))
+    program.kill()
+    program.communicate()
+    until = time.monotonic() + 20
+    while any(map(is_there, processes)):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no masks of signals there")
+def test_processes_of_our_own_begin_deaf_to_ctrl_c():
+    crew = executors.Processes(1)
+    try:
+        assert crew.submit(sent_cases.is_deaf).result()
+        assert not sent_cases.is_deaf()
+    finally:
+        crew.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
+def test_ctrl_c(tmp_path):
+    program, _ = at_work(tmp_path, INTERRUPTED)
     program.send_signal(signal.SIGINT)
     began = time.monotonic()
     lines = process.finish(program).splitlines()

@@ -144,6 +144,13 @@ def test_threads_of_all_workers_are_no_more_than_cores(pool, tmp_path):
         assert threads is None or max(seen) > 1
 
 
+def test_networks_with_which_threads_do_not_help_have_one(tmp_path):
+    mine = [fastbp.Network([5, 3 + number, 2], rng=number) for number in range(8)]
+    callbacks = [sent_cases.HighWater(tmp_path)]
+    fastbp.fit_many(mine, X, Y, epochs=5, callbacks=callbacks, workers=1)
+    assert [path.name for path in tmp_path.glob("most-*")] == ["most-1"]
+
+
 def test_threads_where_workers_have_neighbours(monkeypatch):
     monkeypatch.setattr(workers, "available_cores", lambda: 12)
     monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)

@@ -11,7 +11,7 @@ from sent_cases import COUNT, Counter, Kill, KillOnce, data, expect_same, networ
 
 import fastbp
 from fastbp import each
-from fastbp.many import clusters, shares
+from fastbp.many import clusters, shares, workers
 
 ray = pytest.importorskip("ray")
 
@@ -70,6 +70,21 @@ def test_bits_are_those_of_fits_here(cluster, kind):
         fastbp.predict_many(there, X, workers="ray"), fastbp.predict_many(here, X), strict=True
     ):
         np.testing.assert_array_equal(found, want)
+
+
+def test_functions_are_put_on_the_cluster_once(cluster, monkeypatch):
+    made = []
+    remote = ray.remote
+
+    def counted(function):
+        made.append(function)
+        return remote(function)
+
+    monkeypatch.setattr(ray, "remote", counted)
+    clusters._of_ray.cache_clear()
+    for _ in range(2):
+        fitted("ray")
+    assert made == [workers.tell, workers.work]
 
 
 def test_both_workers_have_shares_and_one_cpu_each(cluster, tmp_path):
