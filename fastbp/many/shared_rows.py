@@ -91,13 +91,17 @@ class SharedRows:
         once = X if is_sparse(X) else self._features(core, X, prefix)
 
         def convert() -> Rows:
-            return self._apart(core.rows(once, y, prefix, *given[2:], mask_nan))
+            targets = y if mask_nan or class_weight is not None else self._targets(core, y)
+            rows = self._apart(core.rows(once, targets, prefix, *given[2:], mask_nan))
+            if targets is y and not mask_nan and class_weight is None:
+                self._keep_targets(core, y, rows)
+            return rows
 
         key = (*map(id, given), mask_nan, *self._kind(core), parts.layout.widths[-1])
-        if isinstance(parts.loss, Tasks):  # losses of tasks are left in their rows
-            whole = convert()
-        else:
-            whole = self._once((*key, parts.loss, parts.loss_weights), given, convert)
+        whole: Rows = self._once((*key, parts.loss, parts.loss_weights), given, convert)
+        if whole.tasks:  # in which each network leaves losses of its own
+            own = (part._replace(losses=np.empty(len(once))) for part in whole.tasks)
+            whole = whole._replace(tasks=tuple(own))
         if which is None:
             return whole
         plain = whole.weights is None and not whole.tasks and not whole.masked
@@ -153,6 +157,28 @@ class SharedRows:
         """What of a network decides how its features are converted."""
         parts = core.configuration
         return parts.layout.widths[0], parts.layout.dtype, parts.scaling
+
+    @staticmethod
+    def _kind_of_targets(core: Core, y: Any) -> Hashable | None:
+        """What of a network decides how its targets are converted; None for those of tasks."""
+        loss, layout = core.loss, core.configuration.layout
+        if isinstance(loss, Tasks):
+            return None
+        outputs = layout.widths[-1]
+        columns = loss.target_columns(outputs), loss.held_columns(outputs)
+        if columns[0] != columns[1] and loss.targets != "labels":
+            return None  # which are held in another form than they are given
+        return "targets", id(y), layout.dtype, loss.targets, outputs, columns
+
+    def _targets(self, core: Core, y: Any) -> Any:
+        """`y` as it was converted for another network, if it was."""
+        found = self._made.get(self._kind_of_targets(core, y))
+        return y if found is None else found[1]
+
+    def _keep_targets(self, core: Core, y: Any, rows: Rows) -> None:
+        key = self._kind_of_targets(core, y)
+        if key is not None:
+            self._made[key] = y, rows.targets
 
     def _part_of_targets(self, y: Any, which: Which, nulls: bool) -> Any:
         if isinstance(y, Mapping):

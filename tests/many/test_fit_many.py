@@ -213,17 +213,50 @@ def test_rows_of_each_with_scalings_of_their_own_share_what_was_converted():
     assert peak < 5 * given.nbytes
 
 
+class Look(Callback):
+    """Keeps the rows that a fit has."""
+
+    def on_fit_begin(self, fit):
+        self.rows = fit._rows
+
+
+def looked_at(networks, *given, **options):
+    looks = [Look() for _ in networks]
+    fastbp.fit_many(networks, *given, callbacks=each([[look] for look in looks]), **options)
+    return [look.rows for look in looks]
+
+
+def test_targets_are_converted_once_for_losses_that_take_the_same():
+    losses = [fastbp.losses.Huber(delta) for delta in (0.5, 1.0, 2.0)] + ["mse", "mae"]
+    rows = looked_at([values(seed, loss=loss) for seed, loss in enumerate(losses)], X, Y)
+    assert all(np.shares_memory(one.targets, rows[0].targets) for one in rows)
+    networks = [values(loss=fastbp.losses.CrossEntropy(0.1 * number)) for number in range(3)]
+    rows = looked_at(networks, X, LABELS.astype(float))
+    assert all(np.shares_memory(one.targets, rows[0].targets) for one in rows)
+    # But not where they are held in another form.
+    both = [values(loss="mse"), values(loss="hinge")]
+    signs = np.sign(Y)
+    rows = looked_at(both, X, signs)
+    assert not np.shares_memory(rows[0].targets, rows[1].targets)
+
+
+def test_tasks_share_their_targets_and_have_losses_of_their_own():
+    def network(seed):
+        losses = {"kind": "cross_entropy", "size": "mse"}
+        return fastbp.Network([5, 8, 4], loss=losses, outputs={"kind": 3, "size": 1}, rng=seed)
+
+    rows = looked_at([network(seed) for seed in range(3)], X, {"kind": LABELS, "size": Y[:, :1]})
+    for own in rows[1:]:
+        for part, first in zip(own.tasks, rows[0].tasks, strict=True):
+            assert np.shares_memory(part.targets, first.targets)
+            assert not np.shares_memory(part.losses, first.losses)
+
+
 def test_what_needs_no_conversion_is_read_where_it_lies():
-    given, seen = X.astype("f4"), []
-
-    class Look(Callback):
-        def on_fit_begin(self, fit):
-            seen.append(fit._rows.features)
-
-    networks = [classes(seed) for seed in range(3)]
-    fastbp.fit_many(networks, given, LABELS, callbacks=each([[Look()] for _ in networks]))
-    assert len(seen) == 3
-    assert all(np.shares_memory(features, given) for features in seen)
+    given = X.astype("f4")
+    rows = looked_at([classes(seed) for seed in range(3)], given, LABELS)
+    assert len(rows) == 3
+    assert all(np.shares_memory(one.features, given) for one in rows)
 
 
 def test_parameters_of_a_network_as_data_for_others():
