@@ -24,7 +24,7 @@ def many(*arguments):
 
 
 def test_contenders_learn_the_same():
-    names = ["fit-many", "loop", "sklearn-joblib"]
+    names = ["fit-many", "loop"]
     out = many("--rounds", "1", "--networks", "9", "--contenders", *names)
     rows = [line.split("|") for line in out.splitlines() if line.startswith("| ")]
     assert [row[1].split(":")[0].strip() for row in rows] == ["networks", "tiny", "expm", "rl"]
