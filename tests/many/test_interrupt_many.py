@@ -64,9 +64,9 @@ print(interrupted, partial)
 """
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_many_interruptions_lose_no_step(threads, tmp_path):
-    print(run(tmp_path, PROGRAM, threads, 30))  # noqa: T201 - pytest -rP shows it
+@pytest.mark.parametrize(("threads", "signals"), [(1, 10), (2, 30), (3, 10)])
+def test_many_interruptions_lose_no_step(threads, signals, tmp_path):
+    print(run(tmp_path, PROGRAM, threads, signals))  # noqa: T201 - pytest -rP shows it
 
 
 def test_ctrl_c_ends_predictions(tmp_path):

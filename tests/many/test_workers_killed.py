@@ -123,7 +123,7 @@ fastbp.fit_many(sent_cases.networks(int(sys.argv[2])), *sent_cases.data(), worke
 """
 
 
-@pytest.mark.parametrize("count", [1, COUNT])
+@pytest.mark.parametrize("count", [COUNT])
 def test_a_program_that_does_not_ask_whether_it_is_the_main_one(tmp_path, count):
     program = process.start(tmp_path, UNGUARDED, Path(__file__).parent, count)
     _, told = program.communicate(timeout=120)
