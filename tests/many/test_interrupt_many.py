@@ -5,7 +5,10 @@ import os
 import pytest
 from process import run
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="POSIX signals"),
+    pytest.mark.slow,
+]
 
 PROGRAM = """
 import random, signal, sys, time

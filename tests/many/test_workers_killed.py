@@ -19,6 +19,8 @@ import fastbp
 from fastbp import each
 from fastbp.many import elsewhere, executors, shares
 
+pytestmark = pytest.mark.slow
+
 X, Y = data()
 
 

@@ -4,6 +4,7 @@ import threading
 
 import importable
 import numpy as np
+import pytest
 import sent_cases
 from expect import raises
 from sent_cases import COUNT, Counter, Counting, data, expect_same, networks
@@ -102,6 +103,7 @@ def test_networks_with_one_generator(pool):
     assert len(fastbp.predict_many(mine, X, workers=pool)) == 3
 
 
+@pytest.mark.slow
 def test_functions_of_the_users_own(pool):
     def made():
         shift = 0.25

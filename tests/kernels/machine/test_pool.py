@@ -111,6 +111,7 @@ def test_as_many_stay_as_there_are_cores(cores, new_pool, monkeypatch):
     check_rounds(8, 3)
 
 
+@pytest.mark.slow
 def test_nobody_sleeps_through_a_call(new_pool):
     """Calls at all moments of a member's way from waiting to sleeping."""
     moments = np.random.default_rng(0)
@@ -121,6 +122,7 @@ def test_nobody_sleeps_through_a_call(new_pool):
         check_rounds(2, 1)
 
 
+@pytest.mark.slow
 def test_calls_leave_nothing_behind(new_pool):
     for _ in range(100):
         check_rounds(2, 1)

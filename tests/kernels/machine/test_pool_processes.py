@@ -6,6 +6,8 @@ import os
 import pytest
 from process import run, start
 
+pytestmark = pytest.mark.slow
+
 FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="a system with fork")
 
 TRAIN = """
