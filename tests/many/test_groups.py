@@ -1,12 +1,12 @@
 """Networks of one shape go side by side in vector lanes: nothing but the time tells."""
 
 import copy
-import threading
 
 import numpy as np
 import pytest
 from cases import both_dtypes, data
 from contents import assert_same, contents
+from meanwhile import reading
 
 import fastbp
 from fastbp import each
@@ -123,25 +123,8 @@ def test_what_calls_the_user_goes_alone(groups):
 
 def test_networks_that_others_use_meanwhile():
     networks = [network(number) for number in range(16)]
-    done, failures = threading.Event(), []
-
-    def read():
-        try:
-            while not done.is_set():
-                for net in networks:
-                    assert np.isfinite(net.predict(X)).all()
-                    copy.deepcopy(net)
-        except BaseException as error:  # noqa: BLE001 - shown by the test
-            failures.append(error)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
+    with reading(networks, X):
         compare(networks, X, Y, epochs=400, batch_size=8)
-    finally:
-        done.set()
-        reader.join()
-    assert failures == []
 
 
 @pytest.mark.parametrize("calls", [0, 1])
