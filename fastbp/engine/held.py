@@ -18,6 +18,16 @@ from fastbp.layout.aligned import aligned_zeros
 from fastbp.rows.rows import Slopes
 
 
+class _OfThread(threading.local):
+    """The watches of one thread, by what they are over; in a fork's child there are no others."""
+
+    def __init__(self) -> None:
+        self.watches: dict[int, Watch] = {}
+
+
+_of_thread = _OfThread()
+
+
 class Held:
     """What the calls of the kernels have in common.
 
@@ -49,7 +59,6 @@ class Held:
         self.state, self.step_counter = self._memory.state, self._memory.steps
         self.turns = Turns(self._memory.shared)
         self.forwarded: Slopes | None = None
-        self._watches: dict[int, Watch] = {}  # by thread
         self._coefficients = Coefficients(parts.optimizer, parts.groups.factors)
         self.scaling = fixed(parts.scaling, parts.layout.widths[0])
         self._drops = parts.regularization.drops
@@ -90,17 +99,17 @@ class Held:
     @contextmanager
     def watched(self, watch: Watch) -> Iterator[None]:
         """Within, this thread's calls of the kernels are under a watch, and alone on one core."""
-        me = threading.get_ident()
-        self._watches[me] = watch
+        watches = _of_thread.watches
+        watches[id(self)] = watch
         try:
             yield
         finally:
-            del self._watches[me]
+            del watches[id(self)]
 
     @property
     def watch(self) -> Watch | None:
         """Over this thread's calls, if there is one."""
-        return self._watches.get(threading.get_ident()) if self._watches else None
+        return _of_thread.watches.get(id(self))
 
     @property
     def team_threads(self) -> int | None:

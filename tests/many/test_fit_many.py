@@ -17,6 +17,7 @@ import fastbp
 from fastbp import each
 from fastbp.callbacks import Callback, EarlyStopping
 from fastbp.data import tables
+from fastbp.engine.watch import Watch
 
 ROWS = 71
 X, Y = data(ROWS, 5, 3)
@@ -461,3 +462,15 @@ def test_networks_of_one_generator_are_refused_where_they_draw():
     fastbp.fit_many(networks, *given, batch_size=8, shuffle=False)
     fastbp.fit_many(networks, *given, batch_size=20)
     fastbp.fit_many(networks[:2], *given, batch_size=8, shuffle=each([True, False]))
+
+
+def test_a_watch_is_over_one_network_on_one_thread():
+    first, second = (classes(seed)._core.engine for seed in range(2))
+    watch, elsewhere = Watch(), []
+    with first.watched(watch):
+        other = threading.Thread(target=lambda: elsewhere.append(first.watch))
+        other.start()
+        other.join()
+        assert (first.watch, second.watch, elsewhere) == (watch, None, [None])
+        assert (first.team_threads, second.team_threads) == (1, None)
+    assert first.watch is None
