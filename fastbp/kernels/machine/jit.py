@@ -35,6 +35,8 @@ from numba.core.compiler import CompileResult
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.serialize import dumps
 
+from fastbp.kernels.machine.registers import FullRegisters
+
 if numba.config.DISABLE_JIT:
     raise ImportError(
         "fastbp needs Numba's compiler, which the environment variable NUMBA_DISABLE_JIT (or "
@@ -49,8 +51,11 @@ FLAGS: dict[str, Any] = {
     "nogil": True,
 }
 
-# Called from kernels alone: no wrappers for Python or C, which would double the compilation.
-inline = numba.njit(**FLAGS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+# Called from kernels alone: no wrappers for Python or C, which would double the compilation. Those
+# are compiled by themselves before they become part of a kernel: with vectors of the same width.
+inline = numba.njit(
+    **FLAGS, no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=FullRegisters
+)
 # The same for small functions, and for those with one caller: they become part of their callers
 # before types are inferred, instead of being compiled once for each combination of argument types
 # and optimized by themselves first. Nested deeply they take longer than they save.
@@ -237,7 +242,8 @@ class Kernel:
             arguments = tuple(POINTERS[dtype] if t is REAL else t for t in self.signature)
             if self._check is not None:
                 self._check(dtype)
-            compiled = CFunc(self.function, (arguments, self._returns), {}, FLAGS)
+            signature = arguments, self._returns
+            compiled = CFunc(self.function, signature, {}, FLAGS, FullRegisters)
             folder = cache_folder() if self.cached else None
             if folder is not None:
                 key = f"{self.name}.{_closed_over(self.function)}{dtype}"
