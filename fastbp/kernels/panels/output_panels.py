@@ -11,7 +11,7 @@ from numba import carray
 from fastbp.kernels.machine.jit import Kernel, inline, inline_early, kernel
 from fastbp.kernels.machine.pointers import advance, pointer_to, restrict, run_time, stack_array
 from fastbp.kernels.machine.simd import row_max, row_sum
-from fastbp.kernels.machine.vecmath import exp, like, log
+from fastbp.kernels.machine.vecmath import exp, exp_normal, like, log
 from fastbp.kernels.panels.panels import BACKWARD, FORWARD, LOSS
 from fastbp.kernels.product.transpose import SIDE, transpose_square
 
@@ -31,13 +31,13 @@ def _shift(z, to, rows, n, ld):
 
 @inline
 def odds(x):
-    """exp(x) for x <= 0, and 0 where that is below 4e-31.
+    """exp(x) for x <= 0 or NaN, and 0 where that is below 4e-31.
 
     A class as unlikely is lost against the likely one's 1. Let through, it could be a denormal
     number, with which processors compute several times as slowly.
     """
     lowest = like(x, -70.0)
-    power = exp(lowest if x < lowest else x)
+    power = exp_normal(lowest if x < lowest else x)
     return like(x, 0.0) if x < lowest else power
 
 

@@ -214,6 +214,13 @@ def test_exp_is_finite_to_the_last_argument_and_gives_denormal_numbers(
     assert under == 0
 
 
+@pytest.mark.parametrize(("dtype", "limit"), [(np.float32, 87), (np.float64, 708)])
+def test_exp_normal_has_the_bits_of_exp(dtype, limit):
+    x = np.concatenate([np.linspace(-limit, limit, 1_000_001), [-0.0, NAN]]).astype(dtype)
+    bits = f"u{dtype().itemsize}"
+    np.testing.assert_array_equal(values("exp_normal", x).view(bits), values("exp", x).view(bits))
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_tanh_is_odd_and_never_beyond_one(dtype):
     x = np.linspace(0, 25, 100_001).astype(dtype)
