@@ -43,6 +43,7 @@ class Sizes(NamedTuple):
     slab: int  # bytes of activations and deltas of rows that a team takes through both phases
     part_slab: int  # of rows that one thread does
     lane_slab: int  # of rows of networks side by side
+    lane_parameters: int  # bytes of the parameters of such networks, whose state stays in L2
 
 
 SIZES = record(*Sizes._fields)
@@ -65,6 +66,7 @@ LEGAL: dict[str, tuple[int, int, int]] = {
     "slab": (1, 1 << 40, 1),
     "part_slab": (1, 1 << 40, 1),
     "lane_slab": (1, 1 << 40, 1),
+    "lane_parameters": (0, 1 << 40, 1),
 }
 
 
@@ -87,6 +89,7 @@ def of_caches(found: Caches) -> Sizes:
         slab=l2 // 2,
         part_slab=l2 // 4,
         lane_slab=l2 // 4,
+        lane_parameters=l2 // 4,
     )
     bounded = {
         name: min(max(getattr(sizes, name), least), most) // of * of

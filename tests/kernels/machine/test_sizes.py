@@ -21,6 +21,7 @@ def test_the_numbers_of_the_machine_they_were_found_on():
         strip=8192, least_strip=16, few_strip=256, block=256, whole=4160, few_rows=64,
         k_block=1024, streaming=1 << 19, state_streaming=1 << 20, turned_rows=48,
         turned_bytes=1 << 17, slab=1 << 19, part_slab=1 << 18, lane_slab=1 << 18,
+        lane_parameters=1 << 18,
     ) == RULE  # fmt: skip
 
 
