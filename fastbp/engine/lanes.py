@@ -20,7 +20,6 @@ from fastbp.tasks import Tasks
 
 LAYER_FLOPS = 2100  # of a layer and network for which a full group pays where no vector has padding
 LEAST_SHARE = 0.25  # of the lanes, with which even the smallest networks need a group
-PARAMETERS = 1 << 18  # bytes of the parameters of a group, whose state stays in a core's cache
 
 
 def alike(engine: Engine, course: Course) -> Hashable | None:
@@ -47,7 +46,7 @@ def alike(engine: Engine, course: Course) -> Hashable | None:
         or data.masked
         or data.slopes is not None
     )
-    in_pieces = cut_batch(layout, batch).slab < batch  # each with a sum of losses of its own
+    in_pieces = cut_batch(layout, batch).parts > 0  # each with a sum of losses of its own
     if apart or in_pieces or not pays(layout, batch, width(layout.dtype)):
         return None
     return (
@@ -69,7 +68,7 @@ def pays(layout: Layout, batch: int, networks: int) -> bool:
     padded = sum(inputs * -(-outputs // lanes) * lanes for inputs, outputs in pairs)
     share = networks / lanes
     most = LAYER_FLOPS * lanes * share**3 * (padded / used) ** 4
-    small = layout.parameter_count * LINE <= PARAMETERS
+    small = layout.parameter_count * LINE <= layout.sizes.lane_parameters
     return share >= LEAST_SHARE and small and batch * layout.row_flops <= layout.layers * most
 
 

@@ -9,6 +9,7 @@ from fastbp.configuration import Configuration
 from fastbp.engine.records import Kind, Plan
 from fastbp.kernels.machine import team
 from fastbp.kernels.machine.jit import address
+from fastbp.kernels.machine.sizes import Sizes, address_of
 from fastbp.kernels.product import ahead
 from fastbp.kernels.step.clipping import BLOCK
 from fastbp.layout.aligned import aligned_zeros, row_stride
@@ -143,8 +144,10 @@ class Memory:
             every, none = [True] * layout.layers, [False] * layout.layers
             self.plans, self.tangents = {}, Workspace(layout, rows, every, none, inputs=False)
 
-    def make_room(self, rows: int, members: int, gradients: int, sparse: bool = False) -> None:
-        """Room for `rows` rows at a time and a team, and for whole gradients.
+    def make_room(
+        self, rows: int, batch: int, members: int, gradients: int, sparse: bool = False
+    ) -> None:
+        """Room for `rows` rows of a batch at a time and a team, and for whole gradients.
 
         sparse: the rows are, and come with no dense input of the first layer.
 
@@ -160,16 +163,15 @@ class Memory:
                 self.task_values = np.empty(rows)
                 scratch = aligned_zeros(3 * rows * self.task_stride, layout.dtype)
                 self.task_scratch = scratch.reshape(3, rows * self.task_stride)
-            self.row_losses, self.workspace = (
-                np.empty(rows),
-                Workspace(layout, rows, self._sloped, self._dropped, inputs),
-            )  # fmt: skip
+            self.workspace = Workspace(layout, rows, self._sloped, self._dropped, inputs)
+        if self.row_losses.size < batch:
+            self.plans, self.row_losses = {}, np.empty(batch)
         if sparse and not self.made.size:
             self.plans, self.made = {}, np.zeros(layout.widths[0], WORD)
         if self.scratch.size < members * layout.scratch:
             self.plans, self.queues, self.scratch = (
                 {},
-                aligned_zeros(members * ahead.WORDS, WORD),
+                _queues(members, layout.sizes),
                 aligned_zeros(members * layout.scratch, layout.dtype),
             )
         if gradients > (0 if self.gradients is None else len(self.gradients)):
@@ -178,6 +180,13 @@ class Memory:
                 {},
                 aligned_zeros(gradients * size, layout.dtype).reshape(gradients, size),
             )
+
+
+def _queues(members: int, sizes: Sizes) -> NDArray[np.int64]:
+    """The prefetch queues of a team, which know the sizes of blocks."""
+    queues = aligned_zeros(members * ahead.WORDS, WORD)
+    queues[ahead.SIZES :: ahead.WORDS] = address_of(sizes)
+    return queues
 
 
 def _parameters(

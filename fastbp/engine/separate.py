@@ -22,7 +22,6 @@ from fastbp.kernels.step.parts import batch_in_parts
 from fastbp.kernels.step.slabs import batch_in_slabs
 from fastbp.kernels.step.step import differentiate, predict, train
 from fastbp.layout.cutting import most
-from fastbp.layout.layout import TURNED_ROWS
 
 MOST_TABLE = 1 << 19  # steps whose coefficients are computed ahead, at the most
 CHUNK = 1 << 12
@@ -60,7 +59,8 @@ RECORD = np.dtype(
             "row",            # address of float64: one row of it, with a decay where there is alpha
             "row_count",
             "alone",          # 1: a batch of one slab goes by parts
-            "row_bytes", "gradient_bytes",  # what the cut of a batch is computed from
+            # what the cut of a batch is computed from
+            "row_bytes", "gradient_bytes", "slab_bytes", "part_slab",
             "not_finite",     # 1 where the check of features found one
         )
     ]
@@ -150,7 +150,7 @@ def record(engine: Engine, rows: int) -> NDArray[np.int64]:
         "steps": address(engine.step_counter),
         "predicting": predicting.address,
         "programs": address(programs),
-        "short": TURNED_ROWS,
+        "short": layout.sizes.turned_rows,
         "forwarding": given[0].address,
         "given_step": given[1].address,
         "given_gradient": given[2].address,
@@ -176,6 +176,8 @@ def record(engine: Engine, rows: int) -> NDArray[np.int64]:
         "alone": layout.parameters <= ALONE,
         "row_bytes": layout.row_elements * size,
         "gradient_bytes": layout.parameters * size,
+        "slab_bytes": layout.sizes.slab,
+        "part_slab": layout.sizes.part_slab,
         "alpha": alpha,
     }
     for name, value in values.items():
@@ -205,7 +207,7 @@ def _memory(engine: Engine, rows: int) -> Memory:
     memory.dropout_seed = engine.dropout_seed
     memory.scaling = None if engine.scaling is None else np.stack(engine.scaling)
     slab, parts = most(layout, rows)
-    memory.make_room(slab, 1, max(parts, 1))
+    memory.make_room(slab, rows, 1, max(parts, 1))
     return memory
 
 

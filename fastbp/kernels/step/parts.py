@@ -12,16 +12,17 @@ from fastbp.kernels.machine.jit import INT, inline, inline_early, kernel
 from fastbp.kernels.machine.pointers import call, load_acquire, store_release
 from fastbp.kernels.machine.simd import row_sum
 from fastbp.kernels.machine.team import STOP_EARLY, share
-from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.step.batch_rows import rows_phase
-from fastbp.kernels.step.program import GRAIN, opened, queue_of, stopped, tell_stop, wait
-from fastbp.kernels.step.weight_rows import (
-    FEW_STRIP,
-    few_outputs,
-    mirror,
-    strip_of_few,
-    update_run,
+from fastbp.kernels.step.program import (
+    GRAIN,
+    opened,
+    queue_of,
+    sizes_of,
+    stopped,
+    tell_stop,
+    wait,
 )
+from fastbp.kernels.step.weight_rows import few_outputs, mirror, strip_of_few, update_run
 
 
 @inline
@@ -30,14 +31,11 @@ def _add_gradient(p, layer, base, rows, opening, to, me):
     size, ld, queue = p.itemsize, layer.ld_out, queue_of(p, me)
     delta = layer.delta + base * ld * size
     if few_outputs(layer, size):
-        scratch = p.scratch + me * p.scratch_bytes
-        for row in range(0, layer.inputs, FEW_STRIP):
-            count = min(FEW_STRIP, layer.inputs - row)
+        scratch, height = p.scratch + me * p.scratch_bytes, sizes_of(p).few_strip
+        for row in range(0, layer.inputs, height):
+            count = min(height, layer.inputs - row)
             at = to + row * ld * size
-            strip = at if opening else scratch + FEW_STRIP * LINE
-            strip_of_few(p, layer, base, row, count, rows, scratch, strip, queue)
-            if not opening:
-                call(p.add_parts, (at, strip - at, 2, count * ld))
+            strip_of_few(p, layer, base, row, count, rows, opening, scratch, at, queue)
     else:
         start, start_ld = (p.zeros, 0) if opening else (to, ld)
         call(
@@ -52,20 +50,19 @@ def _add_gradient(p, layer, base, rows, opening, to, me):
 @inline
 def _part(p, layers, me, number, parts, order, batch, totals, step):
     """Part `number` of a long batch, slab by slab: its gradient and the sum of its losses."""
-    total, queue = 0.0, queue_of(p, me)
+    queue = queue_of(p, me)
     begin, end = share(batch, GRAIN, number, parts)
     for done in range(begin, end, p.slab):
         if stopped(p):
-            return total
+            return 0.0
         rows = min(p.slab, end - done)
         first = me * p.slab
-        at = order + 8 * done
-        rows_phase(p, layers, first, first + rows, at, batch, totals, queue, step, done)
-        total += row_sum(float64s_at(p.row_losses + 8 * first), rows)
+        at, values = order + 8 * done, p.row_losses + 8 * done
+        rows_phase(p, layers, first, first + rows, at, values, batch, totals, queue, step, done)
         for n in range(p.bottom, p.layer_count):
             to = layers[n].gradient + number * p.part_bytes
             _add_gradient(p, layers[n], first, rows, done == begin, to, me)
-    return total
+    return row_sum(float64s_at(p.row_losses + 8 * begin), end - begin)
 
 
 @inline

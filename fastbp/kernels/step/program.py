@@ -6,6 +6,7 @@ from numba import carray
 from fastbp.kernels.machine.fields import record
 from fastbp.kernels.machine.jit import inline_early
 from fastbp.kernels.machine.pointers import load_acquire, pointer_maker, store_release
+from fastbp.kernels.machine.sizes import sizes_at
 from fastbp.kernels.machine.team import PAUSE, STOP, STOP_SEEN, barrier
 from fastbp.kernels.product import ahead
 
@@ -70,7 +71,8 @@ PROGRAM = record(
     "settings", "square_sums",  # float64: of regularization; of blocks of the gradient
     "sparse_step", "train",  # phase 2 of a sparse layer; the training that sparse.py's calls
     "check", "not_finite",  # for `predict` of unchecked features, else 0; int64 that it sets to 1
-    "loss_parameters", "row_losses", "epoch_losses",  # float64
+    "loss_parameters", "epoch_losses",  # float64
+    "row_losses",     # float64 (batch)
     "epoch_penalties",  # float64 (epochs): what of the losses are penalties, or 0
     "totals", "total_count",  # float64 (steps, count): total weights of batches; 0: no weights
     "by_rows",        # 1: in the mean loss of an epoch batches count by rows; 0: by total weights
@@ -78,7 +80,7 @@ PROGRAM = record(
     "coefficients", "coefficient_count",
     "slot_bytes", "slots", "scratch", "scratch_bytes", "zeros",
     "queues",         # int64 (team, ahead.WORDS)
-    "streaming",      # bytes of W from which on it is prefetched
+    "sizes",          # of blocks: machine.sizes.SIZES
     "state", "state_bytes",
     "predictions",    # (rows, outputs) without padding; slopes of inputs (rows, passes, inputs)
     "passes",         # ways back from a row's outputs, one for each column: derivatives.py
@@ -138,6 +140,12 @@ def tell_stop(p, whole):
 def queue_of(p, me):
     """The address of thread `me`'s prefetch queue."""
     return p.queues + me * ahead.WORDS * 8
+
+
+@inline_early
+def sizes_of(p):
+    """The sizes of blocks."""
+    return carray(sizes_at(p.sizes), (1,))[0]
 
 
 @inline_early
