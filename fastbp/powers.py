@@ -33,7 +33,7 @@ def powers(
     """
     left = exponents.astype(np.int64)
     digit = 2**DIGIT - 1
-    found = _table(base, 0)[left & digit]
+    found: NDArray[np.float64] = _table(base, 0)[left & digit]
     left >>= DIGIT
     level = 1
     while left.any():

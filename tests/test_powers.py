@@ -1,4 +1,4 @@
-"""Powers with whole exponents: their error against mpmath, and bits that do not depend on a machine."""
+"""Powers with whole exponents: their error against mpmath, and bits that no machine changes."""
 
 import hashlib
 from decimal import Decimal
@@ -9,7 +9,9 @@ import pytest
 
 from fastbp.powers import powers
 
-EXPONENTS = np.array([0, 1, 2, 3, 63, 100, 255, 256, 257, 1000, 65535, 65536, 1e5, 1e6 + 3, 2.0**40])
+EXPONENTS = np.array(
+    [0, 1, 2, 3, 63, 100, 255, 256, 257, 1000, 65535, 65536, 1e5, 1e6 + 3, 2.0**40]
+)
 BASES = [
     0.0, 1e-300, 0.3, 0.5, 0.9, 0.999, 1 - 2.0**-53, 1.0, 1 + 2.0**-52, 1.0001, 2.0, 3, 1e300,
     Decimal("0.9998367253526752782703589434"),

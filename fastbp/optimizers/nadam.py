@@ -16,7 +16,7 @@ from fastbp.powers import powers
 @functools.lru_cache(maxsize=256)
 def _fall(momentum_decay: float) -> Decimal:
     """``0.96**momentum_decay``, with digits enough for high powers of it."""
-    return Context(prec=40).power(Decimal(0.96), Decimal(momentum_decay))
+    return Context(prec=40).power(Decimal("0.96"), Decimal(momentum_decay))
 
 
 @dataclass(frozen=True)
