@@ -8,6 +8,7 @@ import numpy as np
 from fastbp.kernels.machine.jit import Kernel
 from fastbp.kernels.panels import updates
 from fastbp.optimizers.base import BaseOptimizer, Floats, columns
+from fastbp.powers import powers
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Adam(BaseOptimizer):
 
     def coefficients(self, steps: Floats, rates: float | Floats) -> Floats:
         decoupled = rates * self.weight_decay if self._decoupled else 0.0
-        correction = 1 / np.sqrt(1 - self.beta2**steps)
+        correction = 1 / np.sqrt(1 - powers(self.beta2, steps))
         return columns(
             steps,
             1 - decoupled,
@@ -61,7 +62,7 @@ class Adam(BaseOptimizer):
             1 - self.beta1,
             self.beta2,
             1 - self.beta2,
-            rates / (1 - self.beta1**steps),
+            rates / (1 - powers(self.beta1, steps)),
             correction,
             self.eps * correction if self.epsilon_hat else self.eps,
         )

@@ -1,13 +1,22 @@
 """Adam with Nesterov's momentum."""
 
+import functools
 import math
 from dataclasses import dataclass
+from decimal import Context, Decimal
 
 import numpy as np
 
 from fastbp.kernels.machine.jit import Kernel
 from fastbp.kernels.panels import updates
 from fastbp.optimizers.base import BaseOptimizer, Floats, columns, decays, expect_decay
+from fastbp.powers import powers
+
+
+@functools.lru_cache(maxsize=256)
+def _fall(momentum_decay: float) -> Decimal:
+    """``0.96**momentum_decay``, with digits enough for high powers of it."""
+    return Context(prec=40).power(Decimal("0.96"), Decimal(momentum_decay))
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ class Nadam(BaseOptimizer):
         return updates.nadam
 
     def _momentum(self, steps: Floats) -> Floats:
-        return np.asarray(self.beta1 * (1 - 0.5 * 0.96 ** (steps * self.momentum_decay)))
+        return np.asarray(self.beta1 * (1 - 0.5 * powers(_fall(self.momentum_decay), steps)))
 
     def coefficients(self, steps: Floats, rates: float | Floats) -> Floats:
         if len(steps) == 0:
@@ -74,6 +83,6 @@ class Nadam(BaseOptimizer):
             1 - self.beta2,
             rates * (1 - now) / (1 - product),
             rates * following / (1 - product * following),
-            1 / np.sqrt(1 - self.beta2**steps),
+            1 / np.sqrt(1 - powers(self.beta2, steps)),
             self.eps,
         )

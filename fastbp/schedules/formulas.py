@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastbp.powers import powers
 from fastbp.schedules.base import Counted, Floats, replaced
 from fastbp.validation import choice, flag, positive_int, real, shown
 
@@ -47,9 +48,9 @@ class Step(Counted):
     def at(self, n: Floats, total: int) -> Floats:
         """See `Counted`."""
         if self.every is not None:
-            return np.asarray(self.gamma ** (n // self.every))
+            return powers(self.gamma, n // self.every)
         passed = np.searchsorted(np.array(self.milestones, np.float64), n, side="right")
-        return np.asarray(self.gamma ** passed.astype(np.float64))
+        return powers(self.gamma, passed.astype(np.float64))
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Exponential(Counted):
 
     def at(self, n: Floats, total: int) -> Floats:
         """See `Counted`."""
-        return np.asarray(self.gamma**n)
+        return powers(self.gamma, n)
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class InverseScaling(Counted):
 
     def at(self, n: Floats, total: int) -> Floats:
         """See `Counted`."""
-        return np.asarray((1 + n / self.scale) ** -self.power)
+        return _raised(1 + n / self.scale, -self.power)
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class Polynomial(Counted):
     def at(self, n: Floats, total: int) -> Floats:
         """See `Counted`."""
         left = np.maximum(1 - n / (self.total or total), 0)
-        return np.asarray(self.minimum + (1 - self.minimum) * left**self.power)
+        return np.asarray(self.minimum + (1 - self.minimum) * _raised(left, self.power))
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ class Cosine(Counted):
                 starts.append(starts[-1] + length)
                 length *= self.multiplier
             cycle = np.searchsorted(starts, n, side="right") - 1
-            n, period = n - np.array(starts)[cycle], period * float(self.multiplier) ** cycle
+            n, period = n - np.array(starts)[cycle], period * powers(self.multiplier, cycle)
         return np.asarray(
             self.minimum + (1 - self.minimum) * (1 + np.cos(math.pi * n / period)) / 2
         )
@@ -248,6 +249,15 @@ class OneCycle(Counted):
         left = (1 + np.cos(math.pi * share)) / 2 if self.anneal == "cosine" else 1 - share
         before, after = np.array(values[:-1])[phase], np.array(values[1:])[phase]
         return np.asarray(after + (before - after) * left)
+
+
+def _raised(values: Floats, power: float) -> Floats:
+    """``values**power``, of numbers from 0 on: not by NumPy, whose bits depend on the processor."""
+    if power == 1:
+        return values
+    if abs(power) == 0.5:
+        return np.sqrt(values) if power > 0 else 1 / np.sqrt(values)
+    return np.array([value**power for value in values.tolist()])
 
 
 def _length(value: Any, name: str) -> int | None:

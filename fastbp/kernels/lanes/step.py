@@ -12,7 +12,7 @@ from fastbp.kernels.lanes.program import opened
 from fastbp.kernels.machine.fields import float64s_at, words_at
 from fastbp.kernels.machine.jit import INT, REAL, inline, kernel
 from fastbp.kernels.machine.pointers import advance, call, stack_array
-from fastbp.kernels.machine.simd import copy_padded
+from fastbp.kernels.machine.simd import copy_padded, fma
 from fastbp.kernels.machine.vecmath import like
 from fastbp.kernels.panels.lane_losses import LANE_BLOCK, whole_blocks
 from fastbp.kernels.product.sums import fold
@@ -252,7 +252,7 @@ def _train(g, layers):
             weight = float(batch)
             for lane in range(g.lanes):
                 loss = values[lane] / batch
-                totals[lane], losses[lane] = totals[lane] + loss * weight, loss
+                totals[lane], losses[lane] = fma(loss, weight, totals[lane]), loss
             mass += weight
             _update(g, layers, g.made)
             g.made += 1

@@ -43,10 +43,12 @@ if numba.config.DISABLE_JIT:
         "numba.config.DISABLE_JIT) switches off"
     )
 
-# Without nnan and ninf, which would remove the checks for NaN and infinity (numba #2919), and
-# without reassoc and arcp, with which bits would depend on the width of the vectors.
+# Without nnan and ninf, which would remove the checks for NaN and infinity (numba #2919); without
+# reassoc and arcp, with which bits would depend on the width of the vectors; and without contract:
+# which products LLVM fuses with which sums depends on the kind of processor (on ARM on its model
+# and on what stands around them). Kernels say it themselves, by `simd.fma`.
 FLAGS: dict[str, Any] = {
-    "fastmath": {"contract", "nsz"},
+    "fastmath": {"nsz"},
     "error_model": "numpy",
     "nogil": True,
 }

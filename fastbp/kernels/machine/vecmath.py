@@ -22,7 +22,7 @@ from fastbp.kernels.machine.simd import bits_of, fma, from_bits
 
 # The callers' flags do not reach in here. No arcp: x / y must be the rounded quotient, whatever
 # the width of the vector.
-_OPTIONS = {"fastmath": {"contract", "nsz"}, "error_model": "numpy", "forceinline": True}
+_OPTIONS = {"fastmath": {"nsz"}, "error_model": "numpy", "forceinline": True}
 
 
 def _function(*tables: dict[Any, Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -62,13 +62,13 @@ def gelu(z):
 
 @inline
 def gelu_slope(z):
-    return normal_cdf(z) + z * normal_pdf(z)
+    return fma(z, normal_pdf(z), normal_cdf(z))
 
 
 @inline
 def gelu_tanh_gate(z):
     # (1 + tanh(u)) / 2 = sigmoid(2 u)
-    return vecmath.sigmoid(like(z, 2 * GELU_TANH) * (z + like(z, GELU_CUBE) * z * z * z))
+    return vecmath.sigmoid(like(z, 2 * GELU_TANH) * fma(like(z, GELU_CUBE) * z * z, z, z))
 
 
 @inline
@@ -79,11 +79,10 @@ def gelu_tanh(z):
 @inline
 def gelu_tanh_slope(z):
     gate = gelu_tanh_gate(z)
-    inner = like(z, 2 * GELU_TANH) * (like(z, 1.0) + like(z, 3 * GELU_CUBE) * z * z)
+    inner = like(z, 2 * GELU_TANH) * fma(like(z, 3 * GELU_CUBE) * z, z, like(z, 1.0))
     # Where the gate is shut or open for good, inner may overflow: 0 * inf would be NaN.
     steep = gate * (like(z, 1.0) - gate)
     inner = inner if steep > 0 else like(z, 0.0)
-    # One rounding on every processor: behind a choice the compiler would fuse on some alone.
     return fma(z * steep, inner, gate)
 
 
@@ -95,7 +94,7 @@ def silu(z):
 @inline
 def silu_slope(z):
     s = vecmath.sigmoid(z)
-    return s + z * s * (like(z, 1.0) - s)
+    return fma(z * s, like(z, 1.0) - s, s)
 
 
 @inline
@@ -147,4 +146,4 @@ def tanh(z):
 
 @inline
 def tanh_slope(a):
-    return like(a, 1.0) - a * a
+    return fma(-a, a, like(a, 1.0))

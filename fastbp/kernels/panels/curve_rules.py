@@ -2,6 +2,7 @@
 
 from fastbp.kernels.machine import vecmath
 from fastbp.kernels.machine.jit import inline
+from fastbp.kernels.machine.simd import fma
 from fastbp.kernels.machine.vecmath import exp, like, normal_pdf
 from fastbp.kernels.panels import activation_rules
 from fastbp.kernels.panels.loss_rules import RATE_LIMIT
@@ -22,7 +23,7 @@ def selu(z):
 def gelu(z):
     density = normal_pdf(z)
     # Far out z * z may overflow where the density is 0.
-    return density * (like(z, 2.0) - z * z) if density > 0 else like(z, 0.0)
+    return density * fma(-z, z, like(z, 2.0)) if density > 0 else like(z, 0.0)
 
 
 @inline
@@ -31,16 +32,16 @@ def gelu_tanh(z):
     steep = gate * (like(z, 1.0) - gate)
     rate = like(z, 2 * activation_rules.GELU_TANH)
     cube = like(z, 3 * activation_rules.GELU_CUBE)
-    inner = rate * (like(z, 1.0) + cube * z * z)
-    bend = z * ((like(z, 1.0) - gate - gate) * inner * inner + rate * (cube + cube) * z)
-    return steep * (inner + inner + bend) if steep > 0 else like(z, 0.0)
+    inner = rate * fma(cube * z, z, like(z, 1.0))
+    bend = fma((like(z, 1.0) - gate - gate) * inner, inner, rate * (cube + cube) * z)
+    return steep * fma(z, bend, inner + inner) if steep > 0 else like(z, 0.0)
 
 
 @inline
 def silu(z):
     s = vecmath.sigmoid(z)
     steep = s * (like(z, 1.0) - s)
-    return steep * (like(z, 2.0) + z * (like(z, 1.0) - s - s))
+    return steep * fma(z, like(z, 1.0) - s - s, like(z, 2.0))
 
 
 @inline
@@ -65,7 +66,7 @@ def sigmoid(z):
 @inline
 def tanh(z):
     a = vecmath.tanh(z)
-    return like(z, -2.0) * a * (like(z, 1.0) - a * a)
+    return like(z, -2.0) * a * fma(-a, a, like(z, 1.0))
 
 
 ACTIVATIONS = (elu, selu, gelu, gelu_tanh, silu, softplus, softsign, sigmoid, tanh)

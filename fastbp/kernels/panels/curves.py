@@ -7,11 +7,12 @@ product.
 
 from typing import Any
 
+import numpy as np
 from numba import carray
 
 from fastbp.kernels.machine.jit import Kernel, inline, kernel
 from fastbp.kernels.machine.pointers import advance, pointer_to
-from fastbp.kernels.machine.simd import row_max
+from fastbp.kernels.machine.simd import fma, row_max
 from fastbp.kernels.machine.vecmath import exp, like
 from fastbp.kernels.panels import curve_rules, loss_rules
 from fastbp.kernels.panels.output_panels import exponential
@@ -54,7 +55,7 @@ def _through(z, delta, mass, scale, n, ld):
     for j in range(n):
         odds = exp(logits[j] - top)
         total += odds
-        mean += odds * change[j]
+        mean = fma(odds, change[j], mean)
     mean /= total
     share = scale * mass / total
     for j in range(n):
@@ -84,6 +85,6 @@ def cross_entropy_probabilities(
         y = carray(advance(pointer_to(targets, z), index[r] * n), (n,))
         mass = 0.0
         for j in range(n):
-            mass += (1 - smoothing) * y[j] + smoothing / n
+            mass += fma(1 - smoothing, np.float64(y[j]), smoothing / n)
         _through(advance(z, r * ld), advance(delta, r * ld), like(scale, mass), scale, n, ld)
         losses[r] = 0.0

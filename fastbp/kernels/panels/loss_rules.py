@@ -51,7 +51,7 @@ def huber_slope(z, y, p):
 def binary_cross_entropy(z, y, p):
     # -y log(s) - (1 - y) log(1 - s) with s = sigmoid(z), without ever forming s
     positive = z if z > 0 else like(z, 0.0)
-    return positive - z * y + softplus(-abs(z))
+    return fma(-z, y, positive) + softplus(-abs(z))
 
 
 @inline
@@ -64,7 +64,7 @@ def poisson(z, y, p):
     # Beyond the limit along the tangent, so that a log rate of 1e4 has a finite loss and slope.
     inside = z if z < RATE_LIMIT else like(z, RATE_LIMIT)
     rate = exp(inside)
-    return fma(rate, z - inside, rate) - y * z
+    return fma(-y, z, fma(rate, z - inside, rate))
 
 
 @inline
@@ -100,7 +100,7 @@ def log_cosh_slope(z, y, p):
 
 @inline
 def hinge(z, y, p):
-    short = like(z, 1.0) - y * z
+    short = fma(-y, z, like(z, 1.0))
     return like(z, 0.0) if short < 0 else short  # NaN goes on
 
 
@@ -115,7 +115,8 @@ def focal(z, y, p):
     even = softplus(-abs(z))
     above = even + (z if z > 0 else like(z, 0.0))
     below = even - (z if z < 0 else like(z, 0.0))
-    return y * exp(-p * above) * below + (like(z, 1.0) - y) * exp(-p * below) * above
+    zeros = (like(z, 1.0) - y) * exp(-p * below) * above
+    return fma(y * exp(-p * above), below, zeros)
 
 
 @inline
@@ -124,5 +125,5 @@ def focal_slope(z, y, p):
     above = even + (z if z > 0 else like(z, 0.0))
     below = even - (z if z < 0 else like(z, 0.0))
     one, s, rest = like(z, 1.0), sigmoid(z), sigmoid(-z)
-    ones = exp(-p * above) * (p * s * below + rest)
-    return (one - y) * exp(-p * below) * (p * rest * above + s) - y * ones
+    ones = exp(-p * above) * fma(p * s, below, rest)
+    return fma((one - y) * exp(-p * below), fma(p * rest, above, s), -y * ones)

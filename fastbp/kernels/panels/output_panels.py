@@ -10,7 +10,7 @@ from numba import carray
 
 from fastbp.kernels.machine.jit import Kernel, inline, inline_early, kernel
 from fastbp.kernels.machine.pointers import advance, pointer_to, restrict, run_time, stack_array
-from fastbp.kernels.machine.simd import row_max, row_sum
+from fastbp.kernels.machine.simd import fma, row_max, row_sum
 from fastbp.kernels.machine.vecmath import exp, exp_normal, like, log
 from fastbp.kernels.panels.panels import BACKWARD, FORWARD, LOSS
 from fastbp.kernels.product.transpose import SIDE, transpose_square
@@ -80,7 +80,7 @@ def softmax_backward(delta, operand, rows, n, ld):
         slopes, a = carray(advance(delta, r * ld), (n,)), carray(advance(operand, r * ld), (n,))
         mean = like(slopes[0], 0.0)
         for j in range(n):
-            mean += slopes[j] * a[j]
+            mean = fma(slopes[j], a[j], mean)
         for j in range(n):
             slopes[j] = a[j] * (slopes[j] - mean)
 
@@ -134,7 +134,8 @@ def _labels_by_row(z, delta, labels, index, losses, first, rows, n, ld, scale, s
             below = 0.0
             for j in range(n):
                 below += z_row[j] - top
-            loss = (1 - smoothing) * loss + smoothing * (float(log_total) - below / n)
+            smooth = smoothing * (float(log_total) - below / n)
+            loss = fma(1 - smoothing, loss, smooth)
         slopes[label] -= scale * like(scale, 1 - smoothing)
         losses[r] = loss
 
@@ -227,7 +228,7 @@ def _of_probabilities(divergence: bool) -> Kernel:
             slopes, z_row = carray(row, (n,)), carray(logits, (n,))
             loss, mass = 0.0, like(first, 0.0)
             for j in range(n):
-                t = keep * y[j] + even
+                t = fma(keep, y[j], even)
                 mass += t
                 cost = log_total - (z_row[j] - top)
                 if divergence:
@@ -235,7 +236,7 @@ def _of_probabilities(divergence: bool) -> Kernel:
                 loss += t * cost
             _scale_row(row, scale * mass / total, n, ld)
             for j in range(n):
-                slopes[j] -= scale * (keep * y[j] + even)
+                slopes[j] = fma(-scale, fma(keep, y[j], even), slopes[j])
             losses[r] = loss
 
     return Kernel(panel, LOSS, f"output_panels.of_probabilities.{divergence}")
@@ -268,9 +269,9 @@ def gaussian_nll(z, delta, targets, order, values, parameters, rows, n, ld, batc
             short = low - s if s < low else like(s, 0.0)
             inverse = exp(-low if s < low else -s)
             factor = inverse * (one + short)
-            loss += half * (s + error * error * factor)
+            loss += half * fma(error * error, factor, s)
             slopes[j] = scale * error * factor
-            slopes[count + j] = half * scale * (one - error * error * inverse)
+            slopes[count + j] = half * scale * fma(-error * error, inverse, one)
         for j in range(n, ld):
             slopes[j] = 0
         losses[r] = share * loss
@@ -290,15 +291,15 @@ def cosine(z, delta, targets, order, values, parameters, rows, n, ld, batch, tot
         both, of_a, of_y = 0.0, 1e-12, 1e-12
         for j in range(n):
             output, target = np.float64(a[j]), np.float64(y[j])
-            both += output * target
-            of_a += output * output
-            of_y += target * target
+            both = fma(output, target, both)
+            of_a = fma(output, output, of_a)
+            of_y = fma(target, target, of_y)
         lengths = math.sqrt(of_a) * math.sqrt(of_y)
         alike = both / lengths
         of_target = like(a[0], -1 / (batch * lengths))
         of_output = like(a[0], alike / (batch * of_a))
         for j in range(n):
-            slopes[j] = of_target * y[j] + of_output * a[j]
+            slopes[j] = fma(of_target, y[j], of_output * a[j])
         for j in range(n, ld):
             slopes[j] = 0
         losses[r] = 1 - alike

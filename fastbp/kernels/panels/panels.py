@@ -26,7 +26,7 @@ from numba import carray, types
 
 from fastbp.kernels.machine.jit import INT, REAL, Kernel, inline, inline_early, kernel
 from fastbp.kernels.machine.pointers import address_of, advance, pointer_to, restrict, stack_array
-from fastbp.kernels.machine.simd import ask_for, copy_padded, row_sum
+from fastbp.kernels.machine.simd import ask_for, copy_padded, fma, row_sum
 from fastbp.kernels.machine.vecmath import like
 from fastbp.kernels.panels.lane_losses import elementwise_in_lanes
 
@@ -195,8 +195,9 @@ def elementwise_loss_panel(
                             slope_i = slope_i if factors[i] != 0 else like(p, 0.0)
                         slopes[i] = slope_i
                 for r in range(count):
-                    total = share * np.float64(row_sum(advance(worth, r * stride), width))
-                    losses[first + r] = total + (losses[first + r] if column > 0 else 0.0)
+                    total = np.float64(row_sum(advance(worth, r * stride), width))
+                    before = losses[first + r] if column > 0 else 0.0
+                    losses[first + r] = fma(share, total, before)
 
     called = f"{name}.masked_loss" if masked else f"{name}.loss"
     called = f"{called}.by_column" if by_column else called

@@ -65,6 +65,6 @@ def add_squares(p, rows, columns, ld, to):
             row = carray(advance(p, r * ld + first), (width,))
             for j in range(width):
                 value = np.float64(row[j])
-                sums[j] += value * value
+                sums[j] = fma(value, value, sums[j])
         total += row_sum(place, width)
     carray(to, (1,))[0] = total

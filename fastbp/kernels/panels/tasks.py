@@ -6,7 +6,7 @@ from numba import carray
 from fastbp.kernels.machine.fields import float64s_at, record
 from fastbp.kernels.machine.jit import inline, kernel
 from fastbp.kernels.machine.pointers import address_of, advance, call, pointer_maker, pointer_to
-from fastbp.kernels.machine.simd import copy_padded
+from fastbp.kernels.machine.simd import copy_padded, fma
 from fastbp.kernels.machine.vecmath import like
 from fastbp.kernels.panels.panels import LOSS
 
@@ -83,7 +83,7 @@ def several(z, delta, targets, order, values, parameters, rows, n, ld, batch, to
         weight = weights[number]
         row_losses = float64s_at(t.row_losses)
         for r in range(rows):
-            losses[r] += weight * own[r]
+            losses[r] = fma(weight, own[r], losses[r])
             carray(advance(row_losses, index[r]), (1,))[0] = share * own[r]
         first_column = advance(delta, t.begin)
         scale = like(carray(z, (1,))[0], weight)

@@ -5,7 +5,7 @@ square roots are exact, so that a float64 network follows other implementations 
 Slots decay where the gradient stays zero, as that of an idle unit does, so they skip the denormal
 numbers on the way: a few of them double the time of an update.
 
-Of the sum of two products the compiler would fuse now one, now the other: rules say which.
+Where a product and a sum are rounded once the rules say so, by `fma`.
 
 An update is a rule(w, g, *slots, *coefficients) for one parameter, which returns w, and the slots
 behind it. Two kernels are made of it: the panel, and as its `in_lanes` the update of networks side
@@ -100,7 +100,7 @@ def _update(
 
 @inline
 def _sgd(w, g, rate, decay):
-    return w - rate * (g + decay * w)
+    return fma(-rate, fma(decay, w, g), w)
 
 
 # p -= rate * (g + decay * p); coefficients: rate, decay.
@@ -110,10 +110,10 @@ sgd = _update("updates.sgd", _sgd, 0, 2)
 def _momentum(nesterov: bool) -> Kernel:
     @inline
     def rule(w, g, velocity, rate, decay, keep, shrink):
-        slope = g + decay * w
-        v = flushed(keep * velocity + slope)
+        slope = fma(decay, w, g)
+        v = flushed(fma(keep, velocity, slope))
         if nesterov:
-            return fma(shrink, w, -rate * (slope + keep * v)), v
+            return fma(shrink, w, -rate * fma(keep, v, slope)), v
         return fma(shrink, w, -rate * v), v
 
     return _update(f"updates.momentum.{nesterov}", rule, 1, 4)
@@ -128,13 +128,13 @@ def _adam(amsgrad: bool) -> Kernel:
     @inline
     def rule(w, g, mean, square, *others):
         shrink, decay, new_mean, keep_square, new_square, rate, root_scale, eps = others[-8:]
-        slope = g + decay * w
-        m = flushed(mean + new_mean * (slope - mean))
+        slope = fma(decay, w, g)
+        m = flushed(fma(new_mean, slope - mean, mean))
         v = flushed(fma(new_square * slope, slope, keep_square * square))
         if amsgrad:
             most = others[0] if others[0] > v else v
-            return shrink * w - rate * m / (math.sqrt(most) * root_scale + eps), m, v, most
-        return shrink * w - rate * m / (math.sqrt(v) * root_scale + eps), m, v
+            return fma(shrink, w, -rate * m / fma(math.sqrt(most), root_scale, eps)), m, v, most
+        return fma(shrink, w, -rate * m / fma(math.sqrt(v), root_scale, eps)), m, v
 
     return _update(f"updates.adam.{amsgrad}", rule, 2 + amsgrad, 8)
 
@@ -150,17 +150,17 @@ def _rmsprop(centered: bool, momentum: bool) -> Kernel:
     @inline
     def rule(w, g, square, *others):
         rate, keep, new, eps, keep_velocity, decay = others[-6:]
-        slope = g + decay * w
+        slope = fma(decay, w, g)
         v = flushed(fma(keep, square, new * slope * slope))
         spread = v
         if centered:
-            m = flushed(others[0] + new * (slope - others[0]))
-            spread = v - m * m
+            m = flushed(fma(new, slope - others[0], others[0]))
+            spread = fma(-m, m, v)
             spread = like(v, 0.0) if spread < 0 else spread  # below zero by rounding alone
         step = slope / (math.sqrt(spread) + eps)
         if momentum:
-            step = flushed(keep_velocity * others[-7] + step)
-        w = w - rate * step
+            step = flushed(fma(keep_velocity, others[-7], step))
+        w = fma(-rate, step, w)
         if both:
             return w, v, m, step
         if centered:
@@ -183,8 +183,8 @@ rmsprop = {
 
 @inline
 def _adagrad(w, g, total, rate, eps, decay):
-    slope = g + decay * w
-    s = total + slope * slope
+    slope = fma(decay, w, g)
+    s = fma(slope, slope, total)
     return w - rate * slope / (math.sqrt(s) + eps), s
 
 
@@ -195,11 +195,11 @@ adagrad = _update("updates.adagrad", _adagrad, 1, 3)
 @inline
 def _nadam(w, g, mean, square, *coefficients):
     shrink, decay, new_mean, keep_square, new_square, rate_g, rate_m, root_scale, eps = coefficients
-    slope = g + decay * w
-    m = flushed(mean + new_mean * (slope - mean))
+    slope = fma(decay, w, g)
+    m = flushed(fma(new_mean, slope - mean, mean))
     v = flushed(fma(new_square * slope, slope, keep_square * square))
-    step = fma(rate_g, slope, rate_m * m) / (math.sqrt(v) * root_scale + eps)
-    return shrink * w - step, m, v
+    step = fma(rate_g, slope, rate_m * m) / fma(math.sqrt(v), root_scale, eps)
+    return fma(shrink, w, -step), m, v
 
 
 # Adam with Nesterov's look ahead; slots: m, v. Coefficients: 1 - rate * decoupled decay, L2 decay,

@@ -11,6 +11,7 @@ from numba import carray
 from fastbp.kernels.machine.fields import float64s_at, words_at
 from fastbp.kernels.machine.jit import INT, inline, inline_early, kernel
 from fastbp.kernels.machine.pointers import address_of, call, load_acquire, stack_array
+from fastbp.kernels.machine.simd import fma
 from fastbp.kernels.machine.team import STOP_SEEN, share
 from fastbp.kernels.product import ahead
 from fastbp.kernels.step.batch_rows import forward, output_delta
@@ -91,8 +92,8 @@ def train(program, me):
             # Of several tasks each has a total; what their losses make together counts by rows.
             own = p.total_count == 1 and p.by_rows == 0
             weight = carray(float64s_at(totals), (1,))[0] if own else float(batch)
-            total, mass = total + loss * weight, mass + weight
-            penalties += extra * weight
+            total, mass = fma(loss, weight, total), mass + weight
+            penalties = fma(extra, weight, penalties)
             if me == 0:
                 carray(words_at(p.step_counter), (1,))[0] += 1
             seen = load_acquire(p.shared + 8 * STOP_SEEN)
