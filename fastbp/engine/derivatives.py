@@ -13,6 +13,7 @@ from fastbp.kernels.machine.jit import address
 from fastbp.kernels.panels import slopes
 from fastbp.kernels.step import curvature, derivatives, movement
 from fastbp.layout.cutting import slab_rows
+from fastbp.layout.grid import by_rows
 from fastbp.rows.rows import Features, Rows, Slopes, plain_order, whole_total
 
 
@@ -166,5 +167,5 @@ def _plan(engine: Engine, kind: Kind, slab: int, members: int, gradients: int = 
     plan = memory.plans.get(kind)
     if plan is None:
         plan = memory.plans[kind] = plans.make(engine.parts, memory, kind)
-    plan.program.slab, plan.program.parts, plan.program.team = slab, 0, members
+    plans.share_out(plan, slab, 0, members, by_rows(engine.layout.layers))
     return plan
