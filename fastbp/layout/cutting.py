@@ -1,4 +1,9 @@
-"""How a batch is cut into slabs, or into parts for single threads: by shape alone."""
+"""How a batch is cut into slabs, or into parts for single threads.
+
+Parts change bits, so they are a matter of shape alone. Slabs change none: a team's has as many
+times the rows of one thread's as it has threads, so that weights are read, and barriers come, less
+often.
+"""
 
 from typing import NamedTuple
 
@@ -7,6 +12,7 @@ from numba.extending import register_jitable
 from fastbp.layout.layout import Layout
 
 SLAB, SLAB_LEAST = 1 << 19, 256  # bytes and rows: a slab that a team shares
+MOST = 1 << 26  # bytes of a team's slab, at the most, but for what one thread would have
 PART_SLAB, PART_LEAST = 1 << 18, 128  # bytes and rows: a slab of one thread's
 PART_GRADIENT = 1 << 18  # bytes of a gradient that stays in the cache of a core
 WHOLE = 1 << 28  # bytes of activations and deltas of a batch that is held as a whole
@@ -14,7 +20,7 @@ PARTS = (4, 6, 8, 12, 16, 24, 48)  # numbers that many a team can share evenly
 
 
 class Cut(NamedTuple):
-    """How a batch is worked on, by shape alone: alike on any number of threads."""
+    """How a batch is worked on."""
 
     slab: int  # rows whose activations are held at a time
     parts: int  # of a long batch, each with a gradient of its own; 0: a team shares every slab
@@ -40,7 +46,16 @@ def equal_slabs(row_bytes: int, batch: int, cache_bytes: int, least: int) -> int
 
 
 @register_jitable  # type: ignore[untyped-decorator]
-def cut(row_bytes: int, gradient_bytes: int, batch: int) -> tuple[int, int]:
+def _team_slab(row_bytes: int, batch: int, team: int) -> int:
+    """Rows of a slab that a team shares."""
+    most = _most_rows(row_bytes, min(SLAB * team, MOST), SLAB_LEAST)
+    least = min(SLAB_LEAST * team, _most_rows(row_bytes, MOST, SLAB_LEAST))
+    rows: int = equal_slabs(row_bytes, batch, most * row_bytes, least)
+    return rows
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def cut(row_bytes: int, gradient_bytes: int, batch: int, team: int = 1) -> tuple[int, int]:
     """`cut_batch` of dense rows from numbers alone, also for compiled code."""
     if batch > PART_LEAST and gradient_bytes <= PART_GRADIENT:
         rows = equal_slabs(row_bytes, batch, PART_SLAB, PART_LEAST)
@@ -52,17 +67,19 @@ def cut(row_bytes: int, gradient_bytes: int, batch: int) -> tuple[int, int]:
                     parts = count
             share = ((batch + parts - 1) // parts + 7) // 8 * 8
             return equal_slabs(row_bytes, share, PART_SLAB, PART_LEAST), parts
-    return equal_slabs(row_bytes, batch, SLAB, SLAB_LEAST), 0
+    return _team_slab(row_bytes, batch, team), 0
 
 
-def slab_rows(layout: Layout, batch: int, sparse: bool = False) -> int:
+def slab_rows(layout: Layout, batch: int, team: int = 1, sparse: bool = False) -> int:
     """Rows of a slab that a team shares."""
     elements = layout.row_elements - (layout.strides[0] if sparse else 0)
-    rows: int = equal_slabs(elements * layout.dtype.itemsize, batch, SLAB, SLAB_LEAST)
+    rows: int = _team_slab(elements * layout.dtype.itemsize, batch, team)
     return rows
 
 
-def cut_batch(layout: Layout, batch: int, sparse: bool = False, kept: bool = False) -> Cut:
+def cut_batch(
+    layout: Layout, batch: int, team: int = 1, sparse: bool = False, kept: bool = False
+) -> Cut:
     """Cut a batch into slabs, or that of a small network into parts for single threads.
 
     One of sparse rows always into slabs: a part's gradient would be whole. kept: its activations
@@ -73,13 +90,13 @@ def cut_batch(layout: Layout, batch: int, sparse: bool = False, kept: bool = Fal
         if slab * layout.row_elements * layout.dtype.itemsize <= WHOLE:
             return Cut(slab, 0)
     if sparse:
-        return Cut(slab_rows(layout, batch, sparse=True), 0)
+        return Cut(slab_rows(layout, batch, team, sparse=True), 0)
     size = layout.dtype.itemsize
-    return Cut(*cut(layout.row_elements * size, layout.parameters * size, batch))
+    return Cut(*cut(layout.row_elements * size, layout.parameters * size, batch, team))
 
 
 def most(layout: Layout, batch: int) -> Cut:
-    """No less than the slab and the parts of any batch of dense rows up to this one."""
+    """No less than one thread's slab and the parts of any batch of dense rows up to this one."""
     size = layout.dtype.itemsize
     row_bytes = layout.row_elements * size
     slab = min(-(-batch // 16) * 16, _most_rows(row_bytes, SLAB, SLAB_LEAST))
