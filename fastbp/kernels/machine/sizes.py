@@ -11,12 +11,14 @@ Kernels read the table at run time, so that none is compiled anew for another on
 
 import contextlib
 import functools
+import warnings
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 
+from fastbp.kernels.machine import tuned
 from fastbp.kernels.machine.caches import KIB, Caches, caches
 from fastbp.kernels.machine.fields import record
 from fastbp.kernels.machine.jit import address
@@ -37,8 +39,10 @@ class Sizes(NamedTuple):
     streaming: int  # bytes of W from which on its columns are asked for during a product
     state_streaming: int  # bytes of parameters and slots from which on they are, before an update
     turned_rows: int  # of a batch, at the most, whose deltas are turned rather than W mirrored
-    turned_bytes: int  # of weights from which on that pays: they are not in their cache
-    lane_slab: int  # bytes of activations and deltas of networks side by side that stay in L2
+    turned_bytes: int  # of weights from which on that pays: much of a cache to write and read
+    slab: int  # bytes of activations and deltas of rows that a team takes through both phases
+    part_slab: int  # of rows that one thread does
+    lane_slab: int  # of rows of networks side by side
 
 
 SIZES = record(*Sizes._fields)
@@ -58,6 +62,8 @@ LEGAL: dict[str, tuple[int, int, int]] = {
     "state_streaming": (0, 1 << 40, 1),
     "turned_rows": (8, 1 << 10, 8),
     "turned_bytes": (0, 1 << 40, 1),
+    "slab": (1, 1 << 40, 1),
+    "part_slab": (1, 1 << 40, 1),
     "lane_slab": (1, 1 << 40, 1),
 }
 
@@ -75,9 +81,11 @@ def of_caches(found: Caches) -> Sizes:
         few_rows=_power(small // (16 * KIB)),
         k_block=_power(small // KIB),
         streaming=small // 2,
-        state_streaming=l2 // 2,
+        state_streaming=l2,
         turned_rows=48,
-        turned_bytes=l2,
+        turned_bytes=l2 // 8,
+        slab=l2 // 2,
+        part_slab=l2 // 4,
         lane_slab=l2 // 4,
     )
     bounded = {
@@ -92,13 +100,72 @@ def _power(number: int) -> int:
     return 1 << max(0, number.bit_length() - 1)
 
 
+class Speeds(NamedTuple):
+    """What sizes do not tell of a processor: what is usual, or as it was measured."""
+
+    barrier: float = 1e-6  # seconds that two threads take to meet
+
+
+LEGAL_SPEEDS: dict[str, tuple[float, float]] = {"barrier": (1e-9, 1e-2)}  # least and greatest
+
+
 def check(sizes: Sizes) -> None:
     """Raise ValueError for a table that the kernels do not take."""
     for name, (least, most, of) in LEGAL.items():
         value = getattr(sizes, name)
         if type(value) is not int or not least <= value <= most or value % of:
-            multiple = f" and a multiple of {of}" if of > 1 else ""
-            raise ValueError(f"{name} must be within {least} and {most}{multiple}, got {value!r}")
+            multiple = f", a multiple of {of}" if of > 1 else ""
+            raise ValueError(
+                f"{name} must be an int from {least} to {most}{multiple}, got {value!r}"
+            )
+
+
+def check_speeds(speeds: Speeds) -> None:
+    """Raise ValueError for what no processor does."""
+    for name, (least, most) in LEGAL_SPEEDS.items():
+        value = getattr(speeds, name)
+        if type(value) is not float or not least <= value <= most:
+            raise ValueError(f"{name} must be a float from {least} to {most}, got {value!r}")
+
+
+class Tables(NamedTuple):
+    """What is known of a processor; measured: the names of the fields that were."""
+
+    sizes: Sizes
+    speeds: Speeds
+    measured: frozenset[str] = frozenset()
+
+
+@functools.cache
+def of_machine() -> Tables:
+    """The tables of this processor: by the rule, and what `python -m fastbp tune` has measured.
+
+    Warns where that is there and cannot be used.
+    """
+    rule = of_caches(caches())
+    try:
+        kept = tuned.read()
+        return with_measured(rule, kept)
+    except ValueError as error:
+        warnings.warn(
+            f"sizes of blocks that were measured are not used: {error}. Results are the same, "
+            "maybe slower; python -m fastbp tune measures anew",
+            stacklevel=2,
+        )
+        return Tables(rule, Speeds())
+
+
+def with_measured(rule: Sizes, kept: dict[str, dict[str, Any]]) -> Tables:
+    """The tables with what a file has kept; ValueError for what does not belong there."""
+    unknown = kept.keys() - {"sizes", "speeds"}
+    for table, names in (("sizes", LEGAL), ("speeds", LEGAL_SPEEDS)):
+        unknown |= kept.get(table, {}).keys() - names.keys()
+    if unknown:
+        raise ValueError(f"nothing is called {min(unknown)!r}")
+    sizes, speeds = rule._replace(**kept.get("sizes", {})), Speeds(**kept.get("speeds", {}))
+    check(sizes)
+    check_speeds(speeds)
+    return Tables(sizes, speeds, frozenset(name for one in kept.values() for name in one))
 
 
 _used: list[Sizes] = []  # those of `using`, innermost last
@@ -106,13 +173,7 @@ _used: list[Sizes] = []  # those of `using`, innermost last
 
 def current() -> Sizes:
     """The table in use, which networks take up when they are made."""
-    return _used[-1] if _used else of_machine()
-
-
-@functools.cache
-def of_machine() -> Sizes:
-    """The table of this processor."""
-    return of_caches(caches())
+    return _used[-1] if _used else of_machine().sizes
 
 
 @contextlib.contextmanager
