@@ -17,7 +17,7 @@ BARRIER = 30_000  # and of waiting for the last one to come
 CALL = 1_500  # operations in the time of one call of a panel, of which there is one a row
 PIECE = 40_000  # and of an update of a part of W's row, to whose ends other cores' prefetches reach
 NARROW = (2.0, 1.15)  # times as long as full tiles take those of one line of columns, and of two
-FEWER = 0.97  # of the costs of groups of fewer threads, for which larger ones are taken
+FEWER = 0.95  # of the costs of groups of fewer threads, for which larger ones are taken
 
 
 class Grid(NamedTuple):
