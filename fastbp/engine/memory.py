@@ -146,8 +146,10 @@ class Memory:
             every, none = [True] * layout.layers, [False] * layout.layers
             self.plans, self.tangents = {}, Workspace(layout, rows, every, none, inputs=False)
 
-    def make_room(self, rows: int, members: int, gradients: int, sparse: bool = False) -> None:
-        """Room for `rows` rows at a time and a team, and for whole gradients.
+    def make_room(
+        self, rows: int, batch: int, members: int, gradients: int, sparse: bool = False
+    ) -> None:
+        """Room for `rows` rows of a batch at a time and a team, and for whole gradients.
 
         sparse: the rows are, and come with no dense input of the first layer.
 
@@ -163,10 +165,9 @@ class Memory:
                 self.task_values = np.empty(rows)
                 scratch = aligned_zeros(3 * rows * self.task_stride, layout.dtype)
                 self.task_scratch = scratch.reshape(3, rows * self.task_stride)
-            self.row_losses, self.workspace = (
-                np.empty(rows),
-                Workspace(layout, rows, self._sloped, self._dropped, inputs),
-            )  # fmt: skip
+            self.workspace = Workspace(layout, rows, self._sloped, self._dropped, inputs)
+        if self.row_losses.size < batch:
+            self.plans, self.row_losses = {}, np.empty(batch)
         if sparse and not self.made.size:
             self.plans, self.made = {}, np.zeros(layout.widths[0], WORD)
         if self.scratch.size < members * layout.scratch:

@@ -46,7 +46,7 @@ class Sizes(NamedTuple):
     streaming: int  # bytes of W from which on its columns are asked for during a product
     state_streaming: int  # bytes of parameters and slots from which on they are, before an update
     turned_rows: int  # of a batch, at the most, whose deltas are turned rather than W mirrored
-    turned_bytes: int  # of weights from which on that pays: they are not in their cache
+    turned_bytes: int  # of weights from which on that pays: much of a cache to write and read
     lane_slab: int  # bytes of activations and deltas of networks side by side that stay in L2
 
 
@@ -98,9 +98,9 @@ def of_caches(found: Caches) -> Sizes:
         delta_bytes=3 * l2 // 8,
         below_bytes=128 * KIB,
         streaming=small // 2,
-        state_streaming=l2 // 2,
+        state_streaming=l2,
         turned_rows=48,
-        turned_bytes=l2,
+        turned_bytes=l2 // 8,
         lane_slab=l2 // 4,
     )
     bounded = {
