@@ -94,9 +94,9 @@ class Layout:
         s, size = self.sizes, self.dtype.itemsize
         inputs, outputs = (size * max(strides) for strides in (self.strides[:-1], self.strides[1:]))
         needs = (
-            (panel_bytes(s), outputs >= s.pack_stride),
-            (s.delta_bytes, outputs >= s.copy_stride),
-            (s.below_bytes, inputs >= s.copy_stride),
+            (panel_bytes(s), outputs >= s.far),
+            (s.delta_bytes, outputs >= s.far),
+            (s.below_bytes, inputs >= s.far),
         )
         panel, delta, below = (-(-most // LINE) * LINE if used else 0 for most, used in needs)
         return panel, delta, below

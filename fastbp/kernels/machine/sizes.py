@@ -37,10 +37,9 @@ class Sizes(NamedTuple):
     few_rows: int  # of a slab, with which it is not: its weights and slots are one long run
     k_block: int  # rows of B at a time: what a tile reads of A and B stays in the L2 cache
     turned_depth: int  # the same where A is read along its columns
-    pack_stride: int  # bytes from row to row of B from which on its panels are packed
-    pack_rows: int  # rows of a product from which on that pays
+    far: int  # bytes from row to row from which on what is read again and again is copied first
+    pack_rows: int  # rows of a product from which on a copy of B pays
     pack_depth: int  # rows of B in a packed panel, which the L2 cache keeps
-    copy_stride: int  # bytes from row to row from which on a gradient's operands are copied
     delta_bytes: int  # of a copy of deltas, at the most, which the L2 cache keeps
     below_bytes: int  # of a copy of a strip's activations, at the most
     streaming: int  # bytes of W from which on its columns are asked for during a product
@@ -66,10 +65,9 @@ LEGAL: dict[str, tuple[int, int, int]] = {
     "few_rows": (0, 1 << 20, 1),
     "k_block": (1, 1 << 20, 1),
     "turned_depth": (1, 1 << 20, 1),
-    "pack_stride": (0, NEVER, 1),
+    "far": (0, NEVER, 1),
     "pack_rows": (16, 1 << 20, 1),
     "pack_depth": (1, 1 << 13, 1),
-    "copy_stride": (0, NEVER, 1),
     "delta_bytes": (0, 1 << 26, 1),
     "below_bytes": (0, 1 << 24, 1),
     "streaming": (0, NEVER, 1),
@@ -83,6 +81,7 @@ LEGAL: dict[str, tuple[int, int, int]] = {
 def of_caches(found: Caches) -> Sizes:
     """The table for a processor with these caches."""
     l1, l2 = found.l1, found.l2_share
+    slow = l2 >= 2048 * KIB  # one of them has been found to want copies; one of 1 MB has not
     small = min(l2, 1024 * KIB)  # no larger ones have been found to want larger blocks
     sizes = Sizes(
         strip=_power(l1 // 4),
@@ -92,7 +91,8 @@ def of_caches(found: Caches) -> Sizes:
         whole=_power(l2 // 256) + 64,
         few_rows=_power(small // (16 * KIB)),
         k_block=_power(small // KIB),
-        **packing(l2 >= 2048 * KIB, _power(small // KIB)),
+        turned_depth=128 if slow else _power(small // KIB),
+        far=2560 if slow else NEVER,
         pack_rows=32,
         pack_depth=512,
         delta_bytes=3 * l2 // 8,
@@ -108,17 +108,6 @@ def of_caches(found: Caches) -> Sizes:
         for name, (least, most, of) in LEGAL.items()
     }
     return Sizes(**bounded)
-
-
-def packing(pays: bool, k_block: int) -> dict[str, int]:
-    """The fields that tell whether rows which lie far apart are copied before they are read.
-
-    Sizes do not tell whether that pays: it is known of one processor with an L2 cache of 2 MB (it
-    gains a fifth) and of one with 1 MB (it gains nothing); `product.packing_gain` measures it.
-    """
-    if pays:
-        return {"pack_stride": 2560, "copy_stride": 2048, "turned_depth": 128}
-    return {"pack_stride": NEVER, "copy_stride": NEVER, "turned_depth": k_block}
 
 
 def _power(number: int) -> int:

@@ -127,7 +127,7 @@ def gemm(
     """
     s, panel = ahead.sizes_of(queue), ahead.room_of(queue, ahead.PANEL)
     k_block = s.turned_depth if a_row == 1 else s.k_block
-    if rows < s.pack_rows or b_k * itemsize < s.pack_stride:
+    if rows < s.pack_rows or b_k * itemsize < s.far:
         panel = 0
     if panel != 0:
         k_block = min(k_block, s.pack_depth)

@@ -22,7 +22,7 @@ def block_of_deltas(s, layer, column, width, slab_rows, inputs, size, queue):
     row_bytes = packed_ld * size
     if (
         room == 0
-        or ld * size < s.copy_stride
+        or ld * size < s.far
         or inputs < 2 * s.pack_rows
         or slab_rows * row_bytes > s.delta_bytes
     ):
@@ -40,15 +40,16 @@ def columns_below(s, layer, row, rows, columns, slab_rows, size, queue):
     """
     below, ld = layer.below + row * size, layer.ld_in
     room = ahead.room_of(queue, ahead.BELOW)
+    lines = (rows * size + LINE - 1) // LINE
+    packed_ld = lines * LINE // size
     if (
         room == 0
-        or ld * size < s.copy_stride
+        or ld * size < s.far
+        or row + packed_ld > ld  # a strip need not begin with a line
         or columns * size <= 2 * VECTORS * REGISTER
-        or rows * size % LINE != 0
-        or slab_rows * rows * size > s.below_bytes
+        or slab_rows * lines * LINE > s.below_bytes
     ):
         return below, ld
     for number in range(slab_rows):
-        to = room + number * rows * size
-        copy_lines(below + number * ld * size, to, rows * size // LINE)
-    return room, rows
+        copy_lines(below + number * ld * size, room + number * lines * LINE, lines)
+    return room, packed_ld
