@@ -46,10 +46,12 @@ class Sizes(NamedTuple):
     state_streaming: int  # bytes of parameters and slots from which on they are, before an update
     turned_rows: int  # of a batch, at the most, whose deltas are turned rather than W mirrored
     turned_bytes: int  # of weights from which on that pays: much of a cache to write and read
-    lane_slab: int  # bytes of activations and deltas of networks side by side that stay in L2
+    slab: int  # bytes of activations and deltas of rows that a team takes through both phases
+    part_slab: int  # of rows that one thread does
+    lane_slab: int  # of rows of networks side by side
 
 
-NEVER = 1 << 40  # no stride is as large, and nothing as many bytes
+NEVER = 1 << 40  # no stride is as large, and nothing has as many bytes
 
 SIZES = record(*Sizes._fields)
 sizes_at = pointer_maker(numba.from_dtype(SIZES))
@@ -74,7 +76,9 @@ LEGAL: dict[str, tuple[int, int, int]] = {
     "state_streaming": (0, NEVER, 1),
     "turned_rows": (8, 1 << 10, 8),
     "turned_bytes": (0, NEVER, 1),
-    "lane_slab": (1, 1 << 40, 1),
+    "slab": (1, NEVER, 1),
+    "part_slab": (1, NEVER, 1),
+    "lane_slab": (1, NEVER, 1),
 }
 
 
@@ -101,6 +105,8 @@ def of_caches(found: Caches) -> Sizes:
         state_streaming=l2,
         turned_rows=48,
         turned_bytes=l2 // 8,
+        slab=l2 // 2,
+        part_slab=l2 // 4,
         lane_slab=l2 // 4,
     )
     bounded = {
