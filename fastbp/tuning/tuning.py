@@ -9,7 +9,7 @@ from fastbp.tuning.experiments import EXPERIMENTS, Experiment, Work
 from fastbp.tuning.measuring import Training, best
 
 
-def tune(experiments: Sequence[Experiment] = EXPERIMENTS) -> None:
+def tune() -> None:
     """Measure sizes of blocks, and keep them for networks that are made from now on.
 
     Raises
@@ -18,8 +18,8 @@ def tune(experiments: Sequence[Experiment] = EXPERIMENTS) -> None:
         There is no folder for compiled kernels, or it cannot be written.
     """
     tuned.check_place()
-    sizes = measured(experiments)
-    fields = [experiment.field for experiment in experiments]
+    sizes = measured(EXPERIMENTS)
+    fields = [experiment.field for experiment in EXPERIMENTS]
     tuned.write({"sizes": {field: getattr(sizes, field) for field in fields}})
     of_machine.cache_clear()
 

@@ -10,6 +10,7 @@ from fastbp.kernels.machine.team import share
 from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.product import ahead
 from fastbp.kernels.product.gemm import REGISTER, ROWS, VECTORS
+from fastbp.kernels.step.copies import block_of_deltas, columns_below
 from fastbp.kernels.step.program import GRAIN, decay_of_step, queue_of, share_columns, sizes_of
 
 TILE_BYTES = ROWS * VECTORS * REGISTER  # of the result that a tile computes
@@ -163,7 +164,9 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
     for column in range(begin, min(end, layer.outputs), block):
         width = min(block, end - column)
         columns = min(width, layer.outputs - column)
-        delta = layer.delta + column * size
+        delta, delta_ld = block_of_deltas(
+            s, layer, column, width, slab_rows, last - first, size, queue
+        )
         for row in range(first, last, height):
             rows = min(height, last - row)
             at = (row * ld + column) * size
@@ -177,9 +180,12 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
                 to = scratch + height * LINE
                 strip_of_few(p, layer, INT(0), row, rows, slab_rows, True, scratch, to, queue)
             else:
+                below, below_ld = columns_below(
+                    s, layer, row, rows, columns, slab_rows, size, queue
+                )
                 call(
                     p.gemm,
-                    (layer.below + row * size, 1, layer.ld_in, delta, ld, start, start_ld,
+                    (below, 1, below_ld, delta, delta_ld, start, start_ld,
                      to, to_ld, rows, columns, slab_rows, size, queue, 0),
                 )  # fmt: skip
             if updating:
@@ -200,7 +206,8 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
             at, count = (layer.inputs * ld + column + begin_own) * size, end_own - begin_own
             to = layer.gradient + at if keep else scratch
             start = p.zeros if opening else to
-            call(p.column_sums, (delta + begin_own * size, ld, slab_rows, count, start, to, size))
+            of_biases = delta + begin_own * size
+            call(p.column_sums, (of_biases, delta_ld, slab_rows, count, start, to, size))
             if updating:
                 update_run(p, layer, layer.weights + at, to, 0, count, coefficients)
 
