@@ -20,13 +20,17 @@ All are of the one fit whose steps were fastest. A stage without a layer is of a
 """
 
 import argparse
+import ctypes
 import time
 from collections import defaultdict
 
+import numpy as np
 from stopwatch import Stopwatch
 from suite.workloads import WORKLOADS
 
 from fastbp.kernels.machine.peak import fma_peak
+from fastbp.kernels.machine.sizes import current
+from fastbp.kernels.product import ahead
 from fastbp.optimizers import OPTIMIZERS
 
 # The stage of a kernel that all layers share, by the buffer that its telling argument lies in.
@@ -35,7 +39,9 @@ LOCATED = {
     ("gemm", "mirror"): "delta",
     ("gemm", "delta"): "gradient",
     ("gemm", "below"): "gradient",  # with vectors along the inputs, for few outputs
+    ("gemm", "copies"): "gradient",  # of deltas that lie far apart
     ("column_sums", "delta"): "bias sums",
+    ("column_sums", "copies"): "bias sums",
     ("add_parts", "gradient"): "parts",
     ("update", "weights"): "update",
     ("transpose", "weights"): "mirror",
@@ -70,6 +76,14 @@ def buffers(program, layers):
             (int(layer[name]), int(layer[name] + length * size), name, number)
             for name, length in lengths.items()
         ]
+    words = np.frombuffer(
+        (ctypes.c_int64 * (int(program["team"][0]) * ahead.WORDS)).from_address(
+            int(program["queues"][0])
+        ),
+        np.int64,
+    ).reshape(-1, ahead.WORDS)
+    room = current().delta_bytes
+    found += [(at, at + room, "copies", None) for at in words[:, ahead.DELTA].tolist() if at]
     return found
 
 
@@ -98,6 +112,10 @@ def stages_of(log, stopwatch):
         # The gradient of few outputs ends with a transpose from scratch, and with an addition.
         same = here is None or (here[0] == "parts" and before[0] == "gradient")
         stages.append(before if same else here)
+    for number in reversed(range(len(stages) - 1)):
+        name, layer = stages[number]
+        if name in ("gradient", "bias sums") and layer is None:  # of which the next call tells
+            stages[number] = name, stages[number + 1][1]
     return stages
 
 

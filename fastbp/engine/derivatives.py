@@ -13,6 +13,7 @@ from fastbp.kernels.machine.jit import address
 from fastbp.kernels.panels import slopes
 from fastbp.kernels.step import curvature, derivatives, movement
 from fastbp.layout.cutting import slab_rows
+from fastbp.layout.grid import by_rows
 from fastbp.rows.rows import Features, Rows, Slopes, plain_order, whole_total
 
 
@@ -114,7 +115,7 @@ def _of_rows(
     if inputs is not None:
         memory.make_entry_mirror()
     kind = kind._replace(each=SAMPLES if inputs is None else INPUTS)
-    plan = _plan(engine, kind, slab_rows(layout, rows), members)
+    plan = _plan(engine, kind, slab_rows(layout, rows, members), members)
     program = plan.program
     plans.set_features(plan, data.features, memory)
     program.order, _held = plain_order(rows)
@@ -142,8 +143,9 @@ def curved(engine: Engine, data: Rows, direction: NDArray[Any], whole: bool) -> 
     whole: with the Hessian; else with Gauss-Newton's part of it.
     """
     layout, memory, rows = engine.layout, engine._memory, len(data.features)
-    slab, total = slab_rows(layout, rows), 3 * layout.row_flops * rows
+    total = 3 * layout.row_flops * rows
     members = work.training_members(layout, engine.team_threads, rows, total, total)
+    slab = slab_rows(layout, rows, members)
     memory.make_tangents(slab)
     layout.unpack(direction, memory.direction)
     kind = engine._kind(True, data.features, data)
@@ -166,5 +168,5 @@ def _plan(engine: Engine, kind: Kind, slab: int, members: int, gradients: int = 
     plan = memory.plans.get(kind)
     if plan is None:
         plan = memory.plans[kind] = plans.make(engine.parts, memory, kind)
-    plan.program.slab, plan.program.parts, plan.program.team = slab, 0, members
+    plans.share_out(plan, slab, 0, members, by_rows(engine.layout.layers))
     return plan

@@ -9,16 +9,17 @@ from fastbp.configuration import Configuration
 from fastbp.engine.records import Kind, Plan
 from fastbp.kernels.machine import team
 from fastbp.kernels.machine.jit import address
-from fastbp.kernels.machine.sizes import Sizes, address_of
+from fastbp.kernels.machine.sizes import address_of
 from fastbp.kernels.product import ahead
 from fastbp.kernels.step.clipping import BLOCK
-from fastbp.layout.aligned import aligned_zeros, row_stride
+from fastbp.layout.aligned import PAGE, aligned_zeros, row_stride
 from fastbp.layout.cutting import PARTS
+from fastbp.layout.layout import Layout
 from fastbp.layout.workspace import Workspace
 from fastbp.losses import BaseLoss
 from fastbp.tasks import Tasks
 
-WORD = np.dtype(np.int64)
+WORD, BYTE = np.dtype(np.int64), np.dtype(np.uint8)
 
 
 class Memory:
@@ -46,6 +47,8 @@ class Memory:
         A copy of the state and its steps; made when first needed.
     workspace : Workspace or None
         Likewise.
+    flags : ndarray of int64
+        Of the barriers of a team and its groups, zeros as a call begins; as many as scratch.
     made : ndarray of int64
         What a sparse layer notes of each row of W; see `kernels.step.program.SPARSE`.
     scaling : (2, inputs) ndarray of float64 or None
@@ -96,7 +99,8 @@ class Memory:
         self.square_sums = np.empty(-(-layout.parameters // BLOCK) if clips else 0)
         self.row_losses = np.empty(0)
         self.part_losses = np.empty(PARTS[-1])
-        self.queues = np.empty(0, WORD)
+        self.queues = self.flags = np.empty(0, WORD)
+        self.copies = np.empty(0, BYTE)
         self.scratch = np.empty(0, layout.dtype)
         self.made = np.empty(0, WORD)
         self.entry_mirror = self.direction = np.empty(0, layout.dtype)
@@ -113,7 +117,7 @@ class Memory:
     @property
     def nbytes(self) -> int:
         """Bytes held at the moment."""
-        held = [self.state, self.gradients, self.kept, self.scratch, self.made]
+        held = [self.state, self.gradients, self.kept, self.scratch, self.copies, self.made]
         held += [self.entry_mirror, self.direction]
         arrays = sum(array.nbytes for array in held if array is not None)
         return arrays + sum(one.nbytes for one in (self.workspace, self.tangents) if one)
@@ -124,7 +128,8 @@ class Memory:
         self.plans = {}
         self.gradients = self.kept = self.workspace = self.tangents = None
         self.row_losses = self.task_values = np.empty(0)
-        self.queues = self.made = np.empty(0, WORD)
+        self.queues = self.flags = self.made = np.empty(0, WORD)
+        self.copies = np.empty(0, BYTE)
         self.task_scratch = np.empty((3, 0), dtype)
         self.scratch = self.entry_mirror = self.direction = np.empty(0, dtype)
 
@@ -169,10 +174,13 @@ class Memory:
         if sparse and not self.made.size:
             self.plans, self.made = {}, np.zeros(layout.widths[0], WORD)
         if self.scratch.size < members * layout.scratch:
-            self.plans, self.queues, self.scratch = (
+            self.plans, self.copies = {}, aligned_zeros(members * sum(layout.copied), BYTE)
+            queues = _queues(members, layout, self.copies)
+            self.plans, self.flags, self.queues, self.scratch = (
                 {},
-                _queues(members, layout.sizes),
-                aligned_zeros(members * layout.scratch, layout.dtype),
+                aligned_zeros(2 * members * team.FLAGS, WORD),
+                queues,
+                aligned_zeros(members * layout.scratch, layout.dtype, PAGE),
             )
         if gradients > (0 if self.gradients is None else len(self.gradients)):
             size = layout.parameters
@@ -182,11 +190,16 @@ class Memory:
             )
 
 
-def _queues(members: int, sizes: Sizes) -> NDArray[np.int64]:
-    """The prefetch queues of a team, which know the sizes of blocks."""
-    queues = aligned_zeros(members * ahead.WORDS, WORD)
-    queues[ahead.SIZES :: ahead.WORDS] = address_of(sizes)
-    return queues
+def _queues(members: int, layout: Layout, copies: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """The prefetch queues of a team, which know the sizes of blocks and where copies go."""
+    queues = aligned_zeros(members * ahead.WORDS, WORD).reshape(members, ahead.WORDS)
+    queues[:, ahead.SIZES] = address_of(layout.sizes)
+    own = address(copies) + np.arange(members) * sum(layout.copied)
+    for word, size in zip((ahead.PANEL, ahead.DELTA, ahead.BELOW), layout.copied, strict=True):
+        if size:
+            queues[:, word] = own
+        own += size
+    return queues.ravel()
 
 
 def _parameters(

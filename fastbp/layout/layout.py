@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from fastbp.kernels.machine.sizes import Sizes, current
 from fastbp.kernels.machine.vectors import LINE
+from fastbp.kernels.product.gemm import panel_bytes
 from fastbp.kernels.step.clipping import COLUMNS
 from fastbp.kernels.step.penalty import ROWS
 from fastbp.kernels.step.weight_rows import scratch_elements
-from fastbp.layout.aligned import row_stride
+from fastbp.layout.aligned import PAGE, row_stride
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,27 @@ class Layout:
 
     @cached_property
     def scratch(self) -> int:
-        """Elements of a thread's gradient strip, or of the norms of columns."""
+        """Elements of a thread's gradient strip, or of the norms of columns, in whole pages."""
         lanes = LINE // self.dtype.itemsize
         strip = scratch_elements(max(self.strides[1:]), lanes, self.sizes)
-        return max(strip, COLUMNS)
+        page = PAGE // self.dtype.itemsize
+        return -(-max(strip, COLUMNS) // page) * page
+
+    @cached_property
+    def copied(self) -> tuple[int, int, int]:
+        """Bytes of a thread's packed panel, copied deltas and copied activations, by need.
+
+        Of networks whose rows lie close together they are 0.
+        """
+        s, size = self.sizes, self.dtype.itemsize
+        inputs, outputs = (size * max(strides) for strides in (self.strides[:-1], self.strides[1:]))
+        needs = (
+            (panel_bytes(s), outputs >= s.far),
+            (s.delta_bytes, outputs >= s.far),
+            (s.below_bytes, inputs >= s.far),
+        )
+        panel, delta, below = (-(-most // LINE) * LINE if used else 0 for most, used in needs)
+        return panel, delta, below
 
     @cached_property
     def turned_layers(self) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ of them together take a second or so.
 
 from typing import NamedTuple
 
-from fastbp.kernels.machine.sizes import LEGAL, Sizes
+from fastbp.kernels.machine.sizes import LEGAL, NEVER, Sizes
 
 
 class Work(NamedTuple):
@@ -24,18 +24,20 @@ class Experiment(NamedTuple):
     """A size, and how it is measured.
 
     field: its name; factors: of the value it has, which make the candidates; works: trainings in
-    which it counts.
+    which it counts; values: more candidates.
     """
 
     field: str
     factors: tuple[float, ...]
     works: tuple[Work, ...]
+    values: tuple[int, ...] = ()
 
     def candidates(self, sizes: Sizes) -> list[Sizes]:
         """The tables that are tried instead of this one, with one number changed."""
         least, most, of = LEGAL[self.field]
         now = getattr(sizes, self.field)
-        values = {min(max(int(now * one), least), most) // of * of for one in self.factors}
+        wanted = [*(int(now * one) for one in self.factors), *self.values]
+        values = {min(max(one, least), most) // of * of for one in wanted}
         return [sizes._replace(**{self.field: value}) for value in sorted(values - {now})]
 
 
@@ -44,6 +46,8 @@ SQUARE = Work((512, 512, 10), 128, 3)
 WIDE_OUTPUTS = Work((256, 1024, 10), 128, 3)
 DEEP_SUMS = Work((2048, 256, 10), 128, 3)
 TWO_SQUARES = Work((512, 512, 512, 10), 128, 2)
+FAR_ROWS = Work((256, 1024, 1024, 10), 128, 1)
+LONG_SLAB = Work((512, 512, 10), 256, 2)
 FEW_OUTPUTS = Work((1000, 8), 128, 30)
 SHORT_BATCH = Work((256, 1024, 10), 64, 4)
 SMALL_SQUARES = Work((64, 384, 384, 10), 32, 12)
@@ -54,6 +58,8 @@ EXPERIMENTS = (
     Experiment("block", (0.5, 2), (SQUARE, WIDE_OUTPUTS)),
     Experiment("few_rows", (0.25, 2), (SHORT_BATCH,)),
     Experiment("k_block", (0.25, 0.5), (DEEP_SUMS,)),
+    Experiment("far", (), (FAR_ROWS,), (2560, NEVER)),
+    Experiment("turned_depth", (0.125, 8), (LONG_SLAB,)),
     Experiment("streaming", (0.5, 2, 4), (TWO_SQUARES,)),
     Experiment("state_streaming", (0.5, 2, 4), (WIDE_INPUTS, SQUARE)),
     Experiment("turned_bytes", (0.5, 2, 8), (SMALL_SQUARES,)),

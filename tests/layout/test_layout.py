@@ -12,8 +12,10 @@ from fastbp.kernels.machine.jit import address
 from fastbp.kernels.machine.vectors import LINE
 from fastbp.layout.aligned import ALIASING, aligned_zeros, row_stride
 from fastbp.layout.cutting import (
+    MOST,
     PART_LEAST,
     PARTS,
+    SLAB_LEAST,
     cut_batch,
     equal_slabs,
     most,
@@ -193,3 +195,16 @@ def test_only_small_networks_have_parts():
     assert cut_batch(Layout((4, 32, 16, 4), size), 10_000).parts
     assert not cut_batch(Layout((4, 32, 16, 4), size), 128).parts
     assert not cut_batch(Layout((784, 128, 10), size), 10_000).parts
+
+
+@given(widths=shapes, dtype=dtypes, batch=st.integers(1, 100_000), team=st.integers(1, 512))
+def test_a_teams_slab_has_the_rows_of_each_thread_within_bounds(widths, dtype, batch, team):
+    layout = Layout(widths, dtype)
+    row_bytes = layout.row_elements * dtype.itemsize
+    one, slab = slab_rows(layout, batch), slab_rows(layout, batch, team)
+    assert slab % 16 == 0
+    assert slab >= one or -(-batch // slab) <= -(-batch // one)
+    assert slab * row_bytes <= max(MOST, SLAB_LEAST * row_bytes) + 16 * row_bytes
+    assert slab <= team * max(layout.sizes.slab // row_bytes, SLAB_LEAST)
+    if team * one >= batch and batch * row_bytes <= MOST:
+        assert slab >= batch

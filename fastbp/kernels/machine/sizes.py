@@ -36,6 +36,12 @@ class Sizes(NamedTuple):
     whole: int  # columns of a strip that is not cut, at the most
     few_rows: int  # of a slab, with which it is not: its weights and slots are one long run
     k_block: int  # rows of B at a time: what a tile reads of A and B stays in the L2 cache
+    turned_depth: int  # the same where A is read along its columns
+    far: int  # bytes from row to row from which on what is read again and again is copied first
+    pack_rows: int  # rows of a product from which on a copy of B pays
+    pack_depth: int  # rows of B in a packed panel, which the L2 cache keeps
+    delta_bytes: int  # of a copy of deltas, at the most, which the L2 cache keeps
+    below_bytes: int  # of a copy of a strip's activations, at the most
     streaming: int  # bytes of W from which on its columns are asked for during a product
     state_streaming: int  # bytes of parameters and slots from which on they are, before an update
     turned_rows: int  # of a batch, at the most, whose deltas are turned rather than W mirrored
@@ -45,6 +51,8 @@ class Sizes(NamedTuple):
     lane_slab: int  # of rows of networks side by side
     lane_parameters: int  # bytes of the parameters of such networks, whose state stays in L2
 
+
+NEVER = 1 << 40  # no stride is as large, and nothing has as many bytes
 
 SIZES = record(*Sizes._fields)
 sizes_at = pointer_maker(numba.from_dtype(SIZES))
@@ -59,20 +67,27 @@ LEGAL: dict[str, tuple[int, int, int]] = {
     "whole": (16, 1 << 16, 16),
     "few_rows": (0, 1 << 20, 1),
     "k_block": (1, 1 << 20, 1),
-    "streaming": (0, 1 << 40, 1),
-    "state_streaming": (0, 1 << 40, 1),
+    "turned_depth": (1, 1 << 20, 1),
+    "far": (0, NEVER, 1),
+    "pack_rows": (16, 1 << 20, 1),
+    "pack_depth": (1, 1 << 13, 1),
+    "delta_bytes": (0, 1 << 26, 1),
+    "below_bytes": (0, 1 << 24, 1),
+    "streaming": (0, NEVER, 1),
+    "state_streaming": (0, NEVER, 1),
     "turned_rows": (8, 1 << 10, 8),
-    "turned_bytes": (0, 1 << 40, 1),
-    "slab": (1, 1 << 40, 1),
-    "part_slab": (1, 1 << 40, 1),
-    "lane_slab": (1, 1 << 40, 1),
-    "lane_parameters": (0, 1 << 40, 1),
+    "turned_bytes": (0, NEVER, 1),
+    "slab": (1, NEVER, 1),
+    "part_slab": (1, NEVER, 1),
+    "lane_slab": (1, NEVER, 1),
+    "lane_parameters": (0, NEVER, 1),
 }
 
 
 def of_caches(found: Caches) -> Sizes:
     """The table for a processor with these caches."""
     l1, l2 = found.l1, found.l2_share
+    slow = l2 >= 2048 * KIB  # one of them has been found to want copies; one of 1 MB has not
     small = min(l2, 1024 * KIB)  # no larger ones have been found to want larger blocks
     sizes = Sizes(
         strip=_power(l1 // 4),
@@ -82,6 +97,12 @@ def of_caches(found: Caches) -> Sizes:
         whole=_power(l2 // 256) + 64,
         few_rows=_power(small // (16 * KIB)),
         k_block=_power(small // KIB),
+        turned_depth=128 if slow else _power(small // KIB),
+        far=2560 if slow else NEVER,
+        pack_rows=32,
+        pack_depth=512,
+        delta_bytes=3 * l2 // 8,
+        below_bytes=128 * KIB,
         streaming=small // 2,
         state_streaming=l2,
         turned_rows=48,

@@ -112,7 +112,7 @@ def _parts(p, layers, me, order, batch, totals, coefficients, step):
         part_losses[number] = _part(p, layers, me, number, parts, order, batch, totals, step)
     if stopped(p):
         store_release(p.shared + 8 * STOP_EARLY, 1)
-    wait(p)
+    wait(p, me)
     if load_acquire(p.shared + 8 * STOP_EARLY) != 0:
         return 0.0, False
     total = 0.0
@@ -127,7 +127,7 @@ def _parts(p, layers, me, order, batch, totals, coefficients, step):
             join(p, layers[n], me, parts, coefficients)
     if me == 0:
         tell_stop(p, True)
-    wait(p)
+    wait(p, me)
     return total / batch, True
 
 

@@ -18,32 +18,34 @@ from fastbp.kernels.machine.fields import float64s_at
 from fastbp.kernels.machine.jit import INT, inline_early, kernel
 from fastbp.kernels.machine.pointers import call, load_acquire, store_release
 from fastbp.kernels.machine.simd import row_sum
-from fastbp.kernels.machine.team import STOP_EARLY, STOP_SEEN, share
+from fastbp.kernels.machine.team import STOP_EARLY, STOP_SEEN
 from fastbp.kernels.product import ahead
 from fastbp.kernels.step.batch_rows import rows_phase
-from fastbp.kernels.step.program import GRAIN, opened, queue_of, stopped, tell_stop, wait
+from fastbp.kernels.step.program import opened, queue_of, share_rows, stopped, tell_stop, wait
 from fastbp.kernels.step.weight_rows import gradient_and_update, idle_turns
 
 
 @inline_early
-def _slabs(p, layers, me, order, batch, totals, following, coefficients, step):
+def _slabs(program, p, layers, me, order, batch, totals, following, coefficients, step):
     """See `batch_in_slabs`; returns (mean loss, whether the step was made)."""
     total, done, queue = 0.0, 0, queue_of(p, me)
     ahead.clear(queue)
     while done < batch:
         slab = min(p.slab, batch - done)
-        first, last = share(slab, GRAIN, me, p.team)
-        if last > first:
+        _, _, first, last = share_rows(p, me, slab)
+        if p.columns > 1:
+            call(p.batch_across, (program, me, done, slab, order, batch, totals, step))
+        elif last > first:
             row = done + first
             values = p.row_losses + 8 * row
             rows_phase(
                 p, layers, first, last, order + 8 * row, values, batch, totals, queue, step, row
             )
-            # Who was stopped on the way says so. The word is written before this barrier alone and
-            # read behind it alone, so that all members see the same.
-            if stopped(p):
-                store_release(p.shared + 8 * STOP_EARLY, 1)
-        wait(p)
+        # Who was stopped on the way says so. The word is written before this barrier alone and
+        # read behind it alone, so that all members see the same.
+        if stopped(p):
+            store_release(p.shared + 8 * STOP_EARLY, 1)
+        wait(p, me)
         if load_acquire(p.shared + 8 * STOP_EARLY) != 0:
             return 0.0, False
         opening, closing = done == 0, done + slab == batch
@@ -53,7 +55,7 @@ def _slabs(p, layers, me, order, batch, totals, following, coefficients, step):
             if not math.isfinite(total):
                 return total / batch, False
         after = min(p.slab, batch - done - slab if not closing else min(batch, following))
-        first, last = share(after, GRAIN, me, p.team)
+        _, _, first, last = share_rows(p, me, after)
         turns = idle_turns(p, layers, me, slab)
         ahead.announce(queue, order + 8 * (done + slab + first), last - first, turns)
         for back in range(p.layer_count - p.sparse):
@@ -67,7 +69,7 @@ def _slabs(p, layers, me, order, batch, totals, following, coefficients, step):
             )  # fmt: skip
         if me == 0:
             tell_stop(p, closing)
-        wait(p)
+        wait(p, me)
         done += slab
         if not closing and load_acquire(p.shared + 8 * STOP_SEEN) != 0:
             return 0.0, False
@@ -85,4 +87,6 @@ def batch_in_slabs(program, me, order, batch, totals, following, coefficients, s
     """
     p, layers = opened(program)
     to = carray(float64s_at(outcome), (2,))
-    to[0], to[1] = _slabs(p, layers, me, order, batch, totals, following, coefficients, step)
+    to[0], to[1] = _slabs(
+        program, p, layers, me, order, batch, totals, following, coefficients, step
+    )

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 import fastbp
 from fastbp.kernels.machine import sizes, tuned
 from fastbp.kernels.machine.caches import KIB, Caches
-from fastbp.kernels.machine.sizes import LEGAL, Sizes, Speeds, check, current, of_caches, using
+from fastbp.kernels.machine.sizes import (
+    LEGAL,
+    NEVER,
+    Sizes,
+    Speeds,
+    check,
+    current,
+    of_caches,
+    using,
+)
 from fastbp.kernels.step.program import PROGRAM
 
 RULE = of_caches(Caches(48 * KIB, 1024 * KIB, 32 << 20, 64, 1, 2))
@@ -19,10 +28,17 @@ RULE = of_caches(Caches(48 * KIB, 1024 * KIB, 32 << 20, 64, 1, 2))
 def test_the_numbers_of_the_machine_they_were_found_on():
     assert Sizes(
         strip=8192, least_strip=16, few_strip=256, block=256, whole=4160, few_rows=64,
-        k_block=1024, streaming=1 << 19, state_streaming=1 << 20, turned_rows=48,
-        turned_bytes=1 << 17, slab=1 << 19, part_slab=1 << 18, lane_slab=1 << 18,
+        k_block=1024, turned_depth=1024, far=NEVER, pack_rows=32, pack_depth=512,
+        delta_bytes=3 << 17, below_bytes=1 << 17, streaming=1 << 19, state_streaming=1 << 20,
+        turned_rows=48, turned_bytes=1 << 17, slab=1 << 19, part_slab=1 << 18, lane_slab=1 << 18,
         lane_parameters=1 << 18,
     ) == RULE  # fmt: skip
+
+
+def test_larger_caches_want_copies_of_rows_that_lie_far_apart():
+    large = of_caches(Caches(48 * KIB, 2048 * KIB, 32 << 20, 64, 1, 2))
+    assert (large.far, large.turned_depth, large.delta_bytes) == (2560, 128, 3 << 18)
+    assert of_caches(Caches(48 * KIB, 2048 * KIB, 0, 64, 2, 1)) == RULE  # two cores' together
 
 
 @given(

@@ -4,12 +4,12 @@ import numba
 import numpy as np
 import pytest
 from cases import both_dtypes
-from guarded import Guarded, bits, canaries, empty_queue
+from guarded import CANARY, Guarded, bits, canaries, empty_queue
 
-from fastbp.kernels.machine.sizes import current
+from fastbp.kernels.machine.sizes import NEVER, current
 from fastbp.kernels.machine.vectors import X86, vector_bytes
 from fastbp.kernels.product import ahead
-from fastbp.kernels.product.gemm import ROWS, VECTORS, WIDE, gemm
+from fastbp.kernels.product.gemm import ROWS, VECTORS, WIDE, gemm, panel_bytes
 from fastbp.kernels.product.tile import tile_shape
 
 K_BLOCK = current().k_block
@@ -34,10 +34,13 @@ def list_rows(words, at, address, row_bytes):
     ahead.list_rows(words, at, address, row_bytes)
 
 
-def multiply(A, B, start="zeros", dtype="float32", queue=None, stream=0, columns=None, shift=0):
+def multiply(
+    A, B, start="zeros", dtype="float32", queue=None, stream=0, columns=None, shift=0, panel=None
+):
     """The kernel's start + A @ B, for A of any strides; rows of B and of the result are GAP apart.
 
-    start: "zeros", "bias" (one row for all), "matrix" or "C" (what lies in the result).
+    start: "zeros", "bias" (one row for all), "matrix" or "C" (what lies in the result); panel:
+    memory for a packed one, as `Guarded`.
     Returns what the product started from, and the result.
     """
     (rows, depth), width = A.shape, B.shape[1]
@@ -58,12 +61,14 @@ def multiply(A, B, start="zeros", dtype="float32", queue=None, stream=0, columns
     a_row, a_k = (stride // size for stride in A.strides)
     at, row = (c.at, width + GAP) if start == "C" else (initial.at, s.shape[1] if len(s) > 1 else 0)
     words = Guarded(empty_queue() if queue is None else queue)
+    words.array[ahead.PANEL] = 0 if panel is None else panel.at
     gemm.call(dtype)(
         A.__array_interface__["data"][0], a_row, a_k, b.at, width + GAP, at, row,
         c.at, width + GAP, rows, columns, depth, size, words.at, stream,
     )  # fmt: skip
     assert c.intact()
     assert words.intact()
+    assert panel is None or panel.intact()
     assert (bits(c.array[:, width:]) == bits(canaries((rows, GAP), dtype))).all()
     for before, after in zip(inputs, (A, b.array, initial.array), strict=True):
         assert (bits(before) == bits(after)).all()  # overwrites the result alone
@@ -161,6 +166,60 @@ def test_not_a_number_and_infinity_stay_in_their_rows_and_columns(dtype):
     assert np.isnan(got[3]).all()
     assert np.isposinf(np.delete(got[:, 5], 3)).all()
     assert (np.delete(np.delete(got, 3, 0), 5, 1) == 6).all()
+
+
+# ---- packing: only copies -----------------------------------------------------------------------
+
+PACKING = current()._replace(far=0, pack_rows=16, pack_depth=8, turned_depth=5)
+
+
+def packed(A, B, sizes=PACKING, **how):
+    """The kernel's product by a queue with a panel, and whether that was written to."""
+    panel = Guarded(canaries((panel_bytes(sizes),), np.uint8))
+    _, got = multiply(A, B, queue=empty_queue(sizes), panel=panel, **how)
+    return got, bool((panel.array != CANARY).any())
+
+
+@both_dtypes
+@pytest.mark.parametrize("rows", [16, 17, 19, 3 * ROWS - 1])
+@pytest.mark.parametrize("turned", [False, True])
+def test_packing_changes_no_bit(turned, rows, dtype):
+    rng = np.random.default_rng(rows)
+    for depth in (1, 7, 8, 11, 12, 13, 30):  # 11: the deepest panel; 12: two blocks
+        for vectors in range(1, 2 * VECTORS + 2):
+            A = rng.standard_normal((depth, rows) if turned else (rows, depth)).astype(dtype)
+            A = A.T if turned else A
+            B = rng.standard_normal((depth, vectors * lanes(dtype))).astype(dtype)
+            how = {"start": ("bias", "C")[vectors % 2], "dtype": dtype, "shift": depth % 2}
+            got, written = packed(A, B, **how)
+            assert (bits(got) == bits(multiply(A, B, **how)[1])).all()
+            assert written == (vectors > 1)
+
+
+@both_dtypes
+@pytest.mark.parametrize(
+    ("rows", "far", "packs"),
+    [(16, 0, True), (16, NEVER, False), (15, 0, False), (1, 0, False), (0, 0, False)],
+)
+def test_packing_where_rows_are_far_apart_and_many(rows, far, packs, dtype):
+    A, B = (whole_numbers(s, dtype) for s in ((rows, 9), (9, (WIDE + 1) * lanes(dtype))))
+    got, written = packed(A, B, PACKING._replace(far=far), dtype=dtype, stream=1)
+    assert np.array_equal(got, A @ B)
+    assert written == packs
+    apart = (B.shape[1] + GAP) * B.itemsize
+    if packs:
+        assert [
+            packed(A, B, PACKING._replace(far=f), dtype=dtype)[1] for f in (apart, apart + 1)
+        ] == [
+            True,
+            False,
+        ]
+
+
+@both_dtypes
+def test_without_a_panel_nothing_is_packed(dtype):
+    A, B = whole_numbers((20, 9), dtype), whole_numbers((9, 4 * lanes(dtype)), dtype)
+    assert_exact(A, B, dtype, queue=empty_queue(PACKING))
 
 
 # ---- prefetching: it reads no memory and changes no number --------------------------------------
