@@ -35,7 +35,7 @@ def dropped(values, rate=0.3, seed=1, layer=0, step=0, row=0):
     source[:, :columns] = values
     threshold = round(rate * EVENTS)
     drop.call(values.dtype)(
-        address(source), address(to), rows, ld, threshold, seed, layer, step, row
+        address(source), address(to), rows, ld, ld, 0, threshold, seed, layer, step, row
     )
     assert not to[:, columns:].any()
     return to[:, :columns]

@@ -28,7 +28,8 @@ class Dropout:
         self.arrays = outputs, dropped, delta = [normal(ROWS, COLUMNS) for _ in range(3)]
         threshold = round(rate * EVENTS)
         self.drop, self.drop_delta = drop.call(), drop_delta.call()
-        block, place = (ROWS, COLUMNS, threshold), (1, 0, 0, 0)  # seed, layer, step, row
+        block = ROWS, COLUMNS, COLUMNS, 0, threshold
+        place = 1, 0, 0, 0  # seed, layer, step, row
         self.drop_arguments = address(outputs), address(dropped), *block, *place
         self.delta_arguments = address(delta), address(dropped), delta.size, threshold
         self.drop(*self.drop_arguments)

@@ -22,6 +22,7 @@ from fastbp.kernels.step import sparse, step
 from fastbp.kernels.step.parts import batch_in_parts
 from fastbp.kernels.step.slabs import batch_in_slabs
 from fastbp.layout.cutting import cut_batch, slab_rows
+from fastbp.layout.grid import Grid, by_rows, choose
 from fastbp.rows.rows import Features, Rows, Slopes, plain_order, whole_total
 
 STEPS_A_CALL = 1 << 16  # bounds the memory of the coefficients of a call
@@ -223,6 +224,8 @@ class Engine(Held):
         interruptible, brief = flops > work.SLOWEST * work.BLINK, flops <= work.BRIEF
         shared, self.forwarded = self._memory.shared, None
         shared.fill(0)
+        if members > 1:
+            self._memory.flags.fill(0)
         if self.turns.asked:
             shared[team.PAUSE] = 1
         watch = self.watch
@@ -232,6 +235,14 @@ class Engine(Held):
             watch.call(
                 lambda: team.run_team(kernel, plan.address, members, shared, False, brief), shared
             )
+
+    def _grid(self, kind: Kind, rows: int, members: int) -> Grid:
+        """How a team shares steps with slabs of so many rows."""
+        if members == 1 or not kind.training:
+            return by_rows(self.layout.layers)
+        logits = self.parts.loss.on_logits and not kind.slopes
+        whole_rows = self.parts.activations[-1].output_only and not logits
+        return choose(self.layout, rows, members, whole_rows, kind.source == SPARSE, kind.turned)
 
     def _is_forwarded(self, of: Slopes, rows: int, plan: Plan) -> bool:
         """Whether the activations of so many rows as one batch are still in the workspace."""
@@ -273,11 +284,14 @@ class Engine(Held):
             slab, parts = slab_rows(layout, rows, sparse=is_sparse), 0
         kept = whole or (kind.training and (slab < rows or is_sparse or self._clips_norm))
         gradients = max(parts, int(kept))
-        memory.make_room(slab * members if parts else slab, members, gradients, is_sparse)
+        room = slab * members if parts else slab
+        batch = rows if kind.training else 0
+        memory.make_room(room, batch, members, gradients, is_sparse)
         plan = memory.plans.get(kind)
         if plan is None:
             plan = memory.plans[kind] = plans.make(self.parts, memory, kind)
-        plan.program.slab, plan.program.parts, plan.program.team = slab, parts, members
+        grid = self._grid(kind, min(slab, rows), 1 if parts else members)
+        plans.share_out(plan, slab, parts, members, grid)
         if kind.training:
             batch_kernel = batch_in_parts if parts else batch_in_slabs
             plan.program.batch_kernel = batch_kernel.address()

@@ -46,6 +46,8 @@ class Memory:
         A copy of the state and its steps; made when first needed.
     workspace : Workspace or None
         Likewise.
+    flags : ndarray of int64
+        Of the barriers of a team and its groups, zeros as a call begins; as many as scratch.
     made : ndarray of int64
         What a sparse layer notes of each row of W; see `kernels.step.program.SPARSE`.
     scaling : (2, inputs) ndarray of float64 or None
@@ -96,7 +98,7 @@ class Memory:
         self.square_sums = np.empty(-(-layout.parameters // BLOCK) if clips else 0)
         self.row_losses = np.empty(0)
         self.part_losses = np.empty(PARTS[-1])
-        self.queues = np.empty(0, WORD)
+        self.queues = self.flags = np.empty(0, WORD)
         self.scratch = np.empty(0, layout.dtype)
         self.made = np.empty(0, WORD)
         self.entry_mirror = self.direction = np.empty(0, layout.dtype)
@@ -124,7 +126,7 @@ class Memory:
         self.plans = {}
         self.gradients = self.kept = self.workspace = self.tangents = None
         self.row_losses = self.task_values = np.empty(0)
-        self.queues = self.made = np.empty(0, WORD)
+        self.queues = self.flags = self.made = np.empty(0, WORD)
         self.task_scratch = np.empty((3, 0), dtype)
         self.scratch = self.entry_mirror = self.direction = np.empty(0, dtype)
 
@@ -144,8 +146,10 @@ class Memory:
             every, none = [True] * layout.layers, [False] * layout.layers
             self.plans, self.tangents = {}, Workspace(layout, rows, every, none, inputs=False)
 
-    def make_room(self, rows: int, members: int, gradients: int, sparse: bool = False) -> None:
-        """Room for `rows` rows at a time and a team, and for whole gradients.
+    def make_room(
+        self, rows: int, batch: int, members: int, gradients: int, sparse: bool = False
+    ) -> None:
+        """Room for `rows` rows of a batch at a time and a team, and for whole gradients.
 
         sparse: the rows are, and come with no dense input of the first layer.
 
@@ -161,15 +165,15 @@ class Memory:
                 self.task_values = np.empty(rows)
                 scratch = aligned_zeros(3 * rows * self.task_stride, layout.dtype)
                 self.task_scratch = scratch.reshape(3, rows * self.task_stride)
-            self.row_losses, self.workspace = (
-                np.empty(rows),
-                Workspace(layout, rows, self._sloped, self._dropped, inputs),
-            )  # fmt: skip
+            self.workspace = Workspace(layout, rows, self._sloped, self._dropped, inputs)
+        if self.row_losses.size < batch:
+            self.plans, self.row_losses = {}, np.empty(batch)
         if sparse and not self.made.size:
             self.plans, self.made = {}, np.zeros(layout.widths[0], WORD)
         if self.scratch.size < members * layout.scratch:
-            self.plans, self.queues, self.scratch = (
+            self.plans, self.flags, self.queues, self.scratch = (
                 {},
+                aligned_zeros(2 * members * team.FLAGS, WORD),
                 _queues(members, layout.sizes),
                 aligned_zeros(members * layout.scratch, layout.dtype),
             )

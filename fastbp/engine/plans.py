@@ -21,8 +21,9 @@ from fastbp.kernels.machine.jit import Kernel, address
 from fastbp.kernels.machine.sizes import address_of
 from fastbp.kernels.panels import dropout, panels, penalties, slopes, updates, weighted
 from fastbp.kernels.product import gemm, sums, transpose
-from fastbp.kernels.step import check, clipping, movement, scaled_rows, sparse, step
+from fastbp.kernels.step import across, check, clipping, movement, scaled_rows, sparse, step
 from fastbp.layout.aligned import row_stride
+from fastbp.layout.grid import Grid
 from fastbp.rows.rows import Features, Rows
 from fastbp.tasks import Tasks
 
@@ -57,6 +58,7 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
     elif training:
         program.gather = movement.gather.address(dtype)
     program.shared, program.yield_address = address(memory.shared), team.YIELD_ADDRESS
+    program.flags, program.columns = address(memory.flags), 1
     program.gemm, program.copy_rows = gemm.gemm.address(dtype), movement.copy_rows.address(dtype)
     if training:
         program.update = parts.optimizer.panel.address(dtype)
@@ -111,6 +113,21 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
     return plan
 
 
+def share_out(plan: Plan, slab: int, parts: int, members: int, grid: Grid) -> None:
+    """Tell a plan how a batch is cut, and how the team shares a step."""
+    program = plan.program
+    program.slab, program.parts, program.team = slab, parts, members
+    if grid is plan.grid:
+        return
+    plan.grid, program.columns = grid, grid.columns
+    if grid.columns > 1:
+        program.batch_across = across.batch_across.address()
+    for layer, forward, back, weights in zip(
+        plan.layers, grid.forward, grid.back, grid.weights, strict=True
+    ):
+        layer.forward_across, layer.back_across, layer.weight_columns = forward, back, weights
+
+
 def _fill_groups(plan: Plan, parts: Configuration) -> None:
     """Which layers are trained, and how fast."""
     groups, program = parts.groups, plan.program
@@ -131,6 +148,7 @@ def _fill_tangents(plan: Plan, parts: Configuration, memory: Memory, kind: Kind)
     for i, (tangent, layer) in enumerate(zip(plan.tangents, plan.layers, strict=True)):
         for name in ("inputs", "outputs", "ld_in", "ld_out", "gradient", "below"):
             setattr(tangent, name, getattr(layer, name))
+        tangent.weight_columns = 1
         offset = layout.parameter_offsets[i] * layout.dtype.itemsize
         tangent.weights = address(memory.direction) + offset
         tangent.mirror, tangent.slope = workspace.mirrors[i], workspace.slopes[i]
@@ -208,6 +226,7 @@ def _fill_layers(
     for i, (layer, activation) in enumerate(zip(plan.layers, parts.activations, strict=True)):
         offset = layout.parameter_offsets[i] * size
         layer.inputs, layer.outputs = layout.widths[i : i + 2]
+        layer.weight_columns = 1
         layer.ld_in, layer.ld_out = layout.strides[i : i + 2]
         layer.weights, layer.gradient = state + offset, gradient + offset
         if i in turned:

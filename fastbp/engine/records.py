@@ -140,6 +140,8 @@ class Plan:
         For sparse rows, whose program's `features` points to it.
     address : int
         The program's.
+    grid : layout.grid.Grid or None
+        How the team shares a step, as the records say.
     """
 
     def __init__(self, layers: int, tasks: int = 0) -> None:
@@ -148,4 +150,5 @@ class Plan:
         self.given, self.curve, self.tangents = Given(), Weighted(), (Layer * layers)()
         self.tasks, self.several = (Task * tasks)(), Tasks()
         self.address = ctypes.addressof(self.program)
+        self.grid: object = None
         self.program.layers, self.program.layer_count = ctypes.addressof(self.layers), layers

@@ -9,44 +9,44 @@ import numpy as np
 
 from fastbp.kernels.machine import parking
 from fastbp.kernels.machine.beside import run_beside
-from fastbp.kernels.machine.jit import Kernel, inline_early
-from fastbp.kernels.machine.pointers import (
-    call_c,
-    fetch_add,
-    load_acquire,
-    spin_pause,
-    store_release,
-)
+from fastbp.kernels.machine.jit import Kernel, inline, inline_early
+from fastbp.kernels.machine.pointers import call_c, load_acquire, spin_pause, store_release
 from fastbp.kernels.machine.pool import pool
 
 # int64 words of the team's shared block, a cache line of 8 apart.
-ARRIVED, GENERATION, STOP, STOP_EARLY, STOP_SEEN, PAUSE, WORDS = 0, 8, 16, 24, 32, 40, 48
-LINE = 64
+STOP, STOP_EARLY, STOP_SEEN, PAUSE, WORDS = 0, 8, 16, 24, 32
+LINE = 8  # words
+# Words of a member's flags: how many barriers it has come to, then a line for each round of one,
+# which are enough for `members.PLACES` members.
+FLAGS = (1 + 9) * LINE
 SPINS = 50  # then the core is offered to whoever else wants it: a busy one would cost time slices
 YIELD_ADDRESS = parking.FUNCTIONS[parking.YIELD]
 
 
-@inline_early
-def barrier(shared, team, yield_address):
-    """Wait until `team` threads are here; what each wrote before, all see after.
+@inline
+def barrier(flags, me, team, yield_address):
+    """Wait until `team` members are here; what each wrote before, all see after.
 
-    shared: address of int64[WORDS], zero at first.
+    flags: address of int64 (team, FLAGS), zeros at first; me: the calling member's number. In round
+    r a member tells the one 2**r behind it, and waits for the one 2**r before it (Hensgen, Finkel
+    and Manber 1988): nobody waits for a line that more than two write. Numbers of barriers in the
+    place of flags need no clearing, and nobody minds one who is a barrier ahead.
     """
-    if team == 1:
-        return
-    arrived, generation = shared + 8 * ARRIVED, shared + 8 * GENERATION
-    now = load_acquire(generation)
-    if fetch_add(arrived, 1) == team - 1:
-        store_release(arrived, 0)
-        store_release(generation, now + 1)
-    else:
+    own, stride = flags + 8 * FLAGS * me, 8 * FLAGS
+    number = load_acquire(own) + 1
+    store_release(own, number)
+    distance, at = 1, 8 * LINE
+    while distance < team:
+        to = me + distance if me + distance < team else me + distance - team
+        store_release(flags + stride * to + at, number)
         spins = 0
-        while load_acquire(generation) == now:
+        while load_acquire(own + at) < number:
             spins += 1
             if spins < SPINS:
                 spin_pause()
             else:
                 call_c(yield_address, ())
+        distance, at = 2 * distance, at + 8 * LINE
 
 
 @inline_early
@@ -73,7 +73,8 @@ def run_team(
     program, team : int
         An address; at most ``members.PLACES`` threads.
     shared : ndarray
-        int64[WORDS], of zeros but for PAUSE: the kernel heeds that behind each whole step.
+        int64[WORDS], of zeros but for PAUSE: the kernel heeds that behind each whole step. Flags
+        for its barriers are the program's.
     interruptible : bool
         Whether the main thread only waits, so that a signal's Python handler runs at once; an
         exception that it raises sets the STOP word, which the kernel heeds between steps, and is

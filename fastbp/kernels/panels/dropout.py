@@ -61,22 +61,22 @@ def _scale(p, threshold):
     return like(carray(p, (1,))[0], EVENTS / (EVENTS - threshold))
 
 
-@kernel(REAL, REAL, INT, INT, INT, INT, INT, INT, INT)
-def drop(source, to, rows, ld, threshold, seed, layer, step, row):
+@kernel(REAL, REAL, INT, INT, INT, INT, INT, INT, INT, INT, INT)
+def drop(source, to, rows, width, ld, first, threshold, seed, layer, step, row):
     """to = source / (1 - rate) with each element dropped at the rate threshold / 2**32.
 
-    source, to: `rows` rows of ld elements, whole cache lines. The first of them is row `row` of
-    the batch; layer and step are counted from 0.
+    source, to: `rows` rows of `width` elements, whole cache lines, ld elements apart. They begin in
+    row `row` of the batch and column `first` of the layer; layer and step are counted from 0.
     """
     lanes = LINE // (address_of(advance(source, 1)) - address_of(source))
     scale = _scale(source, threshold)
     key = random_word(random_word(np.uint64(seed), np.uint64(layer)), np.uint64(step))
     for r in range(rows):
         key_of_row = random_word(key, np.uint64(row + r))
-        for column in range(0, ld, lanes):
+        for column in range(0, width, lanes):
             at = r * ld + column
             drop_line(
-                advance(source, at), advance(to, at), key_of_row, column, threshold, scale
+                advance(source, at), advance(to, at), key_of_row, first + column, threshold, scale
             )  # fmt: skip
 
 

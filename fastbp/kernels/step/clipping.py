@@ -36,7 +36,7 @@ def _penalize_share(p, layers, me, coefficients):
         at, weights = first * layer.ld_out * p.itemsize, (last - first) * layer.ld_out
         count = weights + (layer.ld_out if me == p.team - 1 else 0)
         penalize_run(p, layer.weights + at, layer.gradient + at, weights, count, coefficients)
-    wait(p)
+    wait(p, me)
 
 
 @inline
@@ -46,7 +46,7 @@ def _clear_frozen(p, layers, me, state):
         if layers[n].frozen != 0:
             first, last = share((layers[n].inputs + 1) * layers[n].ld_out, LINE, me, p.team)
             run(advance(pointer_to(layers[n].gradient, state), first), last - first)[:] = 0
-    wait(p)
+    wait(p, me)
 
 
 @inline
@@ -58,7 +58,7 @@ def _norm(p, gradient, count, me):
     for block in range(first, last):
         at = block * BLOCK
         sums[block] = square_sum(advance(gradient, at), min(BLOCK, count - at))
-    wait(p)
+    wait(p, me)
     return math.sqrt(row_sum(float64s_at(p.square_sums), blocks))
 
 
@@ -172,11 +172,11 @@ def finish(program, me, coefficients, state):
     settings = carray(float64s_at(p.settings), (SETTINGS,))
     if not p.updating:
         _clip_and_update(p, layers, me, coefficients, state, settings[CLIP_NORM])
-        wait(p)
+        wait(p, me)
     if settings[MAX_NORM] > 0:
         scratch = pointer_to(p.scratch + me * p.scratch_bytes, state)
         bound = like(carray(state, (1,))[0], settings[MAX_NORM])
         _limit_norms(p, layers, me, scratch, bound)
     else:
         refresh_mirrors(p, layers, me)
-    wait(p)
+    wait(p, me)

@@ -151,7 +151,7 @@ def curvature(program, me):
     ahead.begin(queue, 0, 0, 0, 0)
     refresh_mirrors(p, layers, me)
     refresh_mirrors(p, tangents, me)
-    wait(p)
+    wait(p, me)
     for done in range(0, p.rows, p.slab):
         slab = min(p.slab, p.rows - done)
         first, last = share(slab, GRAIN, me, p.team)
@@ -159,7 +159,7 @@ def curvature(program, me):
             _rows(p, layers, tangents, first, last, p.order + 8 * (done + first), queue)
             if stopped(p):  # as in slabs.py
                 store_release(p.shared + 8 * STOP_EARLY, 1)
-        wait(p)
+        wait(p, me)
         if load_acquire(p.shared + 8 * STOP_EARLY) != 0:
             return
         opening, closing = done == 0, done + slab == p.rows
@@ -168,4 +168,4 @@ def curvature(program, me):
             gradient_and_update(p, layer, me, slab, opening, closing, p.coefficients)
             if p.curving != 0 and number > 0:
                 _add_changed(p, layers[number], tangents[number - 1].output, me, slab, queue)
-        wait(p)
+        wait(p, me)

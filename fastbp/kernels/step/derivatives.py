@@ -40,7 +40,7 @@ def apply(program, me):
     p, layers = opened(program)
     for number in range(p.layer_count):
         join(p, layers[number], me, 1, p.coefficients)
-    wait(p)
+    wait(p, me)
     if p.finish != 0:
         call(p.finish, (program, me, p.coefficients, p.state))
     if me == 0:
@@ -72,7 +72,7 @@ def differentiate_rows(program, me):
     """
     p, layers = opened(program)
     refresh_mirrors(p, layers, me)
-    wait(p)
+    wait(p, me)
     bottom, top, queue = layers[0], layers[p.layer_count - 1], queue_of(p, me)
     active = min(p.team, p.slab // GRAIN)
     if me >= active:

@@ -61,9 +61,9 @@ def _part(p, layers, me, number, parts, order, batch, totals, step):
             return total
         rows = min(p.slab, end - done)
         first = me * p.slab
-        at = order + 8 * done
-        rows_phase(p, layers, first, first + rows, at, batch, totals, queue, step, done)
-        total += row_sum(float64s_at(p.row_losses + 8 * first), rows)
+        at, values = order + 8 * done, p.row_losses + 8 * done
+        rows_phase(p, layers, first, first + rows, at, values, batch, totals, queue, step, done)
+        total += row_sum(float64s_at(values), rows)
         for n in range(p.bottom, p.layer_count):
             to = layers[n].gradient + number * p.part_bytes
             _add_gradient(p, layers[n], first, rows, done == begin, to, me)
@@ -117,7 +117,7 @@ def _parts(p, layers, me, order, batch, totals, coefficients, step):
         part_losses[number] = _part(p, layers, me, number, parts, order, batch, totals, step)
     if stopped(p):
         store_release(p.shared + 8 * STOP_EARLY, 1)
-    wait(p)
+    wait(p, me)
     if load_acquire(p.shared + 8 * STOP_EARLY) != 0:
         return 0.0, False
     total = 0.0
@@ -132,7 +132,7 @@ def _parts(p, layers, me, order, batch, totals, coefficients, step):
             join(p, layers[n], me, parts, coefficients)
     if me == 0:
         tell_stop(p, True)
-    wait(p)
+    wait(p, me)
     return total / batch, True
 
 

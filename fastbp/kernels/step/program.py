@@ -7,7 +7,8 @@ from fastbp.kernels.machine.fields import record
 from fastbp.kernels.machine.jit import inline_early
 from fastbp.kernels.machine.pointers import load_acquire, pointer_maker, store_release
 from fastbp.kernels.machine.sizes import sizes_at
-from fastbp.kernels.machine.team import PAUSE, STOP, STOP_SEEN, barrier
+from fastbp.kernels.machine.team import FLAGS, PAUSE, STOP, STOP_SEEN, barrier, share
+from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.product import ahead
 
 GRAIN = 8  # rows that a thread takes at the least
@@ -27,6 +28,10 @@ LAYER = record(
     "delta_below",    # D (slab, ld_in); 0 for the first layer
     "slope",          # S (slab, ld_out): where training_forward leaves the slopes, or 0
     "dropped",        # A (slab, ld_out): the output after dropout, or 0 for none
+    # 1: of several who share rows in phase 1 each has columns of the layer's outputs; of its
+    # delta_below
+    "forward_across", "back_across",
+    "weight_columns",  # ranges of W's columns that phase 2 gives to different threads
     "frozen",         # 1: the layer is not trained; no gradient either
     "rates",          # from a step's coefficients to the layer's own, in bytes
     "drop_threshold",  # of 2**32: how often an element is dropped
@@ -38,6 +43,9 @@ LAYER = record(
 # One call of a kernel: the batch loop's bounds, the data, and the kernels that it calls.
 PROGRAM = record(
     "layers", "layer_count", "itemsize", "team", "shared", "yield_address",
+    "flags",          # int64 (2 * team, team.FLAGS): the team's barrier, then those of its groups
+    "columns",        # members of a group, who share rows in phase 1; across.py where not 1
+    "batch_across",   # the kernel of that
     "bottom",         # the lowest layer that is trained, down to which deltas go back
     "grouped",        # 1: layers differ in what an update does
     "slab",           # rows of activations that there is room for, with parts for every thread
@@ -71,7 +79,8 @@ PROGRAM = record(
     "settings", "square_sums",  # float64: of regularization; of blocks of the gradient
     "sparse_step", "train",  # phase 2 of a sparse layer; the training that sparse.py's calls
     "check", "not_finite",  # for `predict` of unchecked features, else 0; int64 that it sets to 1
-    "loss_parameters", "row_losses", "epoch_losses",  # float64
+    "loss_parameters", "epoch_losses",  # float64
+    "row_losses",     # float64 (batch)
     "epoch_penalties",  # float64 (epochs): what of the losses are penalties, or 0
     "totals", "total_count",  # float64 (steps, count): total weights of batches; 0: no weights
     "by_rows",        # 1: in the mean loss of an epoch batches count by rows; 0: by total weights
@@ -148,12 +157,36 @@ def sizes_of(p):
 
 
 @inline_early
+def share_rows(p, me, rows):
+    """The range of rows that thread `me` and its group share, and within it the thread's own."""
+    first, last = share(rows, GRAIN, me // p.columns, p.team // p.columns)
+    grain = max(1, min(GRAIN, (last - first) // p.columns))
+    begin, end = share(last - first, grain, me % p.columns, p.columns)
+    return first, last, first + begin, first + end
+
+
+@inline_early
+def share_columns(columns, itemsize, me, members):
+    """The range of columns that is one of some members', in whole cache lines, padding included."""
+    line = LINE // itemsize
+    return share((columns + line - 1) // line * line, line, me, members)
+
+
+@inline_early
 def decay_of_step(p, coefficients):
     """The address of a step's own L2 decay among its coefficients, 0 where it has none."""
     return coefficients + 8 * (p.coefficient_count - 1) if p.decays != 0 else 0
 
 
 @inline_early
-def wait(p):
-    """Wait for the rest of the team."""
-    barrier(p.shared, p.team, p.yield_address)
+def wait(p, me):
+    """Thread `me` waits for the rest of the team."""
+    if p.team > 1:
+        barrier(p.flags, me, p.team, p.yield_address)
+
+
+@inline_early
+def meet(p, me):
+    """Thread `me` waits for those who share its rows in phase 1."""
+    group = p.team + me // p.columns * p.columns
+    barrier(p.flags + 8 * FLAGS * group, me % p.columns, p.columns, p.yield_address)

@@ -210,7 +210,7 @@ def train(program, me):
     p = carray(program_at(program), (1,))[0]
     before = carray(words_at(p.step_counter), (1,))[0]
     call(p.train, (program, me))
-    wait(p)  # for thread 0, who counts the steps
+    wait(p, me)  # for thread 0, who counts the steps
     s, layer = carray(sparse_at(p.features), (1,))[0], carray(layers_at(p.layers), (1,))[0]
     if p.updating and layer.frozen == 0:
         first, last = share(layer.inputs, GRAIN, me, p.team)

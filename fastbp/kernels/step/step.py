@@ -46,7 +46,7 @@ def _begin(p, layers, me):
     """What comes before the first batch: an empty queue, and all mirrors anew."""
     ahead.begin(queue_of(p, me), p.features, p.feature_bytes, p.targets, p.target_bytes)
     refresh_mirrors(p, layers, me)
-    wait(p)
+    wait(p, me)
 
 
 @kernel(INT, INT)

@@ -10,7 +10,7 @@ from fastbp.kernels.machine.team import share
 from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.product import ahead
 from fastbp.kernels.product.gemm import REGISTER, ROWS, VECTORS
-from fastbp.kernels.step.program import GRAIN, decay_of_step, queue_of, sizes_of
+from fastbp.kernels.step.program import GRAIN, decay_of_step, queue_of, share_columns, sizes_of
 
 TILE_BYTES = ROWS * VECTORS * REGISTER  # of the result that a tile computes
 
@@ -56,13 +56,27 @@ def mirror(p, layer, row, rows, column, columns):
         )  # fmt: skip
 
 
+@inline_early
+def weight_share(p, layer, grain, me):
+    """(first, behind the last row, first, behind the last column) of W that are thread `me`'s.
+
+    Columns in whole cache lines: all of a row, or those that the thread's group in phase 1 reads.
+    """
+    across = layer.weight_columns
+    first, last = share(layer.inputs, grain, me // across, p.team // across)
+    begin, end = INT(0), layer.ld_out
+    if across > 1:
+        begin, end = share_columns(layer.outputs, p.itemsize, me % across, across)
+    return first, last, begin, end
+
+
 @inline
 def refresh_mirrors(p, layers, me):
     """All mirrors anew: the weights may have been edited since the last call."""
     for number in range(p.layer_count):
         layer = layers[number]
-        first, last = share(layer.inputs, GRAIN, me, p.team)
-        mirror(p, layer, first, last - first, 0, layer.outputs)
+        first, last, begin, end = weight_share(p, layer, GRAIN, me)
+        mirror(p, layer, first, last - first, begin, min(end, layer.outputs) - begin)
 
 
 @inline
@@ -125,7 +139,7 @@ def strip_of_few(p, layer, base, row, rows, depth, scratch, gradient, queue):
 
 @inline
 def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients):
-    """Thread `me`'s rows of one layer: gradient of a slab, and after the last slab the update.
+    """Thread `me`'s share of one layer: gradient of a slab, and after the last slab the update.
 
     With one slab the gradient of a strip stays in the thread's scratch and never reaches memory.
     """
@@ -136,14 +150,14 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
     updating = closing and p.updating
     few, s = not keep and few_outputs(layer, size), sizes_of(p)
     grain = s.least_strip if few else GRAIN  # its columns are read as whole cache lines
-    first, last = share(layer.inputs, grain, me, p.team)
-    block = _block(s, layer.outputs, ld, size, slab_rows)
+    first, last, begin, end = weight_share(p, layer, grain, me)
+    block = _block(s, min(end, layer.outputs) - begin, end - begin, size, slab_rows)
     height = max(s.least_strip, s.strip // block // GRAIN * GRAIN)
     if few:
         height = s.few_strip
     scratch, queue = p.scratch + me * p.scratch_bytes, queue_of(p, me)
-    for column in range(0, layer.outputs, block):
-        width = min(block, ld - column)
+    for column in range(begin, min(end, layer.outputs), block):
+        width = min(block, end - column)
         columns = min(width, layer.outputs - column)
         delta = layer.delta + column * size
         for row in range(first, last, height):
@@ -175,13 +189,16 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
                             width, width, coefficients,
                         )  # fmt: skip
                 mirror(p, layer, row, rows, column, columns)
-        if me == p.team - 1:  # the biases: one row more
-            at = (layer.inputs * ld + column) * size
+        # The biases, one row more, are shared by those who have these columns.
+        across = layer.weight_columns
+        begin_own, end_own = share(width, LINE // size, me // across, p.team // across)
+        if end_own > begin_own:
+            at, count = (layer.inputs * ld + column + begin_own) * size, end_own - begin_own
             to = layer.gradient + at if keep else scratch
             start = p.zeros if opening else to
-            call(p.column_sums, (delta, ld, slab_rows, width, start, to, size))
+            call(p.column_sums, (delta + begin_own * size, ld, slab_rows, count, start, to, size))
             if updating:
-                update_run(p, layer, layer.weights + at, to, 0, width, coefficients)
+                update_run(p, layer, layer.weights + at, to, 0, count, coefficients)
 
 
 @inline
@@ -190,8 +207,8 @@ def idle_turns(p, layers, me, slab_rows):
     turns, streaming = 0, sizes_of(p).state_streaming
     for number in range(p.layer_count):
         layer = layers[number]
-        first, last = share(layer.inputs, GRAIN, me, p.team)
-        size = (last - first) * layer.ld_out * p.itemsize
+        first, last, begin, end = weight_share(p, layer, GRAIN, me)
+        size = (last - first) * (end - begin) * p.itemsize
         turns += size // TILE_BYTES * slab_rows
         if p.state_bytes >= streaming:
             touched = (1 + p.slots) * size + (last - first) * p.itemsize * slab_rows

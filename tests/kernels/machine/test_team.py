@@ -13,11 +13,11 @@ from numba import carray, types
 
 from fastbp.kernels.machine import team
 from fastbp.kernels.machine.jit import INT, Kernel, address
+from fastbp.kernels.machine.members import PLACES
 from fastbp.kernels.machine.pointers import load_acquire, pointer_maker, store_release
 from fastbp.kernels.machine.team import barrier, run_team, share
 
 words_at = pointer_maker(types.int64)
-LINE = 8  # words
 GIVE_UP = 60  # seconds after which a member of a team that is never stopped ends by itself
 
 
@@ -27,14 +27,14 @@ GIVE_UP = 60  # seconds after which a member of a team that is never stopped end
 def _rounds(program, me):
     """Every round each thread writes its number and, past the barrier, reads all others'."""
     p = carray(words_at(program), (6,))
-    shared, members, yield_address, rounds, slots, errors = p[0], p[1], p[2], p[3], p[4], p[5]
+    flags, members, yield_address, rounds, slots, errors = p[0], p[1], p[2], p[3], p[4], p[5]
     wrong = 0
     for number in range(1, rounds + 1):
         carray(words_at(slots), (8 * members,))[8 * me] = number
-        barrier(shared, members, yield_address)
+        barrier(flags, me, members, yield_address)
         for other in range(members):
             wrong += carray(words_at(slots), (8 * members,))[8 * other] != number
-        barrier(shared, members, yield_address)
+        barrier(flags, me, members, yield_address)
     carray(words_at(errors), (members,))[me] = wrong
 
 
@@ -43,21 +43,29 @@ ROUNDS = Kernel(_rounds, (INT, INT), cached=False)
 
 def check_rounds(members, rounds, interruptible=False):
     """Run a team through so many rounds and check what each of its members has seen."""
-    shared = Guarded(np.zeros(team.WORDS, np.int64))
-    slots, errors = np.zeros(LINE * members, np.int64), np.full(members, -1)
+    shared = np.zeros(team.WORDS, np.int64)
+    flags = Guarded(np.zeros((members, team.FLAGS), np.int64))
+    slots, errors = np.zeros(team.LINE * members, np.int64), np.full(members, -1)
     program = np.array(
-        [shared.at, members, team.YIELD_ADDRESS, rounds, address(slots), address(errors)]
+        [flags.at, members, team.YIELD_ADDRESS, rounds, address(slots), address(errors)]
     )
-    run_team(ROUNDS, address(program), members, shared.array, interruptible)
+    run_team(ROUNDS, address(program), members, shared, interruptible)
     assert errors.tolist() == [0] * members
-    assert slots[::LINE].tolist() == [rounds] * members
-    assert shared.array[team.ARRIVED] == 0
-    assert shared.array[team.GENERATION] == (2 * rounds if members > 1 else 0)
-    assert shared.intact()
+    assert slots[:: team.LINE].tolist() == [rounds] * members
+    assert (flags.array[:, 0] == 2 * rounds).all()
+    of_rounds = flags.array[:, team.LINE :: team.LINE]
+    used = (members - 1).bit_length()
+    assert (of_rounds[:, :used] == 2 * rounds).all()
+    assert not of_rounds[:, used:].any()
+    assert flags.intact()
+
+
+def test_there_are_flags_for_as_many_members_as_there_can_be():
+    assert (PLACES - 1).bit_length() <= team.FLAGS // team.LINE - 1
 
 
 @pytest.mark.parametrize("interruptible", [False, True])
-@pytest.mark.parametrize(("members", "rounds"), [(1, 5), (2, 20_000), (3, 300), (7, 50)])
+@pytest.mark.parametrize(("members", "rounds"), [(1, 5), (2, 20_000), (3, 300), (7, 50), (8, 30)])
 def test_past_the_barrier_all_see_what_each_wrote(members, rounds, interruptible):
     check_rounds(members, rounds, interruptible)
 
