@@ -1,9 +1,9 @@
 """How many threads a fit takes by itself, and what others would take.
 
-``python benchmarks/threads.py`` prints microseconds of a step in long fits with 1, 2, 4 ... threads, up
-to the cores that there are, and with ``threads=None``; how many that took; and how much longer that
-count takes than the best one. ``--random N`` adds N shapes that nobody tuned. All counts in turn, the
-best of some rounds.
+``python benchmarks/threads.py`` prints microseconds of a step in long fits with 1, 2, 4 ... threads
+(as many as there are cores at the most) and with ``threads=None``; how many that took; and how many
+times the best count's time that count takes. ``--random N`` adds N shapes that nobody tuned. All
+counts in turn, the best of some rounds.
 """
 
 import argparse

@@ -11,7 +11,7 @@ from numba import carray
 
 from fastbp.kernels.machine.fields import words_at
 from fastbp.kernels.machine.jit import INT, address, kernel
-from fastbp.kernels.machine.team import LINE, WORDS, YIELD_ADDRESS, barrier, run_team
+from fastbp.kernels.machine.team import FLAGS, LINE, WORDS, YIELD_ADDRESS, barrier, run_team
 
 MEETINGS, RUNS = 200, 3  # of a run; the fastest run counts, since others may want the cores
 LATELY = 1.0  # seconds for which a measurement holds
@@ -19,17 +19,17 @@ LATELY = 1.0  # seconds for which a measurement holds
 
 @kernel(INT, INT)
 def meet(program, me):
-    """Meet the other thread; program: address of int64 (shared, meetings, function that yields)."""
+    """Meet the other thread; program: address of int64 (flags, meetings, function that yields)."""
     words = carray(words_at(program), (3,))
     for _ in range(words[1]):
-        barrier(words[0], 2, words[2])
+        barrier(words[0], me, 2, words[2])
 
 
 def measure() -> float:
     """Seconds of a meeting: some ten to two hundred microseconds, with a team that is awake."""
-    room = np.zeros(WORDS + LINE // 8, np.int64)
-    shared = room[-address(room) % LINE // 8 :][:WORDS]
-    program = np.array([address(shared), MEETINGS, YIELD_ADDRESS], np.int64)
+    room, shared = np.zeros(2 * FLAGS + LINE, np.int64), np.zeros(WORDS, np.int64)
+    flags = room[-address(room) // 8 % LINE :]  # whole cache lines
+    program = np.array([address(flags), MEETINGS, YIELD_ADDRESS], np.int64)
     best = float("inf")
     for _ in range(1 + RUNS):  # the first one wakes, or starts, the other thread
         begin = time.perf_counter()
