@@ -101,7 +101,7 @@ class Speeds(NamedTuple):
     """
 
     barrier: float = 2.9e-7  # that two threads take to meet
-    product: float = 5.4e-12  # an operation of a product, in vectors of 16 elements
+    product: float = 4.8e-12  # an operation of a product, in vectors of 16 elements
     element: float = 2e-10  # an element's activation and derivative, in such vectors
     parameter: float = 2.5e-10  # the update of a parameter of float32
     row_byte: float = 2e-10  # a byte of a row of the features, which nobody has asked for before
