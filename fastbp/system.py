@@ -7,7 +7,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from fastbp.kernels.machine import cores, vectors
+from fastbp.kernels.machine import caches, cores, sizes, vectors
 from fastbp.kernels.machine.jit import find_cache
 from fastbp.kernels.product import tile
 from fastbp.version import __version__
@@ -44,6 +44,8 @@ def config_text() -> str:
         "vectors": f"{vectors.vector_bytes()} bytes",
         "tile": "{0.rows} rows x {0.vectors} vectors".format(tile.tile_shape()),
         "cores": f"{cores.available_cores()} to use of {os.cpu_count()}",
+        "caches": str(caches.caches()),
+        "block sizes": _sizes(),
         "kernel cache": _cache(),
         "FMA peak": ", ".join(
             f"{fma_peak(dtype):.1f} GFLOP/s in {dtype}" for dtype in ("float32", "float64")
@@ -78,11 +80,18 @@ def _target() -> str:
     return " ".join([f"{name}:", *sorted(one for one in has if one.startswith(SIMD))])
 
 
+def _sizes() -> str:
+    measured = len(sizes.of_machine().measured)
+    if measured:
+        return f"{measured} numbers measured by python -m fastbp tune"
+    return "by the caches' sizes; python -m fastbp tune measures them"
+
+
 def _cache() -> str:
     folder, fault = find_cache()
     if folder is None:
         return f"none: {fault}; kernels are compiled in every process (see FASTBP_CACHE_DIR)"
-    kernels = sum(1 for _ in folder.iterdir())
+    kernels = sum(1 for file in folder.iterdir() if file.suffix != ".json")
     writable = "writable" if os.access(folder, os.W_OK) else "not writable"
     with contextlib.suppress(ValueError, RuntimeError):  # elsewhere, or no home folder is known
         folder = "~" / folder.relative_to(Path.home())

@@ -117,7 +117,9 @@ def filled(record, program, X, y, order, batch):
     """Fill in what is a call's own."""
     p = carray(program_at(program), (1,))[0]
     if p.batch != batch:
-        slab, parts = cut(record.row_bytes, record.gradient_bytes, batch)
+        slab, parts = cut(
+            record.row_bytes, record.gradient_bytes, batch, record.slab_bytes, record.part_slab
+        )
         if record.alone != 0 and slab >= batch:
             parts = 1  # as of `Engine`: the same numbers by fewer calls
         p.slab, p.parts = slab, parts

@@ -26,13 +26,13 @@ PANEL = 1e-8  # seconds of a call of a panel, of which a range of columns has on
 JOINED = 0.3  # of an update's time: to add the gradient of a part to another
 UNEVEN = 0.09  # of a thread's time, for each doubling of the team: what the slowest is behind
 # In times that two threads take to meet:
-BARRIER = 4.2  # all that waits at a barrier, for each doubling of the team
-WEIGHTS_LINE = 1 / 27  # a line of weights or mirror that another thread has updated; prefetched
-ROWS_LINE = 1 / 15  # of activations or deltas, in phase 2
+BARRIER = 4  # all that waits at a barrier, for each doubling of the team
+WEIGHTS_LINE = 1 / 22  # a line of weights or mirror that another thread has updated; prefetched
+ROWS_LINE = 1 / 12  # of activations or deltas, in phase 2
 OWN_LINE = 1 / 68  # of its own weights or mirror, which others have read
 PART_LINE = 1 / 8  # of the gradient of a part
 FAR = 2.8e-7  # seconds that two threads take to meet at least, where they share no L3 cache
-GAIN = 1.03  # times as fast a larger team has to be: an idle core is worth something
+IDLE = 0.1  # of the time: how much longer it may take with hardly any core than with all of them
 
 
 class Machine(NamedTuple):
@@ -48,12 +48,13 @@ class Machine(NamedTuple):
 
 @functools.lru_cache(1 << 12)
 def best_threads(layout: Layout, batch: int, slots: int, most: int, machine: Machine) -> int:
-    """The least number of threads that is about as fast as any up to `most`."""
-    seconds = [
-        step_seconds(layout, batch, slots, threads, machine) for threads in range(1, most + 1)
-    ]
-    good = min(seconds) * GAIN
-    return next(threads for threads, time in enumerate(seconds, 1) if time <= good)
+    """The number of threads, up to `most`, that is fastest; a core left idle is worth something."""
+
+    def price(threads: int) -> float:
+        seconds = step_seconds(layout, batch, slots, threads, machine)
+        return seconds * (1 + IDLE * threads / most)
+
+    return min(range(1, most + 1), key=price)
 
 
 def step_seconds(layout: Layout, batch: int, slots: int, threads: int, machine: Machine) -> float:
@@ -68,7 +69,7 @@ class _Step:
         self, layout: Layout, batch: int, slots: int, threads: int, machine: Machine
     ) -> None:
         self.layout, self.batch, self.threads, self.machine = layout, batch, threads, machine
-        self.size, self.cut = layout.dtype.itemsize, cut_batch(layout, batch)
+        self.size, self.cut = layout.dtype.itemsize, cut_batch(layout, batch, threads)
         self.pairs = list(zip(layout.widths[:-1], layout.widths[1:], strict=True))
         turned = batch <= layout.sizes.turned_rows
         self.lone = layout.turned_layers if turned else ()

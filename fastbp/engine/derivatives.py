@@ -115,7 +115,7 @@ def _of_rows(
     if inputs is not None:
         memory.make_entry_mirror()
     kind = kind._replace(each=SAMPLES if inputs is None else INPUTS)
-    plan = _plan(engine, kind, slab_rows(layout, rows), members)
+    plan = _plan(engine, kind, slab_rows(layout, rows, members), members)
     program = plan.program
     plans.set_features(plan, data.features, memory)
     program.order, _held = plain_order(rows)
@@ -143,8 +143,9 @@ def curved(engine: Engine, data: Rows, direction: NDArray[Any], whole: bool) -> 
     whole: with the Hessian; else with Gauss-Newton's part of it.
     """
     layout, memory, rows = engine.layout, engine._memory, len(data.features)
-    slab, total = slab_rows(layout, rows), 3 * layout.row_flops * rows
+    total = 3 * layout.row_flops * rows
     members = work.training_members(layout, 0, engine.team_threads, rows, total, total)
+    slab = slab_rows(layout, rows, members)
     memory.make_tangents(slab)
     layout.unpack(direction, memory.direction)
     kind = engine._kind(True, data.features, data)

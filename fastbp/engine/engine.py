@@ -275,13 +275,13 @@ class Engine(Held):
         memory, layout = self._memory, self.layout
         is_sparse = kind.source == SPARSE
         if kind.training:
-            slab, parts = cut_batch(layout, rows, is_sparse, kind.slopes == GIVEN)
+            slab, parts = cut_batch(layout, rows, members, is_sparse, kind.slopes == GIVEN)
             if rows <= layout.sizes.turned_rows and layout.turned_layers:
                 kind = kind._replace(turned=True)
             if members == 1 and slab >= rows and layout.parameters <= ALONE and not is_sparse:
                 parts = 1  # the same numbers by fewer calls
         else:
-            slab, parts = slab_rows(layout, rows, sparse=is_sparse), 0
+            slab, parts = slab_rows(layout, rows, members, is_sparse), 0
         kept = whole or (kind.training and (slab < rows or is_sparse or self._clips_norm))
         gradients = max(parts, int(kept))
         room = slab * members if parts else slab

@@ -12,7 +12,7 @@ from fastbp.kernels.machine.jit import address
 from fastbp.kernels.machine.sizes import Sizes, address_of
 from fastbp.kernels.product import ahead
 from fastbp.kernels.step.clipping import BLOCK
-from fastbp.layout.aligned import aligned_zeros, row_stride
+from fastbp.layout.aligned import PAGE, aligned_zeros, row_stride
 from fastbp.layout.cutting import PARTS
 from fastbp.layout.workspace import Workspace
 from fastbp.losses import BaseLoss
@@ -175,7 +175,7 @@ class Memory:
                 {},
                 aligned_zeros(2 * members * team.FLAGS, WORD),
                 _queues(members, layout.sizes),
-                aligned_zeros(members * layout.scratch, layout.dtype),
+                aligned_zeros(members * layout.scratch, layout.dtype, PAGE),
             )
         if gradients > (0 if self.gradients is None else len(self.gradients)):
             size = layout.parameters

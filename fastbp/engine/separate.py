@@ -59,7 +59,8 @@ RECORD = np.dtype(
             "row",            # address of float64: one row of it, with a decay where there is alpha
             "row_count",
             "alone",          # 1: a batch of one slab goes by parts
-            "row_bytes", "gradient_bytes",  # what the cut of a batch is computed from
+            # what the cut of a batch is computed from
+            "row_bytes", "gradient_bytes", "slab_bytes", "part_slab",
             "not_finite",     # 1 where the check of features found one
         )
     ]
@@ -175,6 +176,8 @@ def record(engine: Engine, rows: int) -> NDArray[np.int64]:
         "alone": layout.parameters <= ALONE,
         "row_bytes": layout.row_elements * size,
         "gradient_bytes": layout.parameters * size,
+        "slab_bytes": layout.sizes.slab,
+        "part_slab": layout.sizes.part_slab,
         "alpha": alpha,
     }
     for name, value in values.items():

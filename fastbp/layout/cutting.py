@@ -1,4 +1,9 @@
-"""How a batch is cut into slabs, or into parts for single threads: by shape alone."""
+"""How a batch is cut into slabs, or into parts for single threads.
+
+Slabs change no number, so their sizes may come from the machine, and a team's has as many times the
+rows of one thread's as there are threads: weights are read, and barriers come, less often. The
+number of parts decides in which order gradients are added up: it comes from the shape alone.
+"""
 
 from typing import NamedTuple
 
@@ -6,15 +11,16 @@ from numba.extending import register_jitable
 
 from fastbp.layout.layout import Layout
 
-SLAB, SLAB_LEAST = 1 << 19, 256  # bytes and rows: a slab that a team shares
-PART_SLAB, PART_LEAST = 1 << 18, 128  # bytes and rows: a slab of one thread's
-PART_GRADIENT = 1 << 18  # bytes of a gradient that stays in the cache of a core
+SLAB_LEAST, PART_LEAST = 256, 128  # rows of a slab that a team shares, and of one thread's
+MOST = 1 << 26  # bytes of a team's slab, at the most, but for SLAB_LEAST rows
+PART_BYTES = 1 << 18  # of activations and deltas, of which a batch with more has parts
+PART_GRADIENT = 1 << 18  # bytes of a gradient, at the most, of which each part has one
 WHOLE = 1 << 28  # bytes of activations and deltas of a batch that is held as a whole
 PARTS = (4, 6, 8, 12, 16, 24, 48)  # numbers that many a team can share evenly
 
 
 class Cut(NamedTuple):
-    """How a batch is worked on, by shape alone: alike on any number of threads."""
+    """How a batch is worked on; the same number of parts for any number of threads."""
 
     slab: int  # rows whose activations are held at a time
     parts: int  # of a long batch, each with a gradient of its own; 0: a team shares every slab
@@ -40,10 +46,29 @@ def equal_slabs(row_bytes: int, batch: int, cache_bytes: int, least: int) -> int
 
 
 @register_jitable  # type: ignore[untyped-decorator]
-def cut(row_bytes: int, gradient_bytes: int, batch: int) -> tuple[int, int]:
-    """`cut_batch` of dense rows from numbers alone, also for compiled code."""
+def _team_slab(row_bytes: int, batch: int, slab_bytes: int, team: int) -> int:
+    """Rows of a slab that a team shares; slab_bytes: of one thread's."""
+    bound = _most_rows(row_bytes, MOST, SLAB_LEAST)
+    rows = min(bound, _most_rows(row_bytes, slab_bytes * team, SLAB_LEAST * team))
+    slab: int = equal_slabs(row_bytes, batch, rows * row_bytes, min(rows, SLAB_LEAST * team))
+    return slab
+
+
+@register_jitable  # type: ignore[untyped-decorator]
+def cut(
+    row_bytes: int,
+    gradient_bytes: int,
+    batch: int,
+    slab_bytes: int,
+    part_slab: int,
+    team: int = 1,
+) -> tuple[int, int]:
+    """`cut_batch` of dense rows from numbers alone, also for compiled code.
+
+    slab_bytes, part_slab: of a slab of one thread's, with all of a batch and with parts of it.
+    """
     if batch > PART_LEAST and gradient_bytes <= PART_GRADIENT:
-        rows = equal_slabs(row_bytes, batch, PART_SLAB, PART_LEAST)
+        rows = equal_slabs(row_bytes, batch, PART_BYTES, PART_LEAST)
         slabs = (batch + rows - 1) // rows
         if slabs > 1:
             parts = PARTS[-1]
@@ -51,18 +76,20 @@ def cut(row_bytes: int, gradient_bytes: int, batch: int) -> tuple[int, int]:
                 if count >= slabs:
                     parts = count
             share = ((batch + parts - 1) // parts + 7) // 8 * 8
-            return equal_slabs(row_bytes, share, PART_SLAB, PART_LEAST), parts
-    return equal_slabs(row_bytes, batch, SLAB, SLAB_LEAST), 0
+            return equal_slabs(row_bytes, share, part_slab, PART_LEAST), parts
+    return _team_slab(row_bytes, batch, slab_bytes, team), 0
 
 
-def slab_rows(layout: Layout, batch: int, sparse: bool = False) -> int:
+def slab_rows(layout: Layout, batch: int, team: int = 1, sparse: bool = False) -> int:
     """Rows of a slab that a team shares."""
     elements = layout.row_elements - (layout.strides[0] if sparse else 0)
-    rows: int = equal_slabs(elements * layout.dtype.itemsize, batch, SLAB, SLAB_LEAST)
+    rows: int = _team_slab(elements * layout.dtype.itemsize, batch, layout.sizes.slab, team)
     return rows
 
 
-def cut_batch(layout: Layout, batch: int, sparse: bool = False, kept: bool = False) -> Cut:
+def cut_batch(
+    layout: Layout, batch: int, team: int = 1, sparse: bool = False, kept: bool = False
+) -> Cut:
     """Cut a batch into slabs, or that of a small network into parts for single threads.
 
     One of sparse rows always into slabs: a part's gradient would be whole. kept: its activations
@@ -73,17 +100,22 @@ def cut_batch(layout: Layout, batch: int, sparse: bool = False, kept: bool = Fal
         if slab * layout.row_elements * layout.dtype.itemsize <= WHOLE:
             return Cut(slab, 0)
     if sparse:
-        return Cut(slab_rows(layout, batch, sparse=True), 0)
-    size = layout.dtype.itemsize
-    return Cut(*cut(layout.row_elements * size, layout.parameters * size, batch))
+        return Cut(slab_rows(layout, batch, team, sparse=True), 0)
+    size, sizes = layout.dtype.itemsize, layout.sizes
+    row_bytes, gradient_bytes = layout.row_elements * size, layout.parameters * size
+    return Cut(*cut(row_bytes, gradient_bytes, batch, sizes.slab, sizes.part_slab, team))
 
 
 def most(layout: Layout, batch: int) -> Cut:
-    """No less than the slab and the parts of any batch of dense rows up to this one."""
+    """No less than one thread's slab and the parts of any batch of dense rows up to this one."""
     size = layout.dtype.itemsize
-    row_bytes = layout.row_elements * size
-    slab = min(-(-batch // 16) * 16, _most_rows(row_bytes, SLAB, SLAB_LEAST))
-    slabs = -(-batch // _most_rows(row_bytes, PART_SLAB, PART_LEAST))
+    row_bytes, sizes = layout.row_elements * size, layout.sizes
+    slab = max(
+        _most_rows(row_bytes, sizes.slab, SLAB_LEAST),
+        _most_rows(row_bytes, sizes.part_slab, PART_LEAST),
+    )
+    slab = min(-(-batch // 16) * 16, slab)
+    slabs = -(-batch // _most_rows(row_bytes, PART_BYTES, PART_LEAST))
     if slabs == 1 or layout.parameters * size > PART_GRADIENT:
         return Cut(slab, 0)
     return Cut(slab, min((count for count in PARTS if count >= slabs), default=PARTS[-1]))

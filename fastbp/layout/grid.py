@@ -11,12 +11,12 @@ from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.step.program import GRAIN
 from fastbp.layout.layout import Layout
 
-BYTE = 16  # operations in the time that a byte takes from another core's cache
+BYTE, ROW_BYTE = 16, 4  # operations in the time of a byte of W, or of rows, from another core
 ROUND = 20_000  # operations in the time of a round of a barrier
 BARRIER = 30_000  # and of waiting for the last one to come
-CALL = 1_500  # operations in the time of one call of a panel
+CALL = 1_500  # operations in the time of one call of a panel, of which there is one a row
+PIECE = 40_000  # and of an update of a part of W's row, to whose ends other cores' prefetches reach
 NARROW = (2.0, 1.15)  # times as long as full tiles take those of one line of columns, and of two
-PANELS = 2  # of a layer: activation and derivative
 FEWER = 0.97  # of the costs of groups of fewer threads, for which larger ones are taken
 
 
@@ -41,23 +41,31 @@ class Cost(NamedTuple):
     ----------
     operations : float
         Of the products of the thread that has the most; in narrow tiles they count for more.
-    bytes : float
-        That such a thread reads of what others have written.
+    weight_bytes, row_bytes : float
+        That such a thread reads of W, mirrors, activations and deltas that others have written.
     barriers : int
         Of groups of threads in phase 1. Those of the team are two more.
-    calls : int
-        Of panels, beyond one a layer, because a range of columns has a call for each row.
+    calls, pieces : int
+        Because a range of columns has one for each row: of panels, and updates.
     """
 
-    operations: float
-    bytes: float
-    barriers: int
-    calls: int
+    operations: float = 0.0
+    weight_bytes: float = 0.0
+    row_bytes: float = 0.0
+    barriers: int = 0
+    calls: int = 0
+    pieces: int = 0
+
+    def plus(self, other: "Cost") -> "Cost":
+        """Of both."""
+        return Cost(*(a + b for a, b in zip(self, other, strict=True)))  # type: ignore[arg-type]
 
     def total(self, members: int) -> float:
         """In operations, where barriers are of so many members."""
+        moved = BYTE * self.weight_bytes + ROW_BYTE * self.row_bytes
         barrier = BARRIER + ROUND * (members - 1).bit_length()
-        return self.operations + BYTE * self.bytes + barrier * self.barriers + CALL * self.calls
+        calls = CALL * self.calls + PIECE * self.pieces
+        return self.operations + moved + barrier * self.barriers + calls
 
 
 @functools.cache
@@ -113,6 +121,8 @@ def _choose(
         shape = _Shape(widths, size, rows, team, columns)
         cuts[columns] = shape.cut(whole_rows, sparse, lone)
         cost = shape.cost(*cuts[columns], lone).total(columns)
+        if columns > 1 and not any(map(any, cuts[columns])):
+            continue
         if cost < FEWER * least:
             best, least = columns, cost
     weights = [_weight_columns(widths, size, rows, team, i) for i in range(layers)]
@@ -126,13 +136,10 @@ def step_cost(layout: Layout, rows: int, team: int, grid: Grid, turned: bool = F
     size = layout.dtype.itemsize
     lone = layout.turned_layers if turned else ()
     shape = _Shape(layout.widths, size, rows, team, grid.columns)
-    first = shape.cost(grid.forward, grid.back, lone)
-    operations, read, calls = first.operations, first.bytes, first.calls
+    cost = shape.cost(grid.forward, grid.back, lone)
     for i, across in enumerate(grid.weights):
-        cost = _weights_cost(layout.widths, size, rows, team, i, across)
-        operations, read = operations + cost.operations, read + cost.bytes
-        calls += cost.calls
-    return Cost(operations, read, first.barriers, calls)
+        cost = cost.plus(_weights_cost(layout.widths, size, rows, team, i, across))
+    return cost
 
 
 class _Shape:
@@ -142,30 +149,27 @@ class _Shape:
         self, widths: tuple[int, ...], size: int, rows: int, team: int, columns: int
     ) -> None:
         self.widths, self.size, self.columns = widths, size, columns
-        self.groups = team // columns
-        self.rows = min(rows, GRAIN * _up(_up(rows, GRAIN), self.groups))  # of a group
+        self.team = team
+        self.rows = min(rows, GRAIN * _up(_up(rows, GRAIN), team // columns))  # of a group
         grain = max(1, min(GRAIN, self.rows // columns))
         self.rows_own = min(self.rows, grain * _up(_up(self.rows, grain), columns))
 
     def _product(self, inputs: int, outputs: int, across: bool) -> Cost:
         """Of a layer's output, or the delta below it, by columns or by rows."""
-        lines = _up(outputs * self.size, LINE)
-        rows, own = self.rows_own, 1 / (self.groups * self.columns)
+        lines, rows, team = _up(outputs * self.size, LINE), self.rows_own, self.team
+        moved, calls = 0.0, 0
         if across:
-            rows, lines, own = self.rows, _up(lines, self.columns), 1 / self.groups
-        width = lines * LINE // self.size
-        foreign = (1 - own) * inputs * width
-        if across:
-            foreign += (1 - 1 / self.columns) * rows * inputs
-        calls = rows if across else 0
-        return Cost(_operations(rows, inputs, lines, self.size), foreign * self.size, 1, calls)
+            rows, lines, calls = self.rows, _up(lines, self.columns), self.rows
+            moved = (1 - 1 / self.columns) * rows * inputs * self.size
+        weights = (1 - 1 / team) * inputs * lines * LINE
+        return Cost(_operations(rows, inputs, lines, self.size), weights, moved, calls=calls)
 
     def _pays(self, inputs: int, outputs: int) -> bool:
         """Whether a product had better be cut by columns than by rows."""
         if self.columns == 1 or _up(outputs * self.size, LINE) < self.columns:
             return False
-        by_rows = self._product(inputs, outputs, False)._replace(barriers=0)
-        across = self._product(inputs, outputs, True)
+        by_rows = self._product(inputs, outputs, False)
+        across = self._product(inputs, outputs, True)._replace(barriers=1)
         return across.total(self.columns) < by_rows.total(self.columns)
 
     def cut(
@@ -187,22 +191,19 @@ class _Shape:
         self, forward: tuple[bool, ...], back: tuple[bool, ...], lone: tuple[int, ...]
     ) -> Cost:
         """Of phase 1 with layers cut like that."""
-        operations, read, barriers, calls, by_columns = 0.0, 0.0, 0, 0, False
+        cost, barriers, by_columns = Cost(), 0, False
         for i, across in enumerate(forward):
-            cost = self._product(self.widths[i], self.widths[i + 1], across)
-            operations, read = operations + cost.operations, read + cost.bytes
-            calls, barriers = calls + cost.calls, barriers + (across or by_columns)
+            cost = cost.plus(self._product(self.widths[i], self.widths[i + 1], across))
+            barriers += across or by_columns
             by_columns = across
         barriers, by_columns = barriers + by_columns, False
         for i in range(len(back) - 1, 0, -1):
-            cost = self._product(self.widths[i + 1], self.widths[i], back[i])
-            operations, read = operations + cost.operations, read + cost.bytes
-            calls += cost.calls
+            cost = cost.plus(self._product(self.widths[i + 1], self.widths[i], back[i]))
             barriers += back[i] or by_columns
-            if i in lone:
+            if i in lone and self.columns > 1:  # its delta is turned whole
                 barriers += not by_columns
             by_columns = back[i]
-        return Cost(operations, read, barriers, calls)
+        return cost._replace(barriers=barriers)
 
 
 def _weights_cost(
@@ -212,9 +213,9 @@ def _weights_cost(
     inputs, outputs = widths[layer : layer + 2]
     rows = min(inputs, GRAIN * _up(_up(inputs, GRAIN), team // across))
     lines = _up(_up(outputs * size, LINE), across)
-    read = (1 - 1 / team) * batch * (rows * size + lines * LINE)
-    calls = rows if across > 1 else 0
-    return Cost(_operations(batch, rows, lines, size), read, 0, calls)
+    moved = (1 - 1 / team) * batch * (rows * size + lines * LINE)
+    pieces = rows if across > 1 else 0
+    return Cost(_operations(batch, rows, lines, size), 0.0, moved, pieces=pieces)
 
 
 def _weight_columns(widths: tuple[int, ...], size: int, batch: int, team: int, layer: int) -> int:

@@ -18,7 +18,7 @@ from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.step.clipping import COLUMNS
 from fastbp.kernels.step.penalty import ROWS
 from fastbp.kernels.step.weight_rows import scratch_elements
-from fastbp.layout.aligned import row_stride
+from fastbp.layout.aligned import PAGE, row_stride
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,11 @@ class Layout:
 
     @cached_property
     def scratch(self) -> int:
-        """Elements of a thread's gradient strip, or of the norms of columns."""
+        """Elements of a thread's gradient strip, or of the norms of columns, in whole pages."""
         lanes = LINE // self.dtype.itemsize
         strip = scratch_elements(max(self.strides[1:]), lanes, self.sizes)
-        return max(strip, COLUMNS)
+        page = PAGE // self.dtype.itemsize
+        return -(-max(strip, COLUMNS) // page) * page
 
     @cached_property
     def turned_layers(self) -> tuple[int, ...]:

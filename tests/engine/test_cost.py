@@ -36,7 +36,8 @@ ZEN_US = {
     ((64, 100, 10), 200, NEAR): (53.5, 35.1),
     ((784, 64, 10), 64, NEAR): (89.5, 62.1),
     ((64, 24, 24, 10), 20, NEAR): (2.7, 3.1),
-    ((8, 784, 10), 20, NEAR): (16.8, 14.5),
+    ((400, 64, 64, 64, 10), 16, NEAR): (19.4, 15.9),
+    ((784, 50, 50, 10), 20, NEAR): (36.1, 25.1),
     ((512, 400, 400, 400, 10), 20, NEAR): (401, 228),
     ((8, 512, 10), 50, FAR): (23, 52),
     ((784, 64, 64, 10), 20, FAR): (42, 67),
@@ -114,7 +115,7 @@ def test_more_work_takes_longer():
         machine = EMERALD._replace(lanes=lanes)
         return cost.step_seconds(layout((300, 200, 10), dtype), batch, slots, threads, machine)
 
-    assert seconds(batch=104) > seconds()
+    assert seconds(batch=200) > seconds()
     assert seconds(dtype="float64") > seconds()
     assert seconds(lanes=8) > seconds()
 

@@ -12,9 +12,10 @@ from fastbp.kernels.machine.jit import address
 from fastbp.kernels.machine.vectors import LINE
 from fastbp.layout.aligned import ALIASING, aligned_zeros, row_stride
 from fastbp.layout.cutting import (
+    MOST,
     PART_LEAST,
-    PART_SLAB,
     PARTS,
+    SLAB_LEAST,
     cut_batch,
     equal_slabs,
     most,
@@ -155,7 +156,7 @@ def test_slabs_fill_the_cache_and_no_more(dtype):
     layout = Layout((4, 32, 16, 4), np.dtype(dtype))
     slab = slab_rows(layout, 10_000)
     held = slab * layout.row_elements * layout.dtype.itemsize
-    assert (1 << 18) <= held <= (1 << 19)
+    assert layout.sizes.slab // 2 <= held <= layout.sizes.slab
 
 
 @pytest.mark.parametrize("batch", [1, 128, 129, 256, 500, 1501, 10_000, 20_000, 1_000_003])
@@ -169,7 +170,7 @@ def test_parts_share_out_a_long_batch(widths, batch, dtype):
         rows = -(-batch // parts)
         assert rows <= slab * -(-rows // slab)
         assert slab * layout.row_elements * layout.dtype.itemsize <= max(
-            PART_SLAB, PART_LEAST * layout.row_elements * layout.dtype.itemsize
+            layout.sizes.part_slab, PART_LEAST * layout.row_elements * layout.dtype.itemsize
         )
         assert parts in PARTS
         assert rows >= 32
@@ -194,3 +195,16 @@ def test_only_small_networks_have_parts():
     assert cut_batch(Layout((4, 32, 16, 4), size), 10_000).parts
     assert not cut_batch(Layout((4, 32, 16, 4), size), 128).parts
     assert not cut_batch(Layout((784, 128, 10), size), 10_000).parts
+
+
+@given(widths=shapes, dtype=dtypes, batch=st.integers(1, 100_000), team=st.integers(1, 512))
+def test_a_teams_slab_has_the_rows_of_each_thread_within_bounds(widths, dtype, batch, team):
+    layout = Layout(widths, dtype)
+    row_bytes = layout.row_elements * dtype.itemsize
+    one, slab = slab_rows(layout, batch), slab_rows(layout, batch, team)
+    assert slab % 16 == 0
+    assert slab >= one or -(-batch // slab) <= -(-batch // one)
+    assert slab * row_bytes <= max(MOST, SLAB_LEAST * row_bytes) + 16 * row_bytes
+    assert slab <= team * max(layout.sizes.slab // row_bytes, SLAB_LEAST)
+    if team * one >= batch and batch * row_bytes <= MOST:
+        assert slab >= batch

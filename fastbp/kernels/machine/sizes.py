@@ -39,8 +39,10 @@ class Sizes(NamedTuple):
     streaming: int  # bytes of W from which on its columns are asked for during a product
     state_streaming: int  # bytes of parameters and slots from which on they are, before an update
     turned_rows: int  # of a batch, at the most, whose deltas are turned rather than W mirrored
-    turned_bytes: int  # of weights from which on that pays: they are not in their cache
-    lane_slab: int  # bytes of activations and deltas of networks side by side that stay in L2
+    turned_bytes: int  # of weights from which on that pays: much of a cache to write and read
+    slab: int  # bytes of activations and deltas of rows that a team takes through both phases
+    part_slab: int  # of rows that one thread does
+    lane_slab: int  # of rows of networks side by side
 
 
 SIZES = record(*Sizes._fields)
@@ -60,6 +62,8 @@ LEGAL: dict[str, tuple[int, int, int]] = {
     "state_streaming": (0, 1 << 40, 1),
     "turned_rows": (8, 1 << 10, 8),
     "turned_bytes": (0, 1 << 40, 1),
+    "slab": (1, 1 << 40, 1),
+    "part_slab": (1, 1 << 40, 1),
     "lane_slab": (1, 1 << 40, 1),
 }
 
@@ -77,9 +81,11 @@ def of_caches(found: Caches) -> Sizes:
         few_rows=_power(small // (16 * KIB)),
         k_block=_power(small // KIB),
         streaming=small // 2,
-        state_streaming=l2 // 2,
+        state_streaming=l2,
         turned_rows=48,
-        turned_bytes=l2,
+        turned_bytes=l2 // 8,
+        slab=l2 // 2,
+        part_slab=l2 // 4,
         lane_slab=l2 // 4,
     )
     bounded = {

@@ -12,7 +12,6 @@ from fastbp.kernels.machine.jit import INT, inline, inline_early, kernel
 from fastbp.kernels.machine.pointers import call, load_acquire, store_release
 from fastbp.kernels.machine.simd import row_sum
 from fastbp.kernels.machine.team import STOP_EARLY, share
-from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.step.batch_rows import rows_phase
 from fastbp.kernels.step.program import (
     GRAIN,
@@ -36,10 +35,7 @@ def _add_gradient(p, layer, base, rows, opening, to, me):
         for row in range(0, layer.inputs, height):
             count = min(height, layer.inputs - row)
             at = to + row * ld * size
-            strip = at if opening else scratch + height * LINE
-            strip_of_few(p, layer, base, row, count, rows, scratch, strip, queue)
-            if not opening:
-                call(p.add_parts, (at, strip - at, 2, count * ld))
+            strip_of_few(p, layer, base, row, count, rows, opening, scratch, at, queue)
     else:
         start, start_ld = (p.zeros, 0) if opening else (to, ld)
         call(
@@ -54,20 +50,19 @@ def _add_gradient(p, layer, base, rows, opening, to, me):
 @inline
 def _part(p, layers, me, number, parts, order, batch, totals, step):
     """Part `number` of a long batch, slab by slab: its gradient and the sum of its losses."""
-    total, queue = 0.0, queue_of(p, me)
+    queue = queue_of(p, me)
     begin, end = share(batch, GRAIN, number, parts)
     for done in range(begin, end, p.slab):
         if stopped(p):
-            return total
+            return 0.0
         rows = min(p.slab, end - done)
         first = me * p.slab
         at, values = order + 8 * done, p.row_losses + 8 * done
         rows_phase(p, layers, first, first + rows, at, values, batch, totals, queue, step, done)
-        total += row_sum(float64s_at(values), rows)
         for n in range(p.bottom, p.layer_count):
             to = layers[n].gradient + number * p.part_bytes
             _add_gradient(p, layers[n], first, rows, done == begin, to, me)
-    return total
+    return row_sum(float64s_at(p.row_losses + 8 * begin), end - begin)
 
 
 @inline

@@ -118,17 +118,21 @@ def few_outputs(layer, size):
 
 
 @inline
-def strip_of_few(p, layer, base, row, rows, depth, scratch, gradient, queue):
+def strip_of_few(p, layer, base, row, rows, depth, opening, scratch, gradient, queue):
     """Overwrite `gradient`, rows [row, row + rows) of W's, from `depth` rows of a slab at `base`.
 
-    G.T = D.T A; each element is the same sum in the same order as in A.T D.
+    G.T = D.T A; each element is the same sum in the same order as in A.T D. Unless `opening`, it
+    begins with what is in `gradient`.
     """
     size, ld = p.itemsize, layer.ld_out
     lanes = (rows * size + LINE - 1) // LINE * LINE // size
     below = layer.below + (base * layer.ld_in + row) * size
+    if not opening:
+        call(p.transpose, (gradient, ld, scratch, lanes, rows, layer.outputs))
+    start, start_ld = (p.zeros, 0) if opening else (scratch, lanes)
     call(
         p.gemm,
-        (layer.delta + base * ld * size, 1, ld, below, layer.ld_in, p.zeros, 0,
+        (layer.delta + base * ld * size, 1, ld, below, layer.ld_in, start, start_ld,
          scratch, lanes, layer.outputs, rows, depth, size, queue, 0),
     )  # fmt: skip
     words = carray(words_at(gradient), (rows * ld * size // 8,))
@@ -171,7 +175,7 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
                 _announce(p, layer, queue, row, rows, following, column, width, slab_rows)
             if few:
                 to = scratch + height * LINE
-                strip_of_few(p, layer, INT(0), row, rows, slab_rows, scratch, to, queue)
+                strip_of_few(p, layer, INT(0), row, rows, slab_rows, True, scratch, to, queue)
             else:
                 call(
                     p.gemm,
