@@ -63,7 +63,7 @@ def apply(engine: Engine, rows: int) -> None:
     """One update by the gradient in that buffer, which is the mean of so many rows."""
     layout = engine.layout
     total = UPDATE_FLOPS * layout.parameters
-    members = work.training_members(layout, engine.team_threads, 1, total, total)
+    members = work.update_members(layout, engine.team_threads, total)
     kind = Kind(True, layout.dtype.char, False, slopes=GIVEN, updating=True)
     plan = _plan(engine, kind, 16, members, gradients=1)
     masses = np.array([float(rows)]) if engine._alpha else None
@@ -144,7 +144,7 @@ def curved(engine: Engine, data: Rows, direction: NDArray[Any], whole: bool) -> 
     """
     layout, memory, rows = engine.layout, engine._memory, len(data.features)
     total = 3 * layout.row_flops * rows
-    members = work.training_members(layout, engine.team_threads, rows, total, total)
+    members = work.training_members(layout, 0, engine.team_threads, rows, total, total)
     slab = slab_rows(layout, rows, members)
     memory.make_tangents(slab)
     layout.unpack(direction, memory.direction)

@@ -91,7 +91,8 @@ class Engine(Held):
         """The plan of so many steps, how many threads go through them, and their operations."""
         flops = work.step_flops(self.layout, data.features, batch)
         total = steps * (flops + work.STEP_FLOPS)
-        members = work.training_members(self.layout, self.team_threads, batch, flops, total)
+        slots, threads = self.parts.optimizer.slots, self.team_threads
+        members = work.training_members(self.layout, slots, threads, batch, flops, total)
         kind = self._kind(True, data.features, data, self._drops)
         if not self.parts.groups.alike:
             kind = kind._replace(updating=True)
@@ -158,7 +159,7 @@ class Engine(Held):
         order, _held = plain_order(rows)
         loss = np.empty(1)
         total = work.step_flops(self.layout, data.features, rows)
-        members = work.training_members(self.layout, self.team_threads, rows, total, total)
+        members = work.training_members(self.layout, 0, self.team_threads, rows, total, total)
         kind = self._kind(True, data.features, data, self._drops and data.slopes is not None)
         plan = self._plan(kind, data.features, rows, members, whole=True)
         program = plan.program

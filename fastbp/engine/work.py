@@ -1,14 +1,19 @@
 """How much work a call is, and how many threads pay for it."""
 
+import math
 import time
 
 from fastbp.data.sparse import SparseRows
+from fastbp.engine import cost
 from fastbp.kernels.machine import cores, members, pool
+from fastbp.kernels.machine.caches import caches
+from fastbp.kernels.machine.meeting import meetings
+from fastbp.kernels.machine.sizes import of_machine
+from fastbp.kernels.machine.vectors import vector_bytes
 from fastbp.kernels.step.program import GRAIN
 from fastbp.layout.layout import Layout
 from fastbp.rows.rows import Features
 
-FLOPS_A_THREAD = 600_000  # of one step: less does not pay for another thread at the barriers
 SLOWEST = 1e10  # operations a second that even a slow machine does, to bound a call's duration
 BLINK = 0.05  # seconds: a call that may take longer must not keep a signal waiting
 BRIEF = 1_000_000  # operations during which other threads can wait for the GIL
@@ -29,20 +34,31 @@ def step_flops(layout: Layout, features: Features, batch: int) -> int:
     return batch * layout.row_flops
 
 
-def training_members(layout: Layout, threads: int | None, batch: int, flops: int, work: int) -> int:
+def training_members(
+    layout: Layout, slots: int, threads: int | None, batch: int, flops: int, work: int
+) -> int:
     """Threads of a team for steps of so many rows and operations, and a call of `work`.
 
-    threads: as the network was told; None for as many as help.
+    slots: of the optimizer; threads: as the network was told; None for as many as help.
     """
     pays = _paying(work) if threads is None else threads
     if pays < 2:
         return 1
     widest = max(batch, *layout.widths[:-1])
     useful = min(pays, -(-widest // GRAIN), members.PLACES)
-    if threads is None:
-        useful = min(useful, flops // FLOPS_A_THREAD)
-        useful = min(useful, cores.available_cores()) if useful > 1 else 1
+    if threads is None and useful > 1:
+        useful = min(useful, cores.available_cores())
+        if useful > 1:
+            dense = _as_dense(layout, batch, flops)
+            useful = cost.best_threads(dense, batch, slots, useful, _machine(work))
     return useful
+
+
+def update_members(layout: Layout, threads: int | None, work: int) -> int:
+    """Threads of a team for a call of `work` that goes through the weights alone, by their rows."""
+    if threads is not None:
+        return min(threads, -(-max(layout.widths[:-1]) // GRAIN), members.PLACES)
+    return prediction_members(None, max(layout.widths[:-1]), work)
 
 
 def prediction_members(threads: int | None, rows: int, work: int) -> int:
@@ -87,3 +103,27 @@ def _paying(work: int) -> int:
     if work < 2 * TEAM_CALL:
         return 1
     return work // (TEAM_CALL * _calls.times(work))
+
+
+def _machine(work: int) -> cost.Machine:
+    """What steps cost here; before a call of so many operations, which may pay for measuring it."""
+    if work >= FIRST_TEAM and not pool.is_crowded():
+        meetings.refresh()
+    speeds = of_machine().speeds
+    if meetings.seconds is not None:
+        halves = round(2 * math.log2(meetings.seconds))  # so that few machines are told apart
+        speeds = speeds._replace(barrier=2.0 ** (halves / 2))
+    return cost.Machine(caches(), vector_bytes() // 4, speeds)
+
+
+def _as_dense(layout: Layout, batch: int, flops: int) -> Layout:
+    """A layout whose steps have so many operations, if these are less: sparse rows have entries.
+
+    They cost what the columns of as many inputs would.
+    """
+    inputs, outputs = layout.widths[:2]
+    first = 4 * batch * outputs
+    fewer = (flops - batch * layout.row_flops) // first + inputs
+    if fewer >= inputs:
+        return layout
+    return Layout((max(1, fewer), *layout.widths[1:]), layout.dtype)

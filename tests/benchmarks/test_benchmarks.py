@@ -127,3 +127,33 @@ def test_calls_of_teams_are_timed(monkeypatch, capsys):
         _, *cells = row.strip("| ").split(" | ")
         assert len(cells) == columns - 1
         assert all(0 < float(cell) < 1e6 for cell in cells)
+
+
+def test_numbers_of_threads_are_compared(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = importlib.import_module("threads")
+    monkeypatch.setattr(module, "numbers_of_threads", lambda: [1, 2, None])
+    shape = {"depth": 3, "loss": "mse", "activation": "relu", "optimizer": "sgd"}
+    drawn = module.random_shapes
+    monkeypatch.setattr(module, "MOST_FLOPS", 1e5)
+    monkeypatch.setattr(module, "random_shapes", lambda n, seed: drawn(n, seed, **shape))
+    arguments = ["--only", "rl", "--random", "1", "--seconds", "0.001", "--rounds", "1"]
+    module.main(arguments)
+    head, _, columns, line, *rows = capsys.readouterr().out.splitlines()
+    assert head.endswith("python benchmarks/threads.py " + " ".join(arguments))
+    assert columns == "| us a step on | 1 | 2 | None | None took | to the best |"
+    assert line.count("|") == columns.count("|")
+    assert len(rows) == 2
+    for row in rows:
+        name, *times, took, ratio = row.strip("| ").split(" | ")
+        assert name == "rl" or "relu mse sgd" in name
+        assert all(0 < float(us) < 1e6 for us in times)
+        assert took in ("1", "2")
+        assert float(ratio) >= 1
+
+
+def test_a_count_between_two_measured_ones_takes_as_long_as_the_worse(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = importlib.import_module("threads")
+    times = {1: 6.0, 2: 4.0, 4: 2.0, 8: 3.0, None: 1.0}
+    assert [module.loss(times, chosen) for chosen in (1, 2, 3, 4, 5, 8)] == [3, 2, 2, 1, 1.5, 1.5]

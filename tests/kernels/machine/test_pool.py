@@ -84,7 +84,7 @@ def test_teams_that_together_are_more_than_there_are_places(new_pool):
 
 def test_no_team_has_more_members_than_there_are_places(every_thread_pays):
     layout = Layout([20_000, 4], np.dtype("float32"))
-    assert work.training_members(layout, 10**6, 20_000, 10**9, 10**9) == members.PLACES
+    assert work.training_members(layout, 2, 10**6, 20_000, 10**9, 10**9) == members.PLACES
     assert work.prediction_members(10**6, 10**6, 10**9) == members.PLACES
 
 
