@@ -18,10 +18,17 @@ FIELDS = 6  # of a table: address, lines a row, 2**32 / lines a row, stride, num
 ADDRESS, WIDTH, INVERSE, STRIDE, NUMBERS, LINES = range(FIELDS)
 ROW_TABLES = 2  # of the next batch: features and targets
 MOST_TABLES = 8
-WORDS = START + FIELDS * (ROW_TABLES + MOST_TABLES)
+ROOM = START + FIELDS * (ROW_TABLES + MOST_TABLES)  # the address of memory for rounded operands
+WORDS = ROOM + 1
 FEATURES, TARGETS = START, START + FIELDS
 
 _words_at = pointer_maker(types.int64)
+
+
+@inline_early
+def room(queue):
+    """The address of the thread's own memory for operands."""
+    return carray(_words_at(queue), (WORDS,))[ROOM]
 
 
 @inline_early
