@@ -3,6 +3,8 @@
 import numpy as np
 
 from fastbp.kernels.machine.jit import address
+from fastbp.kernels.machine.sizes import address_of, current
+from fastbp.kernels.product import ahead
 
 GUARD = 192  # bytes before and behind: more than any vector or tile overshoots by
 CANARY = 0xA5  # of every byte; as a float a small negative number that no test computes
@@ -45,6 +47,13 @@ def canaries(shape, dtype):
         .view(dtype)
         .reshape(shape)
     )
+
+
+def empty_queue(sizes=None):
+    """A prefetch queue that asks for nothing, as a product takes it."""
+    words = np.zeros(ahead.WORDS, np.int64)
+    words[ahead.SIZES] = address_of(sizes or current())
+    return words
 
 
 def bits(array):

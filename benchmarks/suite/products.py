@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from fastbp.engine.plans import STREAMING
 from fastbp.kernels.machine.jit import address
+from fastbp.kernels.machine.sizes import address_of, current
 from fastbp.kernels.product import ahead
 from fastbp.kernels.product.gemm import gemm
 from fastbp.layout.aligned import aligned_zeros, row_stride
@@ -36,8 +36,9 @@ class Products:
         mirror = self.matrix(outputs, ld_in, dtype)
         zeros = aligned_zeros(max(ld_in, ld_out), np.dtype(dtype))
         queue = np.zeros(ahead.WORDS, np.int64)
+        queue[ahead.SIZES] = address_of(current())
         self.arrays = X, below, delta, out, W, gradient, mirror, zeros, queue  # their memory
-        last = size, address(queue), int(W.nbytes >= STREAMING)
+        last = size, address(queue), int(W.nbytes >= current().streaming)
         bias = address(W[inputs:])
         self.calls = {
             "forward": (

@@ -22,7 +22,6 @@ from fastbp.kernels.step import sparse, step
 from fastbp.kernels.step.parts import batch_in_parts
 from fastbp.kernels.step.slabs import batch_in_slabs
 from fastbp.layout.cutting import cut_batch, slab_rows
-from fastbp.layout.layout import TURNED_ROWS
 from fastbp.rows.rows import Features, Rows, Slopes, plain_order, whole_total
 
 STEPS_A_CALL = 1 << 16  # bounds the memory of the coefficients of a call
@@ -265,7 +264,7 @@ class Engine(Held):
         is_sparse = kind.source == SPARSE
         if kind.training:
             slab, parts = cut_batch(layout, rows, is_sparse, kind.slopes == GIVEN)
-            if rows <= TURNED_ROWS and layout.turned_layers:
+            if rows <= layout.sizes.turned_rows and layout.turned_layers:
                 kind = kind._replace(turned=True)
             if members == 1 and slab >= rows and layout.parameters <= ALONE and not is_sparse:
                 parts = 1  # the same numbers by fewer calls

@@ -29,7 +29,6 @@ WORDS = (  # what the kernel reads of each network
     "coefficients", "order_rows", "active", "failed", "epoch_orders",
 )  # fmt: skip
 QUICKER = 4  # than one after the other, on which `work.QUANTUM` counts
-SLAB = 1 << 18  # bytes of activations and deltas that stay in the cache
 
 
 def width(dtype: np.dtype[Any]) -> int:
@@ -46,7 +45,7 @@ def steps_a_call(layout: Layout, batch: int) -> int:
 def slab_rows(layout: Layout, batch: int) -> int:
     """Rows whose activations stay in the cache, in whole groups of the sums for biases."""
     row_bytes = LINE * 2 * sum(layout.widths)
-    return min(-(-batch // 8) * 8, max(8, SLAB // row_bytes // 8 * 8))
+    return min(-(-batch // 8) * 8, max(8, layout.sizes.lane_slab // row_bytes // 8 * 8))
 
 
 class LaneGroup:

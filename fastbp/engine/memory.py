@@ -9,6 +9,7 @@ from fastbp.configuration import Configuration
 from fastbp.engine.records import Kind, Plan
 from fastbp.kernels.machine import team
 from fastbp.kernels.machine.jit import address
+from fastbp.kernels.machine.sizes import Sizes, address_of
 from fastbp.kernels.product import ahead
 from fastbp.kernels.step.clipping import BLOCK
 from fastbp.layout.aligned import aligned_zeros, row_stride
@@ -169,7 +170,7 @@ class Memory:
         if self.scratch.size < members * layout.scratch:
             self.plans, self.queues, self.scratch = (
                 {},
-                aligned_zeros(members * ahead.WORDS, WORD),
+                _queues(members, layout.sizes),
                 aligned_zeros(members * layout.scratch, layout.dtype),
             )
         if gradients > (0 if self.gradients is None else len(self.gradients)):
@@ -178,6 +179,13 @@ class Memory:
                 {},
                 aligned_zeros(gradients * size, layout.dtype).reshape(gradients, size),
             )
+
+
+def _queues(members: int, sizes: Sizes) -> NDArray[np.int64]:
+    """The prefetch queues of a team, which know the sizes of blocks."""
+    queues = aligned_zeros(members * ahead.WORDS, WORD)
+    queues[ahead.SIZES :: ahead.WORDS] = address_of(sizes)
+    return queues
 
 
 def _parameters(

@@ -18,14 +18,13 @@ from fastbp.engine.memory import Memory
 from fastbp.engine.records import GIVEN, HESSIAN, INPUTS, SPARSE, Kind, Plan, Weighted
 from fastbp.kernels.machine import team
 from fastbp.kernels.machine.jit import Kernel, address
+from fastbp.kernels.machine.sizes import address_of
 from fastbp.kernels.panels import dropout, panels, penalties, slopes, updates, weighted
 from fastbp.kernels.product import gemm, sums, transpose
 from fastbp.kernels.step import check, clipping, movement, scaled_rows, sparse, step
 from fastbp.layout.aligned import row_stride
 from fastbp.rows.rows import Features, Rows
 from fastbp.tasks import Tasks
-
-STREAMING = 1 << 19  # bytes: what is larger is not in the L2 cache when it is needed
 
 
 def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
@@ -96,7 +95,7 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
         address(memory.scratch),
         layout.scratch * dtype.itemsize,
     )
-    program.queues, program.streaming = address(memory.queues), STREAMING
+    program.queues, program.sizes = address(memory.queues), address_of(layout.sizes)
     program.zeros = address(memory.zeros)
     program.state, program.state_bytes = address(memory.state), memory.state.nbytes
     program.step_counter = address(memory.steps)

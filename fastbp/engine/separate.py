@@ -22,7 +22,6 @@ from fastbp.kernels.step.parts import batch_in_parts
 from fastbp.kernels.step.slabs import batch_in_slabs
 from fastbp.kernels.step.step import differentiate, predict, train
 from fastbp.layout.cutting import most
-from fastbp.layout.layout import TURNED_ROWS
 
 MOST_TABLE = 1 << 19  # steps whose coefficients are computed ahead, at the most
 CHUNK = 1 << 12
@@ -150,7 +149,7 @@ def record(engine: Engine, rows: int) -> NDArray[np.int64]:
         "steps": address(engine.step_counter),
         "predicting": predicting.address,
         "programs": address(programs),
-        "short": TURNED_ROWS,
+        "short": layout.sizes.turned_rows,
         "forwarding": given[0].address,
         "given_step": given[1].address,
         "given_gradient": given[2].address,

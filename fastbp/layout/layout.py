@@ -6,20 +6,19 @@ W above its biases, and rows are padded to whole vectors.
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastbp.kernels.machine.sizes import Sizes, current
 from fastbp.kernels.machine.vectors import LINE
+from fastbp.kernels.step.clipping import COLUMNS
 from fastbp.kernels.step.penalty import ROWS
-from fastbp.kernels.step.weight_rows import LEAST_STRIP
+from fastbp.kernels.step.weight_rows import scratch_elements
 from fastbp.layout.aligned import row_stride
-
-CUT, WHOLE = 768, 4160  # columns of a gradient strip that is cut, and the most of one that is not
-TURNED_ROWS, TURNED_BYTES = 48, 1 << 20  # a batch, and weights that are not in its cache
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,13 @@ class Layout:
         Layer widths, input first.
     dtype : numpy.dtype
         float32 or float64.
+    sizes : Sizes, optional
+        Of blocks; those in use by default. No offset depends on them.
     """
 
     widths: tuple[int, ...]
     dtype: np.dtype[Any]
+    sizes: Sizes = field(default_factory=current, compare=False)
 
     @cached_property
     def strides(self) -> tuple[int, ...]:
@@ -77,17 +79,19 @@ class Layout:
 
     @cached_property
     def scratch(self) -> int:
-        """Elements of a thread's gradient strip; that of the widest layers is always cut."""
-        return LEAST_STRIP * min(max(CUT, *self.strides[1:]), WHOLE)
+        """Elements of a thread's gradient strip, or of the norms of columns."""
+        lanes = LINE // self.dtype.itemsize
+        strip = scratch_elements(max(self.strides[1:]), lanes, self.sizes)
+        return max(strip, COLUMNS)
 
     @cached_property
     def turned_layers(self) -> tuple[int, ...]:
         """Layers whose mirror takes longer to keep than a small batch's deltas to transpose."""
-        size, room = self.dtype.itemsize, TURNED_ROWS // 8 * LINE
+        size, room = self.dtype.itemsize, self.sizes.turned_rows // 8 * LINE
         return tuple(
             i
             for i, elements in enumerate(self.mirror_sizes)
-            if elements * size >= max(TURNED_BYTES, room * sum(self.widths[i : i + 2]))
+            if elements * size >= max(self.sizes.turned_bytes, room * sum(self.widths[i : i + 2]))
         )
 
     @cached_property

@@ -35,7 +35,7 @@ def test_room_is_made_once_and_grows(parts):
         memory.make_room(rows, members, gradients)
         assert memory.plans == {}
     assert memory.workspace.rows == memory.row_losses.size == 17
-    assert memory.scratch.size == 2 * 16 * 768
+    assert memory.scratch.size == 2 * parts.layout.scratch
     assert memory.gradients.shape == (3, parts.layout.parameters)
 
 

@@ -127,6 +127,12 @@ def _forget_others(folder: Path) -> None:
                 shutil.rmtree(other, ignore_errors=True)
 
 
+def processor(*more: Any) -> str:
+    """A name for the processor that kernels are compiled for, and for what else is told."""
+    target = CFunc._targetdescr.target_context.codegen().magic_tuple()
+    return hashlib.sha256(repr((target, *more)).encode()).hexdigest()[:12]
+
+
 class _KernelFile:
     """A compiled kernel on disk behind the hash of its bytes: what CFunc takes for its cache.
 
@@ -134,9 +140,7 @@ class _KernelFile:
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        target = CFunc._targetdescr.target_context.codegen().magic_tuple()
-        processor = hashlib.sha256(repr(target).encode()).hexdigest()[:12]
-        self._path = folder / f"{name}.{processor}"
+        self._path = folder / f"{name}.{processor()}"
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         target_context.refresh()
@@ -151,16 +155,24 @@ class _KernelFile:
 
     def save_overload(self, sig: Any, result: Any) -> None:
         data = dumps(result._reduce())
-        temporary = None
         try:
-            with tempfile.NamedTemporaryFile(dir=self._path.parent, delete=False) as file:
-                temporary = file.name
-                file.write(hashlib.sha256(data).digest() + data)
-            os.replace(temporary, self._path)
+            replace(self._path, hashlib.sha256(data).digest() + data)
         except OSError as error:
-            if temporary is not None:
-                Path(temporary).unlink(missing_ok=True)
             _warn(f"{self._path.parent} cannot be written: {error.strerror or error}")
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file of the cache as a whole or not at all."""
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            temporary = file.name
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 if hasattr(os, "register_at_fork"):

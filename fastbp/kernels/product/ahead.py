@@ -9,17 +9,19 @@ from numba import carray, types
 
 from fastbp.kernels.machine.jit import INT, inline, inline_early
 from fastbp.kernels.machine.pointers import pointer_maker
+from fastbp.kernels.machine.sizes import sizes_at
 
 # int64 words of a queue: the table at hand, its first line that is still to come, how many tables
 # there are, and slow; from NEXT on the same of the next batch; then the tables, its own first.
 TABLE, FIRST, TABLES, SLOW = range(4)
-NEXT, START = 4, 8
+NEXT = 4
+# For the product: the addresses of the sizes of blocks, and of the thread's memory for operands.
+SIZES, ROOM, START = 8, 9, 10
 FIELDS = 6  # of a table: address, lines a row, 2**32 / lines a row, stride, numbers or 0, lines
 ADDRESS, WIDTH, INVERSE, STRIDE, NUMBERS, LINES = range(FIELDS)
 ROW_TABLES = 2  # of the next batch: features and targets
 MOST_TABLES = 8
-ROOM = START + FIELDS * (ROW_TABLES + MOST_TABLES)  # the address of memory for rounded operands
-WORDS = ROOM + 1
+WORDS = -(-(START + FIELDS * (ROW_TABLES + MOST_TABLES)) // 8) * 8  # no two share a cache line
 FEATURES, TARGETS = START, START + FIELDS
 
 _words_at = pointer_maker(types.int64)
@@ -29,6 +31,12 @@ _words_at = pointer_maker(types.int64)
 def room(queue):
     """The address of the thread's own memory for operands."""
     return carray(_words_at(queue), (WORDS,))[ROOM]
+
+
+@inline_early
+def sizes_of(queue):
+    """The table `machine.sizes.SIZES` whose address stands in a queue."""
+    return carray(sizes_at(carray(_words_at(queue), (WORDS,))[SIZES]), (1,))[0]
 
 
 @inline_early
@@ -101,7 +109,7 @@ def begin(queue, features, feature_bytes, targets, target_bytes):
     A call that ended early leaves row numbers whose memory may be gone.
     """
     words = carray(_words_at(queue), (WORDS,))
-    for word in range(START):
+    for word in range(SIZES):
         words[word] = 0
     list_rows(words, INT(FEATURES), features, feature_bytes)
     list_rows(words, INT(TARGETS), targets, target_bytes)

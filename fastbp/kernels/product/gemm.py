@@ -12,7 +12,6 @@ from fastbp.kernels.product.tile import make_tile, tile_shape
 
 ROWS, VECTORS = tile_shape()
 REGISTER = vector_bytes()
-K_BLOCK = 1024  # rows of B at a time: what a tile reads of A and B stays in the L2 cache
 
 
 def _at_row(rows, vectors):
@@ -98,9 +97,11 @@ def gemm(
     """c[rows, columns] = start + a[rows, depth] @ b[depth, columns]; overwrites c alone.
 
     Strides are in elements. `columns` counts up to whole vectors, so b, start and c are padded.
-    queue: see ahead.py; stream: 1 where b comes from memory and is to be prefetched by columns.
+    queue: see ahead.py; it knows the sizes of blocks, too. stream: 1 where b comes from memory and
+    is to be prefetched by columns.
     """
-    blocks = max(1, (depth + K_BLOCK // 2) // K_BLOCK)
+    k_block = ahead.sizes_of(queue).k_block
+    blocks = max(1, (depth + k_block // 2) // k_block)
     for block in range(blocks):
         k0, k1 = depth * block // blocks, depth * (block + 1) // blocks
         ak, bk = advance(a, k0 * a_k), advance(b, k0 * b_k)

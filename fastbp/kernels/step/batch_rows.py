@@ -3,12 +3,12 @@
 from fastbp.kernels.machine.jit import inline, inline_early
 from fastbp.kernels.machine.pointers import call
 from fastbp.kernels.machine.vectors import LINE
-from fastbp.kernels.step.program import GRAIN, stopped
+from fastbp.kernels.step.program import GRAIN, sizes_of, stopped
 
 
 @inline_early
 def _streams(p, layer):
-    return layer.inputs * layer.ld_out * p.itemsize >= p.streaming
+    return layer.inputs * layer.ld_out * p.itemsize >= sizes_of(p).streaming
 
 
 @inline

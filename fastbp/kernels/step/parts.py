@@ -14,14 +14,16 @@ from fastbp.kernels.machine.simd import row_sum
 from fastbp.kernels.machine.team import STOP_EARLY, share
 from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.step.batch_rows import rows_phase
-from fastbp.kernels.step.program import GRAIN, opened, queue_of, stopped, tell_stop, wait
-from fastbp.kernels.step.weight_rows import (
-    FEW_STRIP,
-    few_outputs,
-    mirror,
-    strip_of_few,
-    update_run,
+from fastbp.kernels.step.program import (
+    GRAIN,
+    opened,
+    queue_of,
+    sizes_of,
+    stopped,
+    tell_stop,
+    wait,
 )
+from fastbp.kernels.step.weight_rows import few_outputs, mirror, strip_of_few, update_run
 
 
 @inline
@@ -30,11 +32,11 @@ def _add_gradient(p, layer, base, rows, opening, to, me):
     size, ld, queue = p.itemsize, layer.ld_out, queue_of(p, me)
     delta = layer.delta + base * ld * size
     if few_outputs(layer, size):
-        scratch = p.scratch + me * p.scratch_bytes
-        for row in range(0, layer.inputs, FEW_STRIP):
-            count = min(FEW_STRIP, layer.inputs - row)
+        scratch, height = p.scratch + me * p.scratch_bytes, sizes_of(p).few_strip
+        for row in range(0, layer.inputs, height):
+            count = min(height, layer.inputs - row)
             at = to + row * ld * size
-            strip = at if opening else scratch + FEW_STRIP * LINE
+            strip = at if opening else scratch + height * LINE
             strip_of_few(p, layer, base, row, count, rows, scratch, strip, queue)
             if not opening:
                 call(p.add_parts, (at, strip - at, 2, count * ld))

@@ -6,6 +6,7 @@ from numba import carray
 from fastbp.kernels.machine.fields import record
 from fastbp.kernels.machine.jit import inline_early
 from fastbp.kernels.machine.pointers import load_acquire, pointer_maker, store_release
+from fastbp.kernels.machine.sizes import sizes_at
 from fastbp.kernels.machine.team import PAUSE, STOP, STOP_SEEN, barrier
 from fastbp.kernels.product import ahead
 
@@ -78,7 +79,7 @@ PROGRAM = record(
     "coefficients", "coefficient_count",
     "slot_bytes", "slots", "scratch", "scratch_bytes", "zeros",
     "queues",         # int64 (team, ahead.WORDS)
-    "streaming",      # bytes of W from which on it is prefetched
+    "sizes",          # of blocks: machine.sizes.SIZES
     "state", "state_bytes",
     "predictions",    # (rows, outputs) without padding; slopes of inputs (rows, passes, inputs)
     "passes",         # ways back from a row's outputs, one for each column: derivatives.py
@@ -138,6 +139,12 @@ def tell_stop(p, whole):
 def queue_of(p, me):
     """The address of thread `me`'s prefetch queue."""
     return p.queues + me * ahead.WORDS * 8
+
+
+@inline_early
+def sizes_of(p):
+    """The sizes of blocks."""
+    return carray(sizes_at(p.sizes), (1,))[0]
 
 
 @inline_early

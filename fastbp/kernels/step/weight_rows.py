@@ -5,18 +5,24 @@ from numba import carray
 from fastbp.kernels.machine.fields import words_at
 from fastbp.kernels.machine.jit import INT, inline, inline_early
 from fastbp.kernels.machine.pointers import call
+from fastbp.kernels.machine.sizes import Sizes
 from fastbp.kernels.machine.team import share
 from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.product import ahead
 from fastbp.kernels.product.gemm import REGISTER, ROWS, VECTORS
-from fastbp.kernels.step.program import GRAIN, decay_of_step, queue_of
+from fastbp.kernels.step.program import GRAIN, decay_of_step, queue_of, sizes_of
 
-STRIP = 8192  # elements of a gradient strip, which the L1 cache or nearly so can hold
-LEAST_STRIP = 16  # rows of a strip: whole cache lines of the activations and of the mirror
 TILE_BYTES = ROWS * VECTORS * REGISTER  # of the result that a tile computes
-FEW_STRIP = 256  # rows of a strip of a layer of few outputs
-BLOCK = 256  # columns of a strip of a wide layer: what is read again and again stays in L2
-FEW_ROWS = 64  # of a slab, with which a strip is not cut: its weights and slots are one long run
+
+
+def scratch_elements(widest: int, lanes: int, s: Sizes) -> int:
+    """Elements of a thread's scratch: room for a strip of any layer, by a table of sizes.
+
+    widest: the stride of the widest layer; lanes: elements of a cache line.
+    """
+    block = s.block + s.block // 2 + 2 * lanes  # no less than `_block` makes of it
+    whole = min(widest, s.whole)
+    return max(s.strip, s.least_strip * max(block, whole), 2 * s.few_strip * lanes)
 
 
 @inline_early
@@ -80,13 +86,13 @@ def _announce(p, layer, queue, row, rows, following, column, width, slab_rows):
 
 
 @inline
-def _block(p, outputs, ld, size, slab_rows):
-    """Columns of a strip, in whole cache lines: all, or of a wide layer about BLOCK.
+def _block(s, outputs, ld, size, slab_rows):
+    """Columns of a strip, in whole cache lines: all, or of a wide layer about `s.block`.
 
-    The padding behind whole cache lines stays zero without updates.
+    s: sizes. The padding behind whole cache lines stays zero without updates.
     """
-    blocks, line = (outputs + BLOCK // 2) // BLOCK, LINE // size
-    if blocks <= 1 or (slab_rows <= FEW_ROWS and LEAST_STRIP * ld * size <= p.scratch_bytes):
+    blocks, line = (outputs + s.block // 2) // s.block, LINE // size
+    if blocks <= 1 or (slab_rows <= s.few_rows and ld <= s.whole):
         return ld
     return (outputs + blocks * line - 1) // (blocks * line) * line
 
@@ -128,13 +134,13 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
     size, ld = p.itemsize, layer.ld_out
     keep = not (opening and closing and p.updating)  # in the flat buffer
     updating = closing and p.updating
-    few = not keep and few_outputs(layer, size)
-    grain = LEAST_STRIP if few else GRAIN  # its columns are read as whole cache lines
+    few, s = not keep and few_outputs(layer, size), sizes_of(p)
+    grain = s.least_strip if few else GRAIN  # its columns are read as whole cache lines
     first, last = share(layer.inputs, grain, me, p.team)
-    block = _block(p, layer.outputs, ld, size, slab_rows)
-    height = max(LEAST_STRIP, STRIP // block // GRAIN * GRAIN)
+    block = _block(s, layer.outputs, ld, size, slab_rows)
+    height = max(s.least_strip, s.strip // block // GRAIN * GRAIN)
     if few:
-        height = FEW_STRIP
+        height = s.few_strip
     scratch, queue = p.scratch + me * p.scratch_bytes, queue_of(p, me)
     for column in range(0, layer.outputs, block):
         width = min(block, ld - column)
@@ -146,11 +152,11 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
             to, to_ld = (layer.gradient + at, ld) if keep else (scratch, width)
             start, start_ld = (p.zeros, 0) if opening else (to, to_ld)
             ahead.clear(queue)
-            if updating and p.state_bytes >= p.streaming:
+            if updating and p.state_bytes >= s.state_streaming:
                 following = min(height, last - row - rows)
                 _announce(p, layer, queue, row, rows, following, column, width, slab_rows)
             if few:
-                to = scratch + FEW_STRIP * LINE
+                to = scratch + height * LINE
                 strip_of_few(p, layer, INT(0), row, rows, slab_rows, scratch, to, queue)
             else:
                 call(
@@ -181,13 +187,13 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
 @inline
 def idle_turns(p, layers, me, slab_rows):
     """Turns of the tiles of thread `me`'s gradients in which no strip asks for lines."""
-    turns = 0
+    turns, streaming = 0, sizes_of(p).state_streaming
     for number in range(p.layer_count):
         layer = layers[number]
         first, last = share(layer.inputs, GRAIN, me, p.team)
         size = (last - first) * layer.ld_out * p.itemsize
         turns += size // TILE_BYTES * slab_rows
-        if p.state_bytes >= p.streaming:
+        if p.state_bytes >= streaming:
             touched = (1 + p.slots) * size + (last - first) * p.itemsize * slab_rows
             turns -= (touched + (size if layer.mirror != 0 else 0)) // LINE
     return turns

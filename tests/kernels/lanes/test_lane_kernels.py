@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cases import both_dtypes, every_optimizer
-from guarded import Guarded, bits, canaries
+from guarded import Guarded, bits, canaries, empty_queue
 from numba import carray
 
 from fastbp import losses
@@ -16,7 +16,6 @@ from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.panels.lane_labels import cross_entropy
 from fastbp.kernels.panels.lane_losses import FLOAT64S, LANE_BLOCK
 from fastbp.kernels.product import gemm, sums
-from fastbp.kernels.product.ahead import WORDS
 
 
 def lanes(dtype):
@@ -33,7 +32,7 @@ def alone(a, b, start, dtype):
     ld = -(-columns // lanes(dtype)) * lanes(dtype)
     wide, initial, c = (np.zeros((n, ld), dtype) for n in (depth, rows, rows))
     wide[:, :columns], initial[:, :columns] = b, start
-    a, queue = np.ascontiguousarray(a), np.zeros(WORDS, np.int64)
+    a, queue = np.ascontiguousarray(a), empty_queue()
     gemm.gemm.call(dtype)(
         address(a), depth, 1, address(wide), ld, address(initial), ld, address(c), ld,
         rows, columns, depth, c.itemsize, address(queue), 0,

@@ -4,13 +4,15 @@ import numba
 import numpy as np
 import pytest
 from cases import both_dtypes
-from guarded import Guarded, bits, canaries
+from guarded import Guarded, bits, canaries, empty_queue
 
+from fastbp.kernels.machine.sizes import current
 from fastbp.kernels.machine.vectors import X86, vector_bytes
 from fastbp.kernels.product import ahead
-from fastbp.kernels.product.gemm import K_BLOCK, ROWS, VECTORS, WIDE, gemm
+from fastbp.kernels.product.gemm import ROWS, VECTORS, WIDE, gemm
 from fastbp.kernels.product.tile import tile_shape
 
+K_BLOCK = current().k_block
 GAP = 3  # elements between what a row may use and the next row
 
 
@@ -55,7 +57,7 @@ def multiply(A, B, start="zeros", dtype="float32", queue=None, stream=0, columns
     inputs = [x.copy() for x in (A, b.array, s)]
     a_row, a_k = (stride // size for stride in A.strides)
     at, row = (c.at, width + GAP) if start == "C" else (initial.at, s.shape[1] if len(s) > 1 else 0)
-    words = Guarded(np.zeros(ahead.WORDS, np.int64) if queue is None else queue)
+    words = Guarded(empty_queue() if queue is None else queue)
     gemm.call(dtype)(
         A.__array_interface__["data"][0], a_row, a_k, b.at, width + GAP, at, row,
         c.at, width + GAP, rows, columns, depth, size, words.at, stream,
@@ -167,7 +169,7 @@ def test_not_a_number_and_infinity_stay_in_their_rows_and_columns(dtype):
 def prefetch_queue(tables, rows, slow=0):
     """Words that ask for lines at addresses where nothing may lie."""
     numbers = np.arange(5, dtype=np.int64)
-    words = np.zeros(ahead.WORDS, np.int64)
+    words = empty_queue()
     words[ahead.TABLES], words[ahead.SLOW] = tables, slow
     for table in range(tables):
         at = ahead.START + ahead.FIELDS * (ahead.ROW_TABLES + table)
@@ -228,7 +230,7 @@ def test_a_tile_of_one_vector_asks_for_nothing():
     [(64, 256, 4), (16, 256, 5), (64, 40, 2), (0, 8, 1), (8, 8, 1), (0, 4, 1), (64, 3136, 49)],
 )
 def test_listed_rows_are_asked_for_whole(address, stride, lines):
-    words = np.zeros(ahead.WORDS, np.int64)
+    words = empty_queue()
     list_rows(words, ahead.TARGETS, address, stride)
     width, inverse = (int(words[ahead.TARGETS + i]) for i in (ahead.WIDTH, ahead.INVERSE))
     assert width == lines

@@ -6,20 +6,21 @@ from cases import DTYPES, data
 from contents import assert_same, learned
 
 import fastbp
+from fastbp.kernels.machine.sizes import current, using
 from fastbp.layout import layout
 
 WIDTHS = [5, 210, 230, 251, 7]
 
 
 @pytest.fixture
-def both(monkeypatch):
+def both():
     """A function: what training leaves behind with turned deltas, and with mirrors."""
 
     def run(train, threads=1, **arguments):
         found = []
-        for least, turned in ((0, (1, 2)), (1 << 60, ())):
-            monkeypatch.setattr(layout, "TURNED_BYTES", least)
-            net = fastbp.Network(WIDTHS, rng=0, threads=threads, **arguments)
+        for least, turned in ((0, (1, 2)), (1 << 40, ())):
+            with using(current()._replace(turned_bytes=least)):
+                net = fastbp.Network(WIDTHS, rng=0, threads=threads, **arguments)
             assert net._core.engine.layout.turned_layers == turned
             train(net)
             mirrors = [[bool(layer.mirror) for layer in plan.layers] for plan in plans(net)]
@@ -95,12 +96,12 @@ def test_only_where_the_mirror_has_room():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("rows", [1, 63, 64, 65])
 @pytest.mark.parametrize(("width", "whole"), [(900, 4160), (4300, 8192)])
-def test_whole_strips_have_the_bits_of_cut_ones(width, whole, rows, dtype, threads, monkeypatch):
+def test_whole_strips_have_the_bits_of_cut_ones(width, whole, rows, dtype, threads):
     X, y = data(rows, 41, 7)
     found = []
     for widest in (whole, 768):
-        monkeypatch.setattr(layout, "WHOLE", widest)
-        net = fastbp.Network([41, width, 7], rng=0, dtype=dtype, threads=threads)
+        with using(current()._replace(whole=widest)):
+            net = fastbp.Network([41, width, 7], rng=0, dtype=dtype, threads=threads)
         shape = net._core.engine.layout
         assert shape.scratch == 16 * min(widest, shape.strides[1])
         for _ in range(2):

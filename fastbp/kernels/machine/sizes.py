@@ -1,0 +1,191 @@
+"""Sizes of blocks: every number of the kernels that was found on one processor, in one table.
+
+They say what stays in which cache and what is asked for ahead. No number that is computed depends
+on them: each is one chain of sums in one order, wherever blocks begin. What a sum's order does
+depend on is not here and is a matter of shapes alone: in how many parts a long batch goes, and in
+which groups losses, biases and squares are added up. Nor is the register tile: how many rows and
+vectors fit is a matter of registers, of which compiled code has to know.
+
+Kernels read the table at run time, so that none is compiled anew for another one.
+"""
+
+import contextlib
+import functools
+import warnings
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from fastbp.kernels.machine import tuned
+from fastbp.kernels.machine.caches import KIB, Caches, caches
+from fastbp.kernels.machine.fields import record
+from fastbp.kernels.machine.jit import address
+from fastbp.kernels.machine.pointers import pointer_maker
+from fastbp.kernels.machine.vectors import LINE
+
+
+class Sizes(NamedTuple):
+    """The sizes of blocks; `of_caches` says where each comes from."""
+
+    strip: int  # elements of a gradient strip, which the L1 cache or nearly so can hold
+    least_strip: int  # rows of one: whole cache lines of the activations and of the mirror
+    few_strip: int  # rows of a strip of a layer of few outputs, which lies in the L1 cache twice
+    block: int  # columns of a strip of a wide layer: what is read again and again stays in L2
+    whole: int  # columns of a strip that is not cut, at the most
+    few_rows: int  # of a slab, with which it is not: its weights and slots are one long run
+    k_block: int  # rows of B at a time: what a tile reads of A and B stays in the L2 cache
+    streaming: int  # bytes of W from which on its columns are asked for during a product
+    state_streaming: int  # bytes of parameters and slots from which on they are, before an update
+    turned_rows: int  # of a batch, at the most, whose deltas are turned rather than W mirrored
+    turned_bytes: int  # of weights from which on that pays: they are not in their cache
+    lane_slab: int  # bytes of activations and deltas of networks side by side that stay in L2
+
+
+SIZES = record(*Sizes._fields)
+sizes_at = pointer_maker(numba.from_dtype(SIZES))
+
+# Of each field: its least and its greatest value, and what it is a multiple of. Kernels are right
+# within these bounds.
+LEGAL: dict[str, tuple[int, int, int]] = {
+    "strip": (16, 1 << 20, 16),
+    "least_strip": (16, 128, 16),
+    "few_strip": (16, 1 << 14, 16),
+    "block": (16, 1 << 14, 16),
+    "whole": (16, 1 << 16, 16),
+    "few_rows": (0, 1 << 20, 1),
+    "k_block": (1, 1 << 20, 1),
+    "streaming": (0, 1 << 40, 1),
+    "state_streaming": (0, 1 << 40, 1),
+    "turned_rows": (8, 1 << 10, 8),
+    "turned_bytes": (0, 1 << 40, 1),
+    "lane_slab": (1, 1 << 40, 1),
+}
+
+
+def of_caches(found: Caches) -> Sizes:
+    """The table for a processor with these caches."""
+    l1, l2 = found.l1, found.l2_share
+    small = min(l2, 1024 * KIB)  # no larger ones have been found to want larger blocks
+    sizes = Sizes(
+        strip=_power(l1 // 4),
+        least_strip=LINE // 4,
+        few_strip=_power(l1 // (2 * LINE)),
+        block=_power(small // (4 * KIB)),
+        whole=_power(l2 // 256) + 64,
+        few_rows=_power(small // (16 * KIB)),
+        k_block=_power(small // KIB),
+        streaming=small // 2,
+        state_streaming=l2 // 2,
+        turned_rows=48,
+        turned_bytes=l2,
+        lane_slab=l2 // 4,
+    )
+    bounded = {
+        name: min(max(getattr(sizes, name), least), most) // of * of
+        for name, (least, most, of) in LEGAL.items()
+    }
+    return Sizes(**bounded)
+
+
+def _power(number: int) -> int:
+    """The largest power of two that is not above the number."""
+    return 1 << max(0, number.bit_length() - 1)
+
+
+class Speeds(NamedTuple):
+    """What sizes do not tell of a processor: what is usual, or as it was measured."""
+
+    barrier: float = 1e-6  # seconds that two threads take to meet
+
+
+LEGAL_SPEEDS: dict[str, tuple[float, float]] = {"barrier": (1e-9, 1e-2)}  # least and greatest
+
+
+def check(sizes: Sizes) -> None:
+    """Raise ValueError for a table that the kernels do not take."""
+    for name, (least, most, of) in LEGAL.items():
+        value = getattr(sizes, name)
+        if type(value) is not int or not least <= value <= most or value % of:
+            multiple = f", a multiple of {of}" if of > 1 else ""
+            raise ValueError(
+                f"{name} must be an int from {least} to {most}{multiple}, got {value!r}"
+            )
+
+
+def check_speeds(speeds: Speeds) -> None:
+    """Raise ValueError for what no processor does."""
+    for name, (least, most) in LEGAL_SPEEDS.items():
+        value = getattr(speeds, name)
+        if type(value) is not float or not least <= value <= most:
+            raise ValueError(f"{name} must be a float from {least} to {most}, got {value!r}")
+
+
+class Tables(NamedTuple):
+    """What is known of a processor; measured: the names of the fields that were."""
+
+    sizes: Sizes
+    speeds: Speeds
+    measured: frozenset[str] = frozenset()
+
+
+@functools.cache
+def of_machine() -> Tables:
+    """The tables of this processor: by the rule, and what `python -m fastbp tune` has measured.
+
+    Warns where that is there and cannot be used.
+    """
+    rule = of_caches(caches())
+    try:
+        kept = tuned.read()
+        return with_measured(rule, kept)
+    except ValueError as error:
+        warnings.warn(
+            f"sizes of blocks that were measured are not used: {error}. Results are the same, "
+            "maybe slower; python -m fastbp tune measures anew",
+            stacklevel=2,
+        )
+        return Tables(rule, Speeds())
+
+
+def with_measured(rule: Sizes, kept: dict[str, dict[str, Any]]) -> Tables:
+    """The tables with what a file has kept; ValueError for what does not belong there."""
+    unknown = kept.keys() - {"sizes", "speeds"}
+    for table, names in (("sizes", LEGAL), ("speeds", LEGAL_SPEEDS)):
+        unknown |= kept.get(table, {}).keys() - names.keys()
+    if unknown:
+        raise ValueError(f"nothing is called {min(unknown)!r}")
+    sizes, speeds = rule._replace(**kept.get("sizes", {})), Speeds(**kept.get("speeds", {}))
+    check(sizes)
+    check_speeds(speeds)
+    return Tables(sizes, speeds, frozenset(name for one in kept.values() for name in one))
+
+
+_used: list[Sizes] = []  # those of `using`, innermost last
+
+
+def current() -> Sizes:
+    """The table in use, which networks take up when they are made."""
+    return _used[-1] if _used else of_machine().sizes
+
+
+@contextlib.contextmanager
+def using(sizes: Sizes) -> Iterator[None]:
+    """Within, networks that are made take up this table, in all threads."""
+    check(sizes)
+    _used.append(sizes)
+    try:
+        yield
+    finally:
+        _used.remove(sizes)
+
+
+def address_of(sizes: Sizes) -> int:
+    """Where the table lies for kernels, for as long as the process lives."""
+    return address(_words(sizes))
+
+
+@functools.cache
+def _words(sizes: Sizes) -> np.ndarray:
+    return np.array(sizes, np.int64)
