@@ -11,6 +11,7 @@ from fastbp.kernels.machine import team
 from fastbp.kernels.machine.jit import address
 from fastbp.kernels.machine.sizes import Sizes, address_of
 from fastbp.kernels.product import ahead
+from fastbp.kernels.product.bfloat16_pack import ROOM
 from fastbp.kernels.step.clipping import BLOCK
 from fastbp.layout.aligned import aligned_zeros, row_stride
 from fastbp.layout.cutting import PARTS
@@ -98,6 +99,9 @@ class Memory:
         self.part_losses = np.empty(PARTS[-1])
         self.queues = np.empty(0, WORD)
         self.scratch = np.empty(0, layout.dtype)
+        # Bytes of each thread, for operands that are rounded; of their own where they are.
+        self._operand_bytes = ROOM if parts.products else 0
+        self._operands = np.empty(0, np.uint8)
         self.made = np.empty(0, WORD)
         self.entry_mirror = self.direction = np.empty(0, layout.dtype)
         self.tangents: Workspace | None = None
@@ -114,7 +118,7 @@ class Memory:
     def nbytes(self) -> int:
         """Bytes held at the moment."""
         held = [self.state, self.gradients, self.kept, self.scratch, self.made]
-        held += [self.entry_mirror, self.direction]
+        held += [self.entry_mirror, self.direction, self._operands]
         arrays = sum(array.nbytes for array in held if array is not None)
         return arrays + sum(one.nbytes for one in (self.workspace, self.tangents) if one)
 
@@ -127,6 +131,7 @@ class Memory:
         self.queues = self.made = np.empty(0, WORD)
         self.task_scratch = np.empty((3, 0), dtype)
         self.scratch = self.entry_mirror = self.direction = np.empty(0, dtype)
+        self._operands = np.empty(0, np.uint8)
 
     def make_entry_mirror(self) -> None:
         """Room for the mirror of the first layer."""
@@ -168,9 +173,15 @@ class Memory:
         if sparse and not self.made.size:
             self.plans, self.made = {}, np.zeros(layout.widths[0], WORD)
         if self.scratch.size < members * layout.scratch:
-            self.plans, self.queues, self.scratch = (
+            operands = aligned_zeros(members * self._operand_bytes, np.dtype(np.uint8))
+            queues = _queues(members, layout.sizes)
+            for member in range(members if self._operand_bytes else 0):
+                at = address(operands) + member * self._operand_bytes
+                queues[member * ahead.WORDS + ahead.ROOM] = at
+            self.plans, self._operands, self.queues, self.scratch = (
                 {},
-                _queues(members, layout.sizes),
+                operands,
+                queues,
                 aligned_zeros(members * layout.scratch, layout.dtype),
             )
         if gradients > (0 if self.gradients is None else len(self.gradients)):

@@ -8,14 +8,16 @@ of the floating-point unit. A NaN stays one; which one is not told.
 """
 
 import functools
+import math
 
 import llvmlite.binding as llvm
+import numpy as np
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-from fastbp.kernels.machine.vectors import I16, I32, I64, X86, Vector, processor_target
+from fastbp.kernels.machine.jit import inline
+from fastbp.kernels.machine.simd import bits_of, from_bits
+from fastbp.kernels.machine.vectors import I16, I32, I64, X86, processor_target
 
 LANES = 16  # words or sums of a vector, whatever the processor's: a cache line
 WORDS, FLOATS = ir.VectorType(I32, LANES), ir.VectorType(ir.FloatType(), LANES)
@@ -35,6 +37,17 @@ class _BFloat(ir.types.Type):
 
     def __hash__(self):
         return hash(_BFloat)
+
+
+@inline
+def rounded(x):
+    """A float32 rounded to bfloat16, as operands are."""
+    bits = np.int64(bits_of(x)) & 0xFFFFFFFF
+    if bits & 0x7F800000 == 0:
+        bits &= SIGN
+    elif not math.isnan(x):
+        bits = (bits + 0x7FFF + (bits >> 16 & 1)) & UPPER
+    return from_bits(np.int32(bits))
 
 
 PAIRS = ir.VectorType(_BFloat(), 2 * LANES)
@@ -69,7 +82,7 @@ def _flushed(builder, value):
     return builder.bitcast(builder.select(small, builder.and_(bits, _all(SIGN)), bits), FLOATS)
 
 
-def _rounded(builder, value):
+def _nearest(builder, value):
     """The bits of float32 rounded to bfloat16, in the upper halves; what is in the lower is not."""
     bits = builder.bitcast(_flushed(builder, value), WORDS)
     odd = builder.and_(builder.lshr(bits, _all(16)), _all(1))
@@ -94,8 +107,8 @@ def pair_up(builder, first, second):
         order = [half for lane in range(LANES) for half in (lane, LANES + lane)]
         mask = ir.Constant(ir.VectorType(I32, 2 * LANES), order)
         return builder.bitcast(builder.shuffle_vector(both, both, mask), WORDS)
-    low = builder.lshr(_rounded(builder, first), _all(16))
-    return builder.or_(builder.and_(_rounded(builder, second), _all(UPPER)), low)
+    low = builder.lshr(_nearest(builder, first), _all(16))
+    return builder.or_(builder.and_(_nearest(builder, second), _all(UPPER)), low)
 
 
 def pair_along(builder, first, second):

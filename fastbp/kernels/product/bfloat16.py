@@ -1,8 +1,8 @@
 """The matrix product with operands rounded to bfloat16 and sums in float32.
 
 It takes the place of `gemm.gemm`. Operands are rounded block by block into memory of the thread's
-own (`ahead.room`), in words of two elements along the sum (`machine.bfloat16`). Blocks begin at even
-elements, so that pairs are the same whatever the blocks; behind an odd number comes a zero.
+own (`ahead.room`), in words of two elements along the sum (`machine.bfloat16`). Blocks begin at
+even elements, so that pairs are the same whatever the blocks.
 """
 
 import functools
@@ -12,17 +12,20 @@ from fastbp.kernels.machine.jit import INT, REAL, inline, inline_early, kernel
 from fastbp.kernels.machine.pointers import address_of, advance
 from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.product import ahead
-from fastbp.kernels.product.bfloat16_pack import pack_columns, pack_rows, pack_rows_across
+from fastbp.kernels.product.bfloat16_pack import (
+    A_BYTES,
+    GRAIN,
+    K_BLOCK,
+    KEPT,
+    M_BLOCK,
+    PACKED,
+    pack_columns,
+    pack_rows,
+    pack_rows_across,
+)
 from fastbp.kernels.product.bfloat16_tile import A_ROWS, WORD, make_tile, tile_shape
 
 ROWS, VECTORS = tile_shape()
-K_BLOCK, M_BLOCK = 1024, 256  # of A that is rounded at a time, and stays in the L2 cache
-A_BYTES = M_BLOCK * K_BLOCK * WORD // 2
-B_BYTES = K_BLOCK // 2 * 3 * LINE  # of the columns of B that are rounded at a time
-BLOCK = A_BYTES + B_BYTES  # where a B begins that `pack` rounds once for many products
-BLOCK_BYTES = 1 << 18
-ROOM = BLOCK + BLOCK_BYTES  # bytes of a thread's memory
-PACKED = 2  # for `stream`: B is what `pack` has left
 
 
 def _at_row(rows, vectors):
@@ -114,12 +117,13 @@ def gemm(
     As `gemm.gemm`, of which one stride of a is 1. stream: also PACKED.
     """
     room = ahead.room(queue)
-    height, length = _even_part(rows, M_BLOCK, ROWS), _even_part(depth, K_BLOCK, 2 * LANES)
+    most = min(max(ahead.sizes_of(queue).k_block // GRAIN * GRAIN, GRAIN), K_BLOCK)
+    height, length = _even_part(rows, M_BLOCK, ROWS), _even_part(depth, most, GRAIN)
     apart, across = (depth + 1) // 2 * LINE, length // 2 * A_ROWS * WORD
     for k in range(0, depth, length):
         turns = min(length, depth - k)
         bk = advance(b, k * b_k)
-        packed = room + BLOCK + k // 2 * LINE if stream == PACKED else 0
+        packed = room + KEPT + k // 2 * LINE if stream == PACKED else 0
         for i in range(0, rows, height):
             count = min(height, rows - i)
             ai = advance(a, i * a_row + k * a_k)
@@ -139,4 +143,4 @@ def gemm(
 def pack(b, b_k, depth, columns, queue):
     """The room of a thread holds b[depth, columns] for products with PACKED."""
     columns, apart = (columns + LANES - 1) // LANES * LANES, (depth + 1) // 2 * LINE
-    pack_columns(b, b_k, depth, columns, ahead.room(queue) + BLOCK, apart)
+    pack_columns(b, b_k, depth, columns, ahead.room(queue) + KEPT, apart)

@@ -14,10 +14,24 @@ from fastbp.kernels.machine.bfloat16 import (
     store_words,
     transposed,
 )
-from fastbp.kernels.machine.jit import INT, inline
+from fastbp.kernels.machine.jit import INT, inline, inline_early
 from fastbp.kernels.machine.pointers import advance
 from fastbp.kernels.machine.vectors import I64, Vector
 from fastbp.kernels.product.bfloat16_tile import A_ROWS, WORD
+
+# A thread's memory: a block of A, which stays in the L2 cache; 48 columns of a block of B; and a
+# whole B that is rounded once for many products. GRAIN: elements of whole pairs and vectors.
+M_BLOCK, K_BLOCK, GRAIN = 256, 1024, 2 * LANES
+A_BYTES, B_BYTES = M_BLOCK * K_BLOCK * WORD // 2, 3 * LANES * K_BLOCK * WORD // 2
+KEPT, KEPT_BYTES = A_BYTES + B_BYTES, 1 << 18
+ROOM = KEPT + KEPT_BYTES
+PACKED = 2  # for `stream` of a product: B is the one that was rounded before
+
+
+@inline_early
+def kept_whole(depth, columns):
+    """Whether a B has so few bytes."""
+    return (depth + 1) // 2 * ((columns + LANES - 1) // LANES * LANES) * WORD <= KEPT_BYTES
 
 
 def _make_pair_rows(vectors, width):
@@ -46,7 +60,7 @@ def _make_pair_rows(vectors, width):
 def _make_pair_some(width):
     @intrinsic
     def pair_some(typingctx, x, next_row, count, others, to, apart):
-        """The same of one vector: `count` elements of x and `others` of the next row; then zeros."""
+        """The same of one vector: `count` elements of x and `others` of the next; then zeros."""
 
         def lower(context, builder, signature, arguments):
             x, next_row, count, others, to, apart = arguments

@@ -1,10 +1,10 @@
 """The register tile of products whose operands are rounded to bfloat16.
 
 Contract: C[rows, vectors * 16] = I + A[rows, K] @ B[K, vectors * 16]. A and B are words of two
-elements along K (`machine.bfloat16`) in panels: of 8 rows of A, of 16 columns of B, the words of one
-pair of elements behind those of the pair before. I and C are as in `tile.py`, and so are the lines
-that a tile asks for: a turn of its loop counts as two of K. Each element of C is one chain of sums
-in the order of the words, whatever the tile.
+elements along K (`machine.bfloat16`) in panels of 8 rows of A and of 16 columns of B: the words of
+one pair of elements stand behind those of the pair before. I and C are as in `tile.py`, and so are
+the lines that a tile asks for: a turn of its loop counts as two of K. Each element of C is one
+chain of sums in the order of the words, whatever the tile.
 """
 
 from numba import types
@@ -62,7 +62,9 @@ def make_tile(rows, vectors):
             builder.position_at_end(loop)
             turn = builder.phi(I64)
             chains = {cell: builder.phi(v.type) for cell in cells}
-            if vectors > 1:  # first of all: behind the loads, LLVM would take the sums behind it, too
+            if (
+                vectors > 1
+            ):  # first of all: behind the loads, LLVM would take the sums behind it, too
                 _ask(builder, turn, ahead)
             a_row = builder.add(a, builder.mul(turn, I64(A_ROWS * WORD)))
             b_row = builder.add(b, builder.mul(turn, I64(LINE)))

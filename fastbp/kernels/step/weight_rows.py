@@ -9,6 +9,7 @@ from fastbp.kernels.machine.sizes import Sizes
 from fastbp.kernels.machine.team import share
 from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.product import ahead
+from fastbp.kernels.product.bfloat16_pack import PACKED, kept_whole
 from fastbp.kernels.product.gemm import REGISTER, ROWS, VECTORS
 from fastbp.kernels.step.program import GRAIN, decay_of_step, queue_of, sizes_of
 
@@ -146,6 +147,10 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
         width = min(block, ld - column)
         columns = min(width, layer.outputs - column)
         delta = layer.delta + column * size
+        packed = INT(0)
+        if p.pack != 0 and not few and kept_whole(slab_rows, columns):
+            packed = PACKED
+            call(p.pack, (delta, ld, slab_rows, columns, queue))
         for row in range(first, last, height):
             rows = min(height, last - row)
             at = (row * ld + column) * size
@@ -162,7 +167,7 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
                 call(
                     p.gemm,
                     (layer.below + row * size, 1, layer.ld_in, delta, ld, start, start_ld,
-                     to, to_ld, rows, columns, slab_rows, size, queue, 0),
+                     to, to_ld, rows, columns, slab_rows, size, queue, packed),
                 )  # fmt: skip
             if updating:
                 if width == ld:
