@@ -7,7 +7,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from fastbp.kernels.machine import bfloat16, cores, vectors
+from fastbp.kernels.machine import bfloat16, caches, cores, sizes, vectors
 from fastbp.kernels.machine.jit import find_cache
 from fastbp.kernels.product import tile
 from fastbp.version import __version__
@@ -47,6 +47,8 @@ def config_text() -> str:
         if bfloat16.native()
         else "products without AVX512_BF16: slow, with the same bits",
         "cores": f"{cores.available_cores()} to use of {os.cpu_count()}",
+        "caches": str(caches.caches()),
+        "block sizes": _sizes(),
         "kernel cache": _cache(),
         "FMA peak": ", ".join(
             f"{fma_peak(dtype):.1f} GFLOP/s in {dtype}" for dtype in ("float32", "float64")
@@ -81,11 +83,18 @@ def _target() -> str:
     return " ".join([f"{name}:", *sorted(one for one in has if one.startswith(SIMD))])
 
 
+def _sizes() -> str:
+    measured = len(sizes.of_machine().measured)
+    if measured:
+        return f"{measured} numbers measured by python -m fastbp tune"
+    return "by the caches' sizes; python -m fastbp tune measures them"
+
+
 def _cache() -> str:
     folder, fault = find_cache()
     if folder is None:
         return f"none: {fault}; kernels are compiled in every process (see FASTBP_CACHE_DIR)"
-    kernels = sum(1 for _ in folder.iterdir())
+    kernels = sum(1 for file in folder.iterdir() if file.suffix != ".json")
     writable = "writable" if os.access(folder, os.W_OK) else "not writable"
     with contextlib.suppress(ValueError, RuntimeError):  # elsewhere, or no home folder is known
         folder = "~" / folder.relative_to(Path.home())

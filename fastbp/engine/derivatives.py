@@ -52,7 +52,7 @@ def forward(
 def gradient_room(engine: Engine) -> NDArray[Any]:
     """The flat buffer of the gradient, to be filled for `apply`."""
     memory = engine._memory
-    memory.make_room(16, 1, 1)
+    memory.make_room(16, 16, 1, 1)
     assert memory.gradients is not None
     flat: NDArray[Any] = memory.gradients[0]
     return flat
@@ -163,7 +163,7 @@ def curved(engine: Engine, data: Rows, direction: NDArray[Any], whole: bool) -> 
 def _plan(engine: Engine, kind: Kind, slab: int, members: int, gradients: int = 0) -> Plan:
     """The plan of a call of this file's own kernels."""
     memory = engine._memory
-    memory.make_room(slab, members, gradients)
+    memory.make_room(slab, slab, members, gradients)
     plan = memory.plans.get(kind)
     if plan is None:
         plan = memory.plans[kind] = plans.make(engine.parts, memory, kind)

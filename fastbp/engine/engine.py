@@ -272,7 +272,9 @@ class Engine(Held):
             slab, parts = slab_rows(layout, rows, sparse=is_sparse), 0
         kept = whole or (kind.training and (slab < rows or is_sparse or self._clips_norm))
         gradients = max(parts, int(kept))
-        memory.make_room(slab * members if parts else slab, members, gradients, is_sparse)
+        room = slab * members if parts else slab
+        batch = rows if kind.training else 0
+        memory.make_room(room, batch, members, gradients, is_sparse)
         plan = memory.plans.get(kind)
         if plan is None:
             plan = memory.plans[kind] = plans.make(self.parts, memory, kind)

@@ -48,7 +48,7 @@ def alike(engine: Engine, course: Course) -> Hashable | None:
         or data.masked
         or data.slopes is not None
     )
-    in_pieces = cut_batch(layout, batch).slab < batch  # each with a sum of losses of its own
+    in_pieces = cut_batch(layout, batch).parts > 0  # each with a sum of losses of its own
     if apart or in_pieces or not pays(layout, batch, width(layout.dtype)):
         return None
     return (

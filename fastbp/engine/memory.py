@@ -19,7 +19,7 @@ from fastbp.layout.workspace import Workspace
 from fastbp.losses import BaseLoss
 from fastbp.tasks import Tasks
 
-WORD = np.dtype(np.int64)
+WORD, BYTE = np.dtype(np.int64), np.dtype(np.uint8)
 
 
 class Memory:
@@ -97,11 +97,10 @@ class Memory:
         self.square_sums = np.empty(-(-layout.parameters // BLOCK) if clips else 0)
         self.row_losses = np.empty(0)
         self.part_losses = np.empty(PARTS[-1])
-        self.queues = np.empty(0, WORD)
+        self.queues, self.copies = np.empty(0, WORD), np.empty(0, BYTE)
         self.scratch = np.empty(0, layout.dtype)
-        # Bytes of each thread, for operands that are rounded; of their own where they are.
-        self._operand_bytes = ROOM if parts.products else 0
-        self._operands = np.empty(0, np.uint8)
+        # Bytes of each thread: rounded operands, or what is copied of rows that lie far apart.
+        self._copied = (ROOM, 0, 0) if parts.products else layout.copied
         self.made = np.empty(0, WORD)
         self.entry_mirror = self.direction = np.empty(0, layout.dtype)
         self.tangents: Workspace | None = None
@@ -117,8 +116,8 @@ class Memory:
     @property
     def nbytes(self) -> int:
         """Bytes held at the moment."""
-        held = [self.state, self.gradients, self.kept, self.scratch, self.made]
-        held += [self.entry_mirror, self.direction, self._operands]
+        held = [self.state, self.gradients, self.kept, self.scratch, self.copies, self.made]
+        held += [self.entry_mirror, self.direction]
         arrays = sum(array.nbytes for array in held if array is not None)
         return arrays + sum(one.nbytes for one in (self.workspace, self.tangents) if one)
 
@@ -129,9 +128,9 @@ class Memory:
         self.gradients = self.kept = self.workspace = self.tangents = None
         self.row_losses = self.task_values = np.empty(0)
         self.queues = self.made = np.empty(0, WORD)
+        self.copies = np.empty(0, BYTE)
         self.task_scratch = np.empty((3, 0), dtype)
         self.scratch = self.entry_mirror = self.direction = np.empty(0, dtype)
-        self._operands = np.empty(0, np.uint8)
 
     def make_entry_mirror(self) -> None:
         """Room for the mirror of the first layer."""
@@ -149,8 +148,10 @@ class Memory:
             every, none = [True] * layout.layers, [False] * layout.layers
             self.plans, self.tangents = {}, Workspace(layout, rows, every, none, inputs=False)
 
-    def make_room(self, rows: int, members: int, gradients: int, sparse: bool = False) -> None:
-        """Room for `rows` rows at a time and a team, and for whole gradients.
+    def make_room(
+        self, rows: int, batch: int, members: int, gradients: int, sparse: bool = False
+    ) -> None:
+        """Room for `rows` rows of a batch at a time and a team, and for whole gradients.
 
         sparse: the rows are, and come with no dense input of the first layer.
 
@@ -166,21 +167,16 @@ class Memory:
                 self.task_values = np.empty(rows)
                 scratch = aligned_zeros(3 * rows * self.task_stride, layout.dtype)
                 self.task_scratch = scratch.reshape(3, rows * self.task_stride)
-            self.row_losses, self.workspace = (
-                np.empty(rows),
-                Workspace(layout, rows, self._sloped, self._dropped, inputs),
-            )  # fmt: skip
+            self.workspace = Workspace(layout, rows, self._sloped, self._dropped, inputs)
+        if self.row_losses.size < batch:
+            self.plans, self.row_losses = {}, np.empty(batch)
         if sparse and not self.made.size:
             self.plans, self.made = {}, np.zeros(layout.widths[0], WORD)
         if self.scratch.size < members * layout.scratch:
-            operands = aligned_zeros(members * self._operand_bytes, np.dtype(np.uint8))
-            queues = _queues(members, layout.sizes)
-            for member in range(members if self._operand_bytes else 0):
-                at = address(operands) + member * self._operand_bytes
-                queues[member * ahead.WORDS + ahead.ROOM] = at
-            self.plans, self._operands, self.queues, self.scratch = (
+            self.plans, self.copies = {}, aligned_zeros(members * sum(self._copied), BYTE)
+            queues = _queues(members, layout.sizes, self._copied, self.copies)
+            self.plans, self.queues, self.scratch = (
                 {},
-                operands,
                 queues,
                 aligned_zeros(members * layout.scratch, layout.dtype),
             )
@@ -192,11 +188,18 @@ class Memory:
             )
 
 
-def _queues(members: int, sizes: Sizes) -> NDArray[np.int64]:
-    """The prefetch queues of a team, which know the sizes of blocks."""
-    queues = aligned_zeros(members * ahead.WORDS, WORD)
-    queues[ahead.SIZES :: ahead.WORDS] = address_of(sizes)
-    return queues
+def _queues(
+    members: int, sizes: Sizes, copied: tuple[int, int, int], copies: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """The prefetch queues of a team, which know the sizes of blocks and where copies go."""
+    queues = aligned_zeros(members * ahead.WORDS, WORD).reshape(members, ahead.WORDS)
+    queues[:, ahead.SIZES] = address_of(sizes)
+    own = address(copies) + np.arange(members) * sum(copied)
+    for word, size in zip((ahead.PANEL, ahead.DELTA, ahead.BELOW), copied, strict=True):
+        if size:
+            queues[:, word] = own
+        own += size
+    return queues.ravel()
 
 
 def _parameters(

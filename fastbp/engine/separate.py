@@ -204,7 +204,7 @@ def _memory(engine: Engine, rows: int) -> Memory:
     memory.dropout_seed = engine.dropout_seed
     memory.scaling = None if engine.scaling is None else np.stack(engine.scaling)
     slab, parts = most(layout, rows)
-    memory.make_room(slab, 1, max(parts, 1))
+    memory.make_room(slab, rows, 1, max(parts, 1))
     return memory
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fastbp.kernels.machine.sizes import Sizes, current
 from fastbp.kernels.machine.vectors import LINE
+from fastbp.kernels.product.gemm import panel_bytes
 from fastbp.kernels.step.clipping import COLUMNS
 from fastbp.kernels.step.penalty import ROWS
 from fastbp.kernels.step.weight_rows import scratch_elements
@@ -83,6 +84,22 @@ class Layout:
         lanes = LINE // self.dtype.itemsize
         strip = scratch_elements(max(self.strides[1:]), lanes, self.sizes)
         return max(strip, COLUMNS)
+
+    @cached_property
+    def copied(self) -> tuple[int, int, int]:
+        """Bytes of a thread's packed panel, copied deltas and copied activations, by need.
+
+        Of networks whose rows lie close together they are 0.
+        """
+        s, size = self.sizes, self.dtype.itemsize
+        inputs, outputs = (size * max(strides) for strides in (self.strides[:-1], self.strides[1:]))
+        needs = (
+            (panel_bytes(s), outputs >= s.pack_stride),
+            (s.delta_bytes, outputs >= s.copy_stride),
+            (s.below_bytes, inputs >= s.copy_stride),
+        )
+        panel, delta, below = (-(-most // LINE) * LINE if used else 0 for most, used in needs)
+        return panel, delta, below
 
     @cached_property
     def turned_layers(self) -> tuple[int, ...]:

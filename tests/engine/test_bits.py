@@ -32,7 +32,9 @@ from cases import (
 from process import TESTS
 
 import fastbp
+from fastbp.engine import engine
 from fastbp.kernels.machine.vectors import X86, vector_bytes
+from fastbp.layout.cutting import Cut
 
 # A processor with AVX2 and its fused multiply-add, and one that has neither.
 HASWELL = (
@@ -167,6 +169,17 @@ def test_threads_change_no_bit(name, dtype):
     one, two, three = (RUNS[name].results(dtype, threads) for threads in (1, 2, 3))
     same_bits(two, one)
     same_bits(three, one)
+
+
+@pytest.mark.parametrize("name", ["loss-mse", "sparse", "weighted-slabs-mse", "everything-slabs"])
+def test_slabs_change_no_bit(name, monkeypatch):
+    def results(threads, slab):
+        monkeypatch.setattr(engine, "cut_batch", lambda *_, **__: Cut(slab, 0))
+        return RUNS[name].results("float32", threads)
+
+    want = results(1, 608)
+    for threads, slab in ((1, 16), (2, 48), (3, 112)):
+        same_bits(results(threads, slab), want)
 
 
 def test_more_threads_than_rows_change_no_bit():

@@ -22,19 +22,20 @@ def parts():
 
 def test_room_is_made_once_and_grows(parts):
     memory = Memory(parts)
-    memory.make_room(16, 1, 0)
+    memory.make_room(16, 40, 1, 0)
     first = memory.workspace, memory.scratch, memory.row_losses
     assert memory.gradients is None
-    for rows, members, gradients in ((16, 1, 0), (8, 1, 0)):
+    for rows, batch, members, gradients in ((16, 40, 1, 0), (8, 8, 1, 0)):
         memory.plans[KIND] = plan = Plan(2)
-        memory.make_room(rows, members, gradients)
+        memory.make_room(rows, batch, members, gradients)
         assert (memory.workspace, memory.scratch, memory.row_losses) == first
         assert memory.plans == {KIND: plan}
-    for rows, members, gradients in ((17, 1, 0), (1, 2, 0), (1, 1, 1), (1, 1, 3)):
+    wanted = (17, 1, 1, 0), (1, 41, 1, 0), (1, 1, 2, 0), (1, 1, 1, 1), (1, 1, 1, 3)
+    for rows, batch, members, gradients in wanted:
         memory.plans[KIND] = Plan(2)
-        memory.make_room(rows, members, gradients)
+        memory.make_room(rows, batch, members, gradients)
         assert memory.plans == {}
-    assert memory.workspace.rows == memory.row_losses.size == 17
+    assert (memory.workspace.rows, memory.row_losses.size) == (17, 41)
     assert memory.scratch.size == 2 * parts.layout.scratch
     assert memory.gradients.shape == (3, parts.layout.parameters)
 
@@ -42,7 +43,7 @@ def test_room_is_made_once_and_grows(parts):
 def test_the_state_never_moves(parts):
     memory = Memory(parts)
     at = address(memory.state)
-    memory.make_room(1000, 4, 2)
+    memory.make_room(1000, 1000, 4, 2)
     assert address(memory.state) == at
     assert memory.state.size == 3 * parts.layout.parameters
 
@@ -62,7 +63,7 @@ def test_records_are_those_of_the_kernels(record):
 )
 def test_a_plan_names_what_its_call_needs(training, labels, parts):
     memory = Memory(parts)
-    memory.make_room(16, 1, 1)
+    memory.make_room(16, 16, 1, 1)
     plan = plans.make(parts, memory, Kind(training, "f", labels))
     program = np.frombuffer(plan.program, PROGRAM)[0]
     layers = np.frombuffer(plan.layers, LAYER)

@@ -30,6 +30,16 @@ class Caches(NamedTuple):
     l2_cores: int = 1
     l3_cores: int = 1
 
+    def __str__(self) -> str:
+        def told(name: str, size: int, cores: int) -> str:
+            whole = f"{size // KIB**2} MB" if size % KIB**2 == 0 else f"{size // KIB} KB"
+            return f"{name} {whole}" + (f" of {cores} cores" if cores > 1 else "")
+
+        levels = [told("L1", self.l1, 1), told("L2", self.l2, self.l2_cores)]
+        if self.l3:
+            levels.append(told("L3", self.l3, self.l3_cores))
+        return ", ".join(levels)
+
     @property
     def l2_share(self) -> int:
         """Bytes of the L2 cache that are one core's, if all are at work."""

@@ -55,6 +55,22 @@ from_bits = _bitcast({types.int32: types.float32, types.int64: types.float64})
 
 
 @intrinsic
+def copy_lines(typingctx, source, to, lines):
+    """Copy so many cache lines from one integer address to another; the two do not overlap."""
+
+    def lower(context, builder, signature, arguments):
+        source, to, lines = arguments
+        line = ir.VectorType(I64, LINE // 8).as_pointer()
+        with cgutils.for_range_slice(builder, I64(0), lines, I64(1)) as (number, _):
+            offset = builder.mul(number, I64(LINE))
+            here, there = (builder.inttoptr(builder.add(x, offset), line) for x in (source, to))
+            builder.store(builder.load(here, align=8), there, align=8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), lower
+
+
+@intrinsic
 def copy_padded(typingctx, source, to, n):
     """to[:n] = source[:n], and zeros behind up to a whole cache line; the two do not overlap."""
 

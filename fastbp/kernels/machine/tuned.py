@@ -5,6 +5,7 @@ file. Written by `fastbp.tuning`; what the numbers are, `sizes.py` tells.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -50,18 +51,33 @@ def read() -> dict[str, dict[str, Any]]:
     return tables
 
 
-def write(tables: dict[str, dict[str, Any]]) -> Path:
-    """Put the file in the place of the one before; returns where.
+def write(tables: dict[str, dict[str, Any]]) -> None:
+    """Put the file in the place of the one before.
 
     Raises
     ------
     OSError
         It cannot be written, or kernels are not kept.
     """
+    replace(_place(), json.dumps(tables, indent=1, allow_nan=False).encode())
+
+
+def forget() -> None:
+    """Remove the file, if there is one; raises OSError as `write` does."""
+    _place().unlink(missing_ok=True)
+
+
+def check_place() -> None:
+    """Raise what `write` would raise now, but for a full disk."""
+    folder = _place().parent
+    if not os.access(folder, os.W_OK):
+        raise OSError(f"{folder} cannot be written")
+
+
+def _place() -> Path:
     at = path()
     if at is None:
         raise OSError(find_cache()[1])
-    replace(at, json.dumps(tables, indent=1, allow_nan=False).encode())
     return at
 
 

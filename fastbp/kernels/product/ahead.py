@@ -15,8 +15,12 @@ from fastbp.kernels.machine.sizes import sizes_at
 # there are, and slow; from NEXT on the same of the next batch; then the tables, its own first.
 TABLE, FIRST, TABLES, SLOW = range(4)
 NEXT = 4
-# For the product: the addresses of the sizes of blocks, and of the thread's memory for operands.
-SIZES, ROOM, START = 8, 9, 10
+SIZES = 8  # the address of the sizes of blocks, for the product
+# Addresses of memory for copies of rows that lie far apart, of a panel of B, a block of deltas and
+# the activations of a strip; 0 where the network has no such rows. In the place of the panel there
+# is that for rounded operands, of a network that has them.
+PANEL, DELTA, BELOW = 9, 10, 11
+START = 12
 FIELDS = 6  # of a table: address, lines a row, 2**32 / lines a row, stride, numbers or 0, lines
 ADDRESS, WIDTH, INVERSE, STRIDE, NUMBERS, LINES = range(FIELDS)
 ROW_TABLES = 2  # of the next batch: features and targets
@@ -28,15 +32,15 @@ _words_at = pointer_maker(types.int64)
 
 
 @inline_early
-def room(queue):
-    """The address of the thread's own memory for operands."""
-    return carray(_words_at(queue), (WORDS,))[ROOM]
-
-
-@inline_early
 def sizes_of(queue):
     """The table `machine.sizes.SIZES` whose address stands in a queue."""
     return carray(sizes_at(carray(_words_at(queue), (WORDS,))[SIZES]), (1,))[0]
+
+
+@inline_early
+def room_of(queue, word):
+    """The address of memory for copies that stands in a queue, or 0; word: which."""
+    return carray(_words_at(queue), (WORDS,))[word]
 
 
 @inline_early

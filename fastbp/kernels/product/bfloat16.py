@@ -1,7 +1,7 @@
 """The matrix product with operands rounded to bfloat16 and sums in float32.
 
 It takes the place of `gemm.gemm`. Operands are rounded block by block into memory of the thread's
-own (`ahead.room`), in words of two elements along the sum (`machine.bfloat16`). Blocks begin at
+own (`ahead.PANEL`), in words of two elements along the sum (`machine.bfloat16`). Blocks begin at
 even elements, so that pairs are the same whatever the blocks.
 """
 
@@ -76,7 +76,7 @@ def _block(
     rows, columns, depth, queue, stream,
 ):  # fmt: skip
     """A product of rounded A, at an address, and B; packed: the address of rounded B, or 0."""
-    pairs, room = (depth + 1) // 2, ahead.room(queue) + A_BYTES
+    pairs, room = (depth + 1) // 2, ahead.room_of(queue, ahead.PANEL) + A_BYTES
     j = 0
     while j < columns:
         left = (columns - j + LANES - 1) // LANES
@@ -116,7 +116,7 @@ def gemm(
 
     As `gemm.gemm`, of which one stride of a is 1. stream: also PACKED.
     """
-    room = ahead.room(queue)
+    room = ahead.room_of(queue, ahead.PANEL)
     most = min(max(ahead.sizes_of(queue).k_block // GRAIN * GRAIN, GRAIN), K_BLOCK)
     height, length = _even_part(rows, M_BLOCK, ROWS), _even_part(depth, most, GRAIN)
     apart, across = (depth + 1) // 2 * LINE, length // 2 * A_ROWS * WORD
@@ -143,4 +143,4 @@ def gemm(
 def pack(b, b_k, depth, columns, queue):
     """The room of a thread holds b[depth, columns] for products with PACKED."""
     columns, apart = (columns + LANES - 1) // LANES * LANES, (depth + 1) // 2 * LINE
-    pack_columns(b, b_k, depth, columns, ahead.room(queue) + KEPT, apart)
+    pack_columns(b, b_k, depth, columns, ahead.room_of(queue, ahead.PANEL) + KEPT, apart)

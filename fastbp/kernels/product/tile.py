@@ -6,6 +6,9 @@ touched by whole vectors along their rows. I is what the sums start from: a bias
 0), C itself, or a row of zeros. Each element of C is one chain of fused multiply-adds in the
 order of k, whatever the tile, so the choice of tiles changes no bit.
 
+A tile that packs leaves the rows of B that it reads in a panel, one behind the other: the tiles
+below it read that. The copy goes out between the multiplications and takes no time of its own.
+
 While it computes, a tile asks for cache lines that will be needed later: every 2**slow turns of k
 below `turns` for the next line of a table from line `first` on.
 """
@@ -55,16 +58,19 @@ def prefetch_line(builder, k, fields, slow):
     prefetch(builder, builder.add(table, offset))
 
 
-def make_tile(rows, vectors):
-    """A function for kernels that computes one tile; the contract stands above."""
+def make_tile(rows, vectors, packs=False):
+    """A function for kernels that computes one tile; the contract stands above.
+
+    panel: of a tile that packs, where it puts K rows of `vectors` vectors; another ignores it.
+    """
 
     @intrinsic
-    def tile(typingctx, a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth, ahead):
+    def tile(typingctx, a, a_row, a_k, b, b_k, panel, start, start_row, c, c_row, depth, ahead):
         n = types.int64
-        signature = types.void(a, n, n, b, n, start, n, c, n, n, types.UniTuple(n, 8))
+        signature = types.void(a, n, n, b, n, b, start, n, c, n, n, types.UniTuple(n, 8))
 
         def lower(context, builder, signature, arguments):
-            a, a_row, a_k, b, b_k, start, start_row, c, c_row, depth, ahead = arguments
+            a, a_row, a_k, b, b_k, panel, start, start_row, c, c_row, depth, ahead = arguments
             itemsize = 4 if signature.args[0].dtype == types.float32 else 8
             v = Vector(builder, signature.args[0], vector_bytes() // itemsize)
             cells = [(i, j) for i in range(rows) for j in range(vectors)]
@@ -87,6 +93,10 @@ def make_tile(rows, vectors):
             b_row = builder.gep(b, [builder.mul(k, b_k)])
             a_offset = builder.mul(k, a_k)
             row = [v.load(builder.gep(b_row, [I64(j * v.lanes)])) for j in range(vectors)]
+            if packs:
+                packed = builder.gep(panel, [builder.mul(k, I64(vectors * v.lanes))])
+                for j in range(vectors):
+                    v.store(row[j], builder.gep(packed, [I64(j * v.lanes)]))
             longer = {}
             for i in range(rows):
                 copies = v.broadcast(builder.load(builder.gep(a_rows[i], [a_offset])))

@@ -128,10 +128,13 @@ def forward_rows(p, layers, first, last, order, queue, step, row):
 
 
 @inline
-def rows_phase(p, layers, first, last, order, batch, totals, queue, step, row):
-    """Phase 1 of rows [first, last) of the activations: from gather to the deltas."""
+def rows_phase(p, layers, first, last, order, values, batch, totals, queue, step, row):
+    """Phase 1 of rows [first, last) of the activations: from gather to the deltas.
+
+    values: the address of their losses.
+    """
     if p.forwarded == 0:
         forward_rows(p, layers, first, last, order, queue, step, row)
-    top, values = layers[p.layer_count - 1], p.row_losses + 8 * first
+    top = layers[p.layer_count - 1]
     output_delta(p, top, first, last, order, p.targets, values, batch, totals)
     backward(p, layers, first, last, queue)

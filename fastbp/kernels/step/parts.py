@@ -61,9 +61,9 @@ def _part(p, layers, me, number, parts, order, batch, totals, step):
             return total
         rows = min(p.slab, end - done)
         first = me * p.slab
-        at = order + 8 * done
-        rows_phase(p, layers, first, first + rows, at, batch, totals, queue, step, done)
-        total += row_sum(float64s_at(p.row_losses + 8 * first), rows)
+        at, values = order + 8 * done, p.row_losses + 8 * done
+        rows_phase(p, layers, first, first + rows, at, values, batch, totals, queue, step, done)
+        total += row_sum(float64s_at(values), rows)
         for n in range(p.bottom, p.layer_count):
             to = layers[n].gradient + number * p.part_bytes
             _add_gradient(p, layers[n], first, rows, done == begin, to, me)

@@ -73,7 +73,8 @@ PROGRAM = record(
     "settings", "square_sums",  # float64: of regularization; of blocks of the gradient
     "sparse_step", "train",  # phase 2 of a sparse layer; the training that sparse.py's calls
     "check", "not_finite",  # for `predict` of unchecked features, else 0; int64 that it sets to 1
-    "loss_parameters", "row_losses", "epoch_losses",  # float64
+    "loss_parameters", "epoch_losses",  # float64
+    "row_losses",     # float64 (batch)
     "epoch_penalties",  # float64 (epochs): what of the losses are penalties, or 0
     "totals", "total_count",  # float64 (steps, count): total weights of batches; 0: no weights
     "by_rows",        # 1: in the mean loss of an epoch batches count by rows; 0: by total weights

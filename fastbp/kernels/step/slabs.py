@@ -5,7 +5,9 @@ rows of every weight matrix: the gradient of a strip of rows, the update of thes
 and their columns of the mirror (W transposed) that the next phase 1 reads. A batch longer than a
 slab goes through both phases slab by slab, its gradient adding up in a flat buffer.
 
-Every number is computed by one thread in one order, so the bits do not depend on the team.
+Every number is computed by one thread in one order, so the bits depend neither on the team nor, for
+slabs of multiples of 8 rows, on how the batch is cut: the losses of rows are added up once, behind
+the last slab.
 """
 
 import math
@@ -33,7 +35,10 @@ def _slabs(p, layers, me, order, batch, totals, following, coefficients, step):
         first, last = share(slab, GRAIN, me, p.team)
         if last > first:
             row = done + first
-            rows_phase(p, layers, first, last, order + 8 * row, batch, totals, queue, step, row)
+            values = p.row_losses + 8 * row
+            rows_phase(
+                p, layers, first, last, order + 8 * row, values, batch, totals, queue, step, row
+            )
             # Who was stopped on the way says so. The word is written before this barrier alone and
             # read behind it alone, so that all members see the same.
             if stopped(p):
@@ -41,15 +46,16 @@ def _slabs(p, layers, me, order, batch, totals, following, coefficients, step):
         wait(p)
         if load_acquire(p.shared + 8 * STOP_EARLY) != 0:
             return 0.0, False
-        # Every thread adds up all losses, in one order, and so comes to the same decision.
-        total += row_sum(float64s_at(p.row_losses), slab)
         opening, closing = done == 0, done + slab == batch
+        if closing:
+            # Every thread adds up all losses, in one order, and so comes to the same decision.
+            total = row_sum(float64s_at(p.row_losses), batch)
+            if not math.isfinite(total):
+                return total / batch, False
         after = min(p.slab, batch - done - slab if not closing else min(batch, following))
         first, last = share(after, GRAIN, me, p.team)
         turns = idle_turns(p, layers, me, slab)
         ahead.announce(queue, order + 8 * (done + slab + first), last - first, turns)
-        if closing and not math.isfinite(total):
-            return total / batch, False
         for back in range(p.layer_count - p.sparse):
             layer = layers[p.layer_count - 1 - back]
             gradient_and_update(p, layer, me, slab, opening, closing, coefficients)
@@ -64,7 +70,7 @@ def _slabs(p, layers, me, order, batch, totals, following, coefficients, step):
         wait(p)
         done += slab
         if not closing and load_acquire(p.shared + 8 * STOP_SEEN) != 0:
-            return total / batch, False
+            return 0.0, False
     return total / batch, True
 
 

@@ -11,6 +11,7 @@ from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.product import ahead
 from fastbp.kernels.product.bfloat16_pack import PACKED, kept_whole
 from fastbp.kernels.product.gemm import REGISTER, ROWS, VECTORS
+from fastbp.kernels.step.copies import block_of_deltas, columns_below
 from fastbp.kernels.step.program import GRAIN, decay_of_step, queue_of, sizes_of
 
 TILE_BYTES = ROWS * VECTORS * REGISTER  # of the result that a tile computes
@@ -146,11 +147,13 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
     for column in range(0, layer.outputs, block):
         width = min(block, ld - column)
         columns = min(width, layer.outputs - column)
-        delta = layer.delta + column * size
+        delta, delta_ld = block_of_deltas(
+            s, layer, column, width, slab_rows, last - first, size, queue
+        )
         packed = INT(0)
         if p.pack != 0 and not few and kept_whole(slab_rows, columns):
             packed = PACKED
-            call(p.pack, (delta, ld, slab_rows, columns, queue))
+            call(p.pack, (delta, delta_ld, slab_rows, columns, queue))
         for row in range(first, last, height):
             rows = min(height, last - row)
             at = (row * ld + column) * size
@@ -164,9 +167,12 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
                 to = scratch + height * LINE
                 strip_of_few(p, layer, INT(0), row, rows, slab_rows, scratch, to, queue)
             else:
+                below, below_ld = columns_below(
+                    s, layer, row, rows, columns, slab_rows, size, queue
+                )
                 call(
                     p.gemm,
-                    (layer.below + row * size, 1, layer.ld_in, delta, ld, start, start_ld,
+                    (below, 1, below_ld, delta, delta_ld, start, start_ld,
                      to, to_ld, rows, columns, slab_rows, size, queue, packed),
                 )  # fmt: skip
             if updating:
@@ -184,7 +190,7 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
             at = (layer.inputs * ld + column) * size
             to = layer.gradient + at if keep else scratch
             start = p.zeros if opening else to
-            call(p.column_sums, (delta, ld, slab_rows, width, start, to, size))
+            call(p.column_sums, (delta, delta_ld, slab_rows, width, start, to, size))
             if updating:
                 update_run(p, layer, layer.weights + at, to, 0, width, coefficients)
 

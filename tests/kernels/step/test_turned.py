@@ -7,7 +7,7 @@ from contents import assert_same, learned
 
 import fastbp
 from fastbp.kernels.machine.sizes import current, using
-from fastbp.layout import layout
+from fastbp.layout.layout import Layout
 
 WIDTHS = [5, 210, 230, 251, 7]
 
@@ -87,9 +87,11 @@ def test_gradients_of_a_small_batch(both):
 
 
 def test_only_where_the_mirror_has_room():
-    shapes = {(4, 360, 360): 0, (4, 600, 600): 1, (4, 4096, 40): 0, (4, 40, 40000): 0}
+    shapes = {(4, 180, 180): 0, (4, 600, 600): 1, (4, 4096, 40): 0, (4, 40, 40000): 0}
+    sizes = current()._replace(turned_rows=48, turned_bytes=1 << 16)
     for widths, count in shapes.items():
-        assert len(layout.Layout(widths, np.dtype("float32")).turned_layers) == count
+        layout = Layout(widths, np.dtype("float32"), sizes)
+        assert len(layout.turned_layers) == count
 
 
 @pytest.mark.parametrize("threads", [1, 2])
