@@ -28,7 +28,8 @@ from fastbp.regularization import Regularization
 from fastbp.validation import real, shown, widths
 
 # Keys of a model file that mean the default where they are missing.
-OPTIONAL = {"scaling", "loss_weights", "regularization", "groups"}
+OPTIONAL = {"scaling", "loss_weights", "regularization", "groups", "products"}
+BFLOAT16 = "bfloat16"
 SCALING_ARRAYS = ("scaling.shift", "scaling.factor")
 HIDDEN = tuple(name for name, entry in ACTIVATIONS.items() if not entry.output_only)
 
@@ -46,6 +47,7 @@ class Configuration:
     scaling: float | str | None
     groups: Groups
     loss_weights: tuple[float, ...] | None = None
+    products: str | None = None  # what their operands are rounded to, BFLOAT16 or nothing
 
 
 def make(
@@ -61,6 +63,7 @@ def make(
     outputs: Any = None,
     trainable: Any = True,
     rate_factors: Any = 1.0,
+    products: Any = None,
     **regularizing: Any,
 ) -> Configuration:
     """Check the arguments of `fastbp.Network`; errors name the argument.
@@ -88,6 +91,7 @@ def make(
         check_scaling(scaling),
         groups.make(layout.layers, trainable, rate_factors),
         _loss_weights(loss_weights, chosen, layout.widths[-1]),
+        _products(products, layout.dtype),
     )
 
 
@@ -110,6 +114,7 @@ def describe(parts: Configuration) -> dict[str, Any]:
     }
     regularizing = parts.regularization.options()
     described |= {"regularization": regularizing} if regularizing else {}
+    described |= {"products": parts.products} if parts.products else {}
     grouping = parts.groups.options()
     return described | ({"groups": grouping} if grouping else {})
 
@@ -148,6 +153,7 @@ def parse(described: Mapping[str, Any]) -> Configuration:
         described.get("scaling"),
         weights,
         outputs,
+        products=described.get("products"),
         **options,
     )
 
@@ -190,6 +196,16 @@ def _dtype(value: Any) -> np.dtype[Any]:
     if name not in ("float32", "float64"):
         raise ValueError(f"dtype must be float32 or float64, got {shown(value)}")
     return np.dtype(name)
+
+
+def _products(value: Any, dtype: np.dtype[Any]) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or value != BFLOAT16:
+        raise ValueError(f"products must be {BFLOAT16!r} or None, got {shown(value)}")
+    if dtype != np.float32:
+        raise ValueError(f"products={BFLOAT16!r} is for networks of float32; dtype is {dtype}")
+    return BFLOAT16
 
 
 def _hidden(value: Any, count: int) -> list[Activation | FixedActivation]:

@@ -7,7 +7,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from fastbp.kernels.machine import caches, cores, sizes, vectors
+from fastbp.kernels.machine import bfloat16, caches, cores, sizes, vectors
 from fastbp.kernels.machine.jit import find_cache
 from fastbp.kernels.product import tile
 from fastbp.version import __version__
@@ -43,6 +43,9 @@ def config_text() -> str:
         "compiled for": _target(),
         "vectors": f"{vectors.vector_bytes()} bytes",
         "tile": "{0.rows} rows x {0.vectors} vectors".format(tile.tile_shape()),
+        "bfloat16": "products by AVX512_BF16"
+        if bfloat16.native()
+        else "products without AVX512_BF16: slow, with the same bits",
         "cores": f"{cores.available_cores()} to use of {os.cpu_count()}",
         "caches": str(caches.caches()),
         "block sizes": _sizes(),

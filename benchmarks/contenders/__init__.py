@@ -59,3 +59,12 @@ MANY = {
     "jax-vmap": Entry("JAX `vmap`, `scan`", "many_jax", ("jax", "jaxlib")),
     "sklearn-joblib": Entry("scikit-learn, joblib", "many_sklearn", ("scikit-learn", "joblib")),
 }
+
+# With products of bfloat16 (`bfloat16.py`).
+ROUNDED = {
+    "fastbp": CONTENDERS["fastbp"],
+    "fastbp-bfloat16": Entry("fastbp, products of bfloat16", "fastbp_bfloat16", ("numba",)),
+    "torch-autocast": Entry("torch, autocast to bfloat16", "torch_autocast", ("torch",)),
+    "torch-bfloat16": Entry("torch, all of bfloat16", "torch_bfloat16", ("torch",)),
+    "jax-bfloat16": Entry("JAX scan, products of bfloat16", "jax_bfloat16", ("jax", "jaxlib")),
+}

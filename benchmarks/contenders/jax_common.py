@@ -8,15 +8,15 @@ from .base import Contender, initial
 ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh}
 
 
-def loss_of(workload):
+def loss_of(workload, product=jnp.matmul):
     """Return ``loss(parameters, X, y)`` as a function for JAX."""
     activation = ACTIVATIONS[workload.activation]
 
     def loss(parameters, X, y):
         *hidden, (weights, bias) = parameters
         for W, b in hidden:
-            X = activation(X @ W + b)
-        outputs = X @ weights + bias
+            X = activation(product(X, W) + b)
+        outputs = product(X, weights) + bias
         if workload.loss == "mse":
             return jnp.mean((outputs - y) ** 2)
         chosen = jnp.sum(jax.nn.one_hot(y, outputs.shape[1]) * outputs, axis=1)
@@ -50,6 +50,8 @@ def rule_of(name, settings):
 class JaxContender(Contender):
     """Holds data and state as JAX's arrays, and the function of one step."""
 
+    product = staticmethod(jnp.matmul)
+
     def __init__(self, workload, threads):
         super().__init__(workload, threads)
         self.features, self.targets = jnp.asarray(self.X), jnp.asarray(self.y)
@@ -58,7 +60,7 @@ class JaxContender(Contender):
         zeros = [[jnp.zeros_like(leaf) for leaf in leaves] for _ in range(slots)]
         # (number of steps made, parameters, for each slot as many arrays)
         self.state = jnp.int32(0), [jnp.array(leaf) for leaf in leaves], *zeros
-        gradient = jax.grad(loss_of(workload))
+        gradient = jax.grad(loss_of(workload, self.product))
 
         def step(state, X, y):
             number, parameters, *slots = state

@@ -32,15 +32,18 @@ def loss_of(workload):
 class TorchContender(Contender):
     """Holds data and parameters as tensors."""
 
+    dtype = torch.float32
+
     def __init__(self, workload, threads):
         super().__init__(workload, threads)
         torch.set_num_threads(threads)
         self.tensors = [
-            torch.from_numpy(array)
+            torch.from_numpy(array).to(self.dtype)
             for W, b in initial(workload.layers)
             for array in (W.T.copy(), b)
         ]
-        self.features, self.targets = torch.from_numpy(self.X), torch.from_numpy(self.y)
+        self.features = torch.from_numpy(self.X).to(self.dtype)
+        self.targets = torch.from_numpy(self.y)
 
     def next_rows(self):
         """Return the row numbers of each batch of the next epoch, None for all rows."""
@@ -49,7 +52,7 @@ class TorchContender(Contender):
         return torch.from_numpy(self.next_order()).split(self.workload.batch_size)
 
     def parameters(self):
-        arrays = [tensor.detach().numpy() for tensor in self.tensors]
+        arrays = [tensor.detach().float().numpy() for tensor in self.tensors]
         return [(W.T, b) for W, b in zip(arrays[::2], arrays[1::2], strict=True)]
 
 

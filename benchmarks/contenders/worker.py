@@ -12,7 +12,7 @@ import time
 
 from suite.workloads import Workload
 
-from . import CONTENDERS, MANY
+from . import CONTENDERS, MANY, ROUNDED
 from .base import NotPossibleError
 
 
@@ -24,7 +24,8 @@ def serve(name, threads, requests, answers):
         answer = {}
         try:
             if request["do"] == "prepare":
-                module = importlib.import_module(f"contenders.{(CONTENDERS | MANY)[name].module}")
+                entry = (CONTENDERS | MANY | ROUNDED)[name]
+                module = importlib.import_module(f"contenders.{entry.module}")
                 workload = Workload(**request["workload"])
                 contestant = None  # frees its memory
                 contestant = module.Contestant(workload, threads)

@@ -36,7 +36,7 @@ class Workload:
         scores = X @ rng.standard_normal((self.layers[0], self.layers[-1]), dtype=np.float32)
         return X, scores.argmax(axis=1) if self.loss == "cross_entropy" else np.tanh(scores)
 
-    def network(self, threads=1, rng=0):
+    def network(self, threads=1, rng=0, products=None):
         """Return the untrained network, the same one each time."""
         import fastbp  # here: the race's other contenders need the data alone
 
@@ -47,6 +47,7 @@ class Workload:
             optimizer=self.optimizer,
             rng=rng,
             threads=threads,
+            products=products,
         )
 
 

@@ -131,7 +131,8 @@ def _of_rows(
         program.predictions, program.scaling = address(inputs), address(memory.scaling_terms())
         program.copy_scaled = movement.copy_scaled.address(layout.dtype)
     else:
-        program.predictions, program.outer = 0, slopes.outer.address(layout.dtype)
+        outer = slopes.outer_rounded if engine.parts.products else slopes.outer
+        program.predictions, program.outer = 0, outer.address(layout.dtype)
         for layer, weight, bias in zip(plan.layers, weights, biases, strict=True):
             layer.sample_weights, layer.sample_biases = address(weight), address(bias)
     engine._run(derivatives.differentiate_rows, plan, members, total)

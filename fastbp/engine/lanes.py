@@ -34,6 +34,7 @@ def alike(engine: Engine, course: Course) -> Hashable | None:
         type(course) is not Course
         or isinstance(parts.loss, Tasks | RowLoss)
         or parts.loss_weights is not None
+        or parts.products is not None
         or not parts.groups.alike
         or engine.scaling is not None
         or regularization.drops

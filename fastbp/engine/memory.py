@@ -9,12 +9,12 @@ from fastbp.configuration import Configuration
 from fastbp.engine.records import Kind, Plan
 from fastbp.kernels.machine import team
 from fastbp.kernels.machine.jit import address
-from fastbp.kernels.machine.sizes import address_of
+from fastbp.kernels.machine.sizes import Sizes, address_of
 from fastbp.kernels.product import ahead
+from fastbp.kernels.product.bfloat16_pack import ROOM
 from fastbp.kernels.step.clipping import BLOCK
 from fastbp.layout.aligned import PAGE, aligned_zeros, row_stride
 from fastbp.layout.cutting import PARTS
-from fastbp.layout.layout import Layout
 from fastbp.layout.workspace import Workspace
 from fastbp.losses import BaseLoss
 from fastbp.tasks import Tasks
@@ -102,6 +102,8 @@ class Memory:
         self.queues = self.flags = np.empty(0, WORD)
         self.copies = np.empty(0, BYTE)
         self.scratch = np.empty(0, layout.dtype)
+        # Bytes of each thread: rounded operands, or what is copied of rows that lie far apart.
+        self._copied = (ROOM, 0, 0) if parts.products else layout.copied
         self.made = np.empty(0, WORD)
         self.entry_mirror = self.direction = np.empty(0, layout.dtype)
         self.tangents: Workspace | None = None
@@ -174,8 +176,8 @@ class Memory:
         if sparse and not self.made.size:
             self.plans, self.made = {}, np.zeros(layout.widths[0], WORD)
         if self.scratch.size < members * layout.scratch:
-            self.plans, self.copies = {}, aligned_zeros(members * sum(layout.copied), BYTE)
-            queues = _queues(members, layout, self.copies)
+            self.plans, self.copies = {}, aligned_zeros(members * sum(self._copied), BYTE)
+            queues = _queues(members, layout.sizes, self._copied, self.copies)
             self.plans, self.flags, self.queues, self.scratch = (
                 {},
                 aligned_zeros(2 * members * team.FLAGS, WORD),
@@ -190,12 +192,14 @@ class Memory:
             )
 
 
-def _queues(members: int, layout: Layout, copies: NDArray[np.uint8]) -> NDArray[np.int64]:
+def _queues(
+    members: int, sizes: Sizes, copied: tuple[int, int, int], copies: NDArray[np.uint8]
+) -> NDArray[np.int64]:
     """The prefetch queues of a team, which know the sizes of blocks and where copies go."""
     queues = aligned_zeros(members * ahead.WORDS, WORD).reshape(members, ahead.WORDS)
-    queues[:, ahead.SIZES] = address_of(layout.sizes)
-    own = address(copies) + np.arange(members) * sum(layout.copied)
-    for word, size in zip((ahead.PANEL, ahead.DELTA, ahead.BELOW), layout.copied, strict=True):
+    queues[:, ahead.SIZES] = address_of(sizes)
+    own = address(copies) + np.arange(members) * sum(copied)
+    for word, size in zip((ahead.PANEL, ahead.DELTA, ahead.BELOW), copied, strict=True):
         if size:
             queues[:, word] = own
         own += size

@@ -60,6 +60,10 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
     program.shared, program.yield_address = address(memory.shared), team.YIELD_ADDRESS
     program.flags, program.columns = address(memory.flags), 1
     program.gemm, program.copy_rows = gemm.gemm.address(dtype), movement.copy_rows.address(dtype)
+    if parts.products:
+        from fastbp.kernels.product import bfloat16  # which asks LLVM what the processor has
+
+        program.gemm, program.pack = bfloat16.gemm.address(dtype), bfloat16.pack.address(dtype)
     if training:
         program.update = parts.optimizer.panel.address(dtype)
         program.column_sums = sums.column_sums.address(dtype)

@@ -16,7 +16,7 @@ from fastbp.validation import shown
 
 OPTIONS = (
     "scaling", "loss_weights", "outputs", "l1", "l2", "max_norm", "clip_value", "clip_norm",
-    "alpha",
+    "alpha", "products",
 )  # fmt: skip
 
 
@@ -57,8 +57,8 @@ def from_torch(
     dropout : float or sequence of float
         Of a `state_dict` only: as in `Network`, 0 by default.
     **options
-        `scaling`, `loss_weights`, `outputs`, `l1`, `l2`, `max_norm`, `clip_value`, `clip_norm` and
-        `alpha`, as in `Network`.
+        `scaling`, `loss_weights`, `outputs`, `l1`, `l2`, `max_norm`, `clip_value`, `clip_norm`,
+        `alpha` and `products`, as in `Network`.
 
     Returns
     -------

@@ -25,7 +25,8 @@ def summary(parts: Configuration, nbytes: int) -> str:
         columns["rate"] = [f"x {factor:g}" if trained else "frozen" for trained, factor in pairs_of]
     columns["parameters"] = [f"{(inputs + 1) * outputs:,}" for inputs, outputs in pairs]
     lines = _table(columns)
-    products = sum(inputs * outputs for inputs, outputs in pairs)
+    weights = sum(inputs * outputs for inputs, outputs in pairs)
+    rounded = f", products of {parts.products}" if parts.products else ""
     return "\n".join(
         [
             *lines,
@@ -33,7 +34,8 @@ def summary(parts: Configuration, nbytes: int) -> str:
             f"parameters  {layout.parameter_count:,} ({layout.dtype}, "
             f"{bytes_text(layout.parameter_count * layout.dtype.itemsize)})",
             f"memory      {bytes_text(nbytes)} with optimizer state and what steps write",
-            f"operations  {2 * products:,} to predict a row, {layout.row_flops:,} to train on it",
+            f"operations  {2 * weights:,} to predict a row, {layout.row_flops:,} to train on "
+            f"it{rounded}",
         ]
     )
 
@@ -44,7 +46,7 @@ def line(parts: Configuration, steps: int, nbytes: int) -> str:
     names = [activation.name for activation in parts.activations]
     widths = [str(width) for width in layout.widths]
     layers = [f"-> {width} {name}" for width, name in zip(widths[1:], names, strict=True)]
-    given = {"scaling": parts.scaling, "loss_weights": parts.loss_weights}
+    given = {name: getattr(parts, name) for name in ("scaling", "loss_weights", "products")}
     options = {name: value for name, value in given.items() if value is not None}
     options |= parts.regularization.options() | parts.groups.options()
     settings = "".join(f"{name}={value}, " for name, value in options.items())

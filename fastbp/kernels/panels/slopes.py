@@ -3,8 +3,9 @@
 import numba
 from numba import carray
 
+from fastbp.kernels.machine.bfloat16 import rounded
 from fastbp.kernels.machine.fields import float64s_at, record
-from fastbp.kernels.machine.jit import INT, REAL, kernel
+from fastbp.kernels.machine.jit import INT, REAL, Kernel, inline, kernel
 from fastbp.kernels.machine.pointers import address_of, advance, pointer_maker, pointer_to
 from fastbp.kernels.machine.vecmath import like
 from fastbp.kernels.panels.panels import LOSS
@@ -46,16 +47,25 @@ def unit(z, delta, targets, order, values, parameters, rows, n, ld, batch, total
         losses[r] = 0.0
 
 
-@kernel(REAL, INT, REAL, INT, REAL, REAL, INT, INT, INT)
-def outer(a, a_row, d, d_row, weights, biases, rows, inputs, outputs):
-    """weights[r, i, j] = a[r, i] * d[r, j] and biases[r, j] = d[r, j], both without padding."""
-    for r in range(rows):
-        of = carray(advance(a, r * a_row), (inputs,))
-        slopes = carray(advance(d, r * d_row), (outputs,))
-        own = carray(advance(biases, r * outputs), (outputs,))
-        for j in range(outputs):
-            own[j] = slopes[j]
-        for i in range(inputs):
-            to = carray(advance(weights, (r * inputs + i) * outputs), (outputs,))
+def _make_outer(operand):
+    def outer(a, a_row, d, d_row, weights, biases, rows, inputs, outputs):
+        for r in range(rows):
+            of = carray(advance(a, r * a_row), (inputs,))
+            slopes = carray(advance(d, r * d_row), (outputs,))
+            own = carray(advance(biases, r * outputs), (outputs,))
             for j in range(outputs):
-                to[j] = of[i] * slopes[j]
+                own[j] = slopes[j]
+            for i in range(inputs):
+                to = carray(advance(weights, (r * inputs + i) * outputs), (outputs,))
+                factor = operand(of[i])
+                for j in range(outputs):
+                    to[j] = factor * operand(slopes[j])
+
+    return outer
+
+
+# weights[r, i, j] = a[r, i] * d[r, j] and biases[r, j] = d[r, j], both without padding; the other
+# with a and d of the weights rounded to bfloat16.
+OUTER = (REAL, INT, REAL, INT, REAL, REAL, INT, INT, INT)
+outer = Kernel(_make_outer(inline(lambda x: x)), OUTER, "outer")
+outer_rounded = Kernel(_make_outer(rounded), OUTER, "outer_rounded")

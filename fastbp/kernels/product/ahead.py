@@ -17,7 +17,8 @@ TABLE, FIRST, TABLES, SLOW = range(4)
 NEXT = 4
 SIZES = 8  # the address of the sizes of blocks, for the product
 # Addresses of memory for copies of rows that lie far apart, of a panel of B, a block of deltas and
-# the activations of a strip; 0 where the network has no such rows.
+# the activations of a strip; 0 where the network has no such rows. In the place of the panel there
+# is that for rounded operands, of a network that has them.
 PANEL, DELTA, BELOW = 9, 10, 11
 START = 12
 FIELDS = 6  # of a table: address, lines a row, 2**32 / lines a row, stride, numbers or 0, lines

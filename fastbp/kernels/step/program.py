@@ -68,7 +68,9 @@ PROGRAM = record(
                       # behind them stand those of the first batch once more
     "forwarded",      # 1: the activations of the batch are in the slab, which holds all of it
     "updating",       # 1: phase 2 updates; 0: it leaves the gradient in the flat buffer
-    "gemm", "gather", "copy_rows", "transpose", "loss", "update",
+    "gemm",
+    "pack",           # what rounds and keeps the second operand of several products, or 0
+    "gather", "copy_rows", "transpose", "loss", "update",
     "column_sums", "add_parts",
     "drop", "drop_delta", "dropout_seed",
     "penalize",       # of the gradient before an update, or 0

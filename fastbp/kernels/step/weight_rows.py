@@ -9,6 +9,7 @@ from fastbp.kernels.machine.sizes import Sizes
 from fastbp.kernels.machine.team import share
 from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.product import ahead
+from fastbp.kernels.product.bfloat16_pack import PACKED, kept_whole
 from fastbp.kernels.product.gemm import REGISTER, ROWS, VECTORS
 from fastbp.kernels.step.copies import block_of_deltas, columns_below
 from fastbp.kernels.step.program import GRAIN, decay_of_step, queue_of, share_columns, sizes_of
@@ -167,6 +168,10 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
         delta, delta_ld = block_of_deltas(
             s, layer, column, width, slab_rows, last - first, size, queue
         )
+        packed = INT(0)
+        if p.pack != 0 and not few and kept_whole(slab_rows, columns):
+            packed = PACKED
+            call(p.pack, (delta, delta_ld, slab_rows, columns, queue))
         for row in range(first, last, height):
             rows = min(height, last - row)
             at = (row * ld + column) * size
@@ -186,7 +191,7 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
                 call(
                     p.gemm,
                     (below, 1, below_ld, delta, delta_ld, start, start_ld,
-                     to, to_ld, rows, columns, slab_rows, size, queue, 0),
+                     to, to_ld, rows, columns, slab_rows, size, queue, packed),
                 )  # fmt: skip
             if updating:
                 if width == ld:
