@@ -83,4 +83,4 @@ def test_a_table_at_random_changes_no_bit(name, dtype):
 @every_dtype
 @every_training
 def test_tables_at_random_change_no_bit(name, dtype):
-    _check(name, dtype, 12, (1, 2, 3))
+    _check(name, dtype, 8, (1, 2, 1, 3))

@@ -87,7 +87,7 @@ def test_gradients_of_a_small_batch(both):
 
 
 def test_only_where_the_mirror_has_room():
-    shapes = {(4, 180, 180): 0, (4, 600, 600): 1, (4, 4096, 40): 0, (4, 40, 40000): 0}
+    shapes = {(4, 160, 160): 0, (4, 600, 600): 1, (4, 4096, 40): 0, (4, 40, 40000): 0}
     sizes = current()._replace(turned_rows=48, turned_bytes=1 << 16)
     for widths, count in shapes.items():
         layout = Layout(widths, np.dtype("float32"), sizes)
