@@ -5,7 +5,7 @@ import numpy as np
 from fastbp.kernels.machine.jit import address
 from fastbp.kernels.machine.sizes import address_of, current
 from fastbp.kernels.product import ahead
-from fastbp.kernels.product.gemm import gemm
+from fastbp.kernels.product.gemm import gemm, panel_bytes
 from fastbp.layout.aligned import aligned_zeros, row_stride
 
 BATCH = 128
@@ -37,7 +37,9 @@ class Products:
         zeros = aligned_zeros(max(ld_in, ld_out), np.dtype(dtype))
         queue = np.zeros(ahead.WORDS, np.int64)
         queue[ahead.SIZES] = address_of(current())
-        self.arrays = X, below, delta, out, W, gradient, mirror, zeros, queue  # their memory
+        panel = aligned_zeros(panel_bytes(current()), np.dtype(np.uint8))
+        queue[ahead.PANEL] = address(panel)
+        self.arrays = X, below, delta, out, W, gradient, mirror, zeros, queue, panel  # their memory
         last = size, address(queue), int(W.nbytes >= current().streaming)
         bias = address(W[inputs:])
         self.calls = {
