@@ -18,7 +18,8 @@ from fastbp.kernels.machine.vectors import LINE
 from fastbp.layout.grid import Grid, by_rows, choose, step_cost
 from fastbp.layout.layout import Layout
 
-GRIDS = [(2, 1), (1, 2), (2, 2), (3, 2), (1, 3)]
+FEW_GRIDS = [(1, 2), (2, 2)]  # groups and their members
+GRIDS = [*FEW_GRIDS, (2, 1), (3, 2), (1, 3), (2, 4)]
 
 
 def force(monkeypatch, columns, split=None):
@@ -57,14 +58,25 @@ RUNS = {
 }
 
 
+def check(run, dtype, grids, monkeypatch):
+    """Whether a run has the bits of one thread with each grid."""
+    want = run.results(dtype, 1)
+    for groups, columns in grids:
+        seen = force(monkeypatch, columns)
+        same_bits(run.results(dtype, groups * columns), want)
+        assert groups * columns in seen
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_grid_changes_no_bit(name, monkeypatch):
+    check(RUNS[name], "float32", FEW_GRIDS, monkeypatch)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", RUNS)
-def test_the_grid_changes_no_bit(name, dtype, monkeypatch):
-    want = RUNS[name].results(dtype, 1)
-    for groups, columns in GRIDS:
-        seen = force(monkeypatch, columns)
-        same_bits(RUNS[name].results(dtype, groups * columns), want)
-        assert groups * columns in seen
+def test_every_grid_changes_no_bit(name, dtype, monkeypatch):
+    check(RUNS[name], dtype, GRIDS, monkeypatch)
 
 
 SMALL = {"rng": 0, "dtype": "float32"}
@@ -102,7 +114,7 @@ def fitted(threads, options, layers=(18, 40, 33, 37), rows=56, batch=28, **of_si
 )
 def test_special_networks_have_the_bits_of_one_thread(options, more, monkeypatch):
     want = fitted(1, options, **more)
-    for groups, columns in GRIDS:
+    for groups, columns in FEW_GRIDS:
         seen = force(monkeypatch, columns)
         same_bits(fitted(groups * columns, options, **more), want)
         assert groups * columns in seen
