@@ -44,6 +44,8 @@ HASWELL = (
 )
 NEHALEM = ("nehalem", "+sse4.2")
 SERVER = ("skylake-avx512", "")
+# What NumPy 1.26 to 2.4 call AVX-512, with which it computes powers and the like in another way.
+NUMPYS = "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR X86_V4"
 
 
 @dataclass(frozen=True)
@@ -209,11 +211,12 @@ def test_more_threads_than_rows_change_no_bit():
 
 
 def elsewhere(processor, *arguments):
-    """What this file prints when the kernels are compiled for another processor."""
+    """What this file prints where Numba and NumPy are kept to another processor."""
     name, features = processor
     environment = os.environ | {
         "NUMBA_CPU_NAME": name,
         "NUMBA_CPU_FEATURES": features,
+        "NPY_DISABLE_CPU_FEATURES": NUMPYS,
         "PYTHONPATH": os.pathsep.join([str(Path(fastbp.__file__).parents[1]), str(TESTS)]),
     }
     done = subprocess.run(

@@ -5,7 +5,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fastbp.kernels.machine.vectors import I32, I64, X86
+from fastbp.kernels.machine.vectors import ARM64, I32, I64, X86
 
 
 def _veiled(builder, value, name, no_alias):
@@ -218,12 +218,16 @@ def store_release(typingctx, address, value):
 @intrinsic
 def spin_pause(typingctx):
     """A hint that this is a waiting loop, where the processor has one."""
-    name = "llvm.x86.sse2.pause" if X86 else None
+    name, operands = None, []
+    if X86:
+        name = "llvm.x86.sse2.pause"
+    elif ARM64:  # an `isb` lasts about as long; `yield` does nothing on most of these
+        name, operands = "llvm.aarch64.isb", [I32(15)]
 
     def lower(context, builder, signature, arguments):
         if name:
-            kind = ir.FunctionType(ir.VoidType(), [])
-            builder.call(cgutils.get_or_insert_function(builder.module, kind, name), [])
+            kind = ir.FunctionType(ir.VoidType(), [operand.type for operand in operands])
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, name), operands)
         return context.get_dummy_value()
 
     return types.void(), lower

@@ -10,6 +10,7 @@ from numba.core import cgutils, config
 
 I8, I16, I32, I64 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 X86 = platform.machine().lower() in ("x86_64", "amd64", "i686", "x86")
+ARM64 = platform.machine().lower() in ("arm64", "aarch64")
 LINE = 64  # bytes of a cache line and of the widest vector
 
 
@@ -110,12 +111,12 @@ class Vector:
 
     def opaque(self, pointer):
         """The same pointer, whose origin the optimizer does not see."""
-        kind = ir.FunctionType(I8.as_pointer(), [I8.as_pointer()])
-        function = cgutils.get_or_insert_function(
-            self.builder.module, kind, "llvm.launder.invariant.group.p0"
-        )
+        # The bits that it clears are clear: elements lie at multiples of their size.
+        kind = ir.FunctionType(I8.as_pointer(), [I8.as_pointer(), I64])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.ptrmask.p0.i64")
         as_bytes = self.builder.bitcast(pointer, I8.as_pointer())
-        return self.builder.bitcast(self.builder.call(function, [as_bytes]), pointer.type)
+        masked = self.builder.call(function, [as_bytes, I64(-self.itemsize)])
+        return self.builder.bitcast(masked, pointer.type)
 
     def maximum(self, a, b):
         """The larger lane, or NaN where one is NaN."""

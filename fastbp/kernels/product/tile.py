@@ -13,13 +13,12 @@ While it computes, a tile asks for cache lines that will be needed later: every 
 below `turns` for the next line of a table from line `first` on.
 """
 
-import platform
 from typing import NamedTuple
 
 from numba import types
 from numba.extending import intrinsic
 
-from fastbp.kernels.machine.vectors import I64, Vector, prefetch, vector_bytes
+from fastbp.kernels.machine.vectors import ARM64, I64, Vector, prefetch, vector_bytes
 
 
 class TileShape(NamedTuple):
@@ -35,8 +34,8 @@ def tile_shape() -> TileShape:
         return TileShape(8, 3)  # 24 + 3 + 1 of 32 registers
     if vector_bytes() == 32:
         return TileShape(6, 2)  # 12 + 2 + 1 of 16
-    if platform.machine().lower() in ("arm64", "aarch64"):
-        return TileShape(8, 3)  # NEON has 32 registers
+    if ARM64:
+        return TileShape(8, 3)  # NEON: 24 + 3 + 1 of 32, and fmla takes one lane of A's
     return TileShape(4, 2)  # SSE: 8 + 2 + 1, and one for the product, of 16
 
 
@@ -80,7 +79,8 @@ def make_tile(rows, vectors, packs=False):
                 return builder.gep(pointer, [builder.add(offset, I64(j * v.lanes))])
 
             # One register for each row of A: seen as multiples of one stride, their addresses
-            # become a chain of additions, longer than the multiplications of a narrow tile.
+            # become a chain of additions, longer than the multiplications of a narrow tile. On ARM
+            # each link would load by `ld1r`, which takes a multiplier's slot; `ldr` does not.
             a_rows = [v.opaque(builder.gep(a, [builder.mul(a_row, I64(i))])) for i in range(rows)]
             entry = builder.block
             sums = {cell: v.load(at(start, start_row, *cell)) for cell in cells}
@@ -90,6 +90,16 @@ def make_tile(rows, vectors, packs=False):
             builder.position_at_end(loop)
             k = builder.phi(I64)
             chains = {cell: builder.phi(v.type) for cell in cells}
+            # Ahead of all loads: where a branch parts these from the multiplications, numbers of A
+            # need a register each, and NEON would have to spill sums.
+            if vectors > 1:  # a narrow tile is bound by its loads as it is
+                *fields, slow, turns = (builder.extract_value(ahead, i) for i in range(8))
+                between = builder.and_(k, builder.sub(builder.shl(I64(1), slow), I64(1)))
+                due = builder.icmp_signed("==", between, I64(0))
+                with builder.if_then(
+                    builder.and_(due, builder.icmp_signed("<", k, turns)), likely=False
+                ):
+                    prefetch_line(builder, k, fields, slow)
             b_row = builder.gep(b, [builder.mul(k, b_k)])
             a_offset = builder.mul(k, a_k)
             row = [v.load(builder.gep(b_row, [I64(j * v.lanes)])) for j in range(vectors)]
@@ -102,14 +112,6 @@ def make_tile(rows, vectors, packs=False):
                 copies = v.broadcast(builder.load(builder.gep(a_rows[i], [a_offset])))
                 for j in range(vectors):
                     longer[i, j] = v.fma(copies, row[j], chains[i, j])
-            if vectors > 1:  # a narrow tile is bound by its loads as it is
-                *fields, slow, turns = (builder.extract_value(ahead, i) for i in range(8))
-                between = builder.and_(k, builder.sub(builder.shl(I64(1), slow), I64(1)))
-                due = builder.icmp_signed("==", between, I64(0))
-                with builder.if_then(
-                    builder.and_(due, builder.icmp_signed("<", k, turns)), likely=False
-                ):
-                    prefetch_line(builder, k, fields, slow)
             next_k = builder.add(k, I64(1))
             turned = builder.block
             k.add_incoming(I64(0), entry)

@@ -9,6 +9,7 @@ from numba.core import config
 
 from fastbp.kernels.machine import simd, vectors
 from fastbp.kernels.machine.jit import INT, REAL, Kernel, address
+from fastbp.kernels.machine.pointers import advance
 from fastbp.kernels.panels.panels import FLOAT64S
 
 LENGTHS = [*range(41), 63, 64, 65, 1000]
@@ -132,3 +133,26 @@ def test_square_sum_adds_up_in_float64(n, dtype):
     x, out = Guarded(np.concatenate([values, np.full(20, np.nan, dtype)]), 1), np.zeros(1)
     SQUARES.call(dtype)(x.at, n, address(out))
     assert out[0] == pytest.approx(np.sum(values.astype(float) ** 2), rel=1e-14)
+
+
+def _sums_of_products(a, b, c, out, n):
+    x, y, z = carray(a, (n,)), carray(b, (n,)), carray(c, (n,))
+    sums, differences = carray(out, (n,)), carray(advance(out, n), (n,))
+    fused = carray(advance(out, 2 * n), (n,))
+    for i in range(n):
+        sums[i] = z[i] + x[i] * y[i]
+        differences[i] = x[i] * y[i] - z[i]
+        fused[i] = simd.fma(x[i], y[i], -z[i])
+
+
+@both_dtypes
+def test_the_compiler_fuses_no_product_with_a_sum_by_itself(dtype):
+    """Which ones it would is another matter on every kind of processor."""
+    kernel, n = Kernel(_sums_of_products, (REAL, REAL, REAL, REAL, INT), cached=False), 1003
+    rng = np.random.default_rng(0)
+    x, y = (rng.standard_normal(n).astype(dtype) for _ in range(2))
+    z, out = x * y, np.empty((3, n), dtype)
+    kernel.call(dtype)(*map(address, (x, y, z, out)), n)
+    np.testing.assert_array_equal(out[0], z + z)
+    np.testing.assert_array_equal(out[1], np.zeros(n))
+    assert vectors.vector_bytes() == 16 or np.count_nonzero(out[2]) > n // 2
