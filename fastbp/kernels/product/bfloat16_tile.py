@@ -53,7 +53,7 @@ def make_tile(rows, vectors, rounds=False):
 
     @intrinsic
     def tile(typingctx, a, b, panel, start, start_row, c, c_row, pairs, ahead, x, x_row):
-        """a, b: addresses; panel: bytes from one of B to the next; x: B as it is, or any pointer."""
+        """a, b: addresses; panel: bytes from one of B to the next; x: B as it is."""
         n = types.int64
         signature = types.void(n, n, n, start, n, c, n, n, types.UniTuple(n, 8), x, n)
 
