@@ -38,7 +38,7 @@ def _at_row(rows, vectors):
         tile(
             a + i // A_ROWS * across + i % A_ROWS * WORD, b, panel,
             advance(start, i * start_row), start_row, advance(c, i * c_row), c_row, pairs,
-            ahead.take(queue, 2 * pairs) if asks else (0, 0, 0, 0, 0, 0, 0, 0),
+            ahead.take(queue, 2 * pairs) if asks else (0, 0, 0, 0, 0, 0, 0, 0), c, 0,
         )  # fmt: skip
 
     return at_row
@@ -46,12 +46,11 @@ def _at_row(rows, vectors):
 
 @functools.cache
 def _make_column(vectors):
-    """A function for kernels: one column of tiles, `vectors` wide, all rows."""
+    """A function for kernels: one column of tiles, `vectors` wide, rows from i on."""
     full, four, two, one = (_at_row(rows, vectors) for rows in (ROWS, 4, 2, 1))
 
     @inline
-    def column(a, across, b, panel, start, start_row, c, c_row, rows, pairs, queue):
-        i = 0
+    def column(i, a, across, b, panel, start, start_row, c, c_row, rows, pairs, queue):
         while rows - i >= ROWS:
             full(i, a, across, b, panel, start, start_row, c, c_row, pairs, queue)
             i += ROWS
@@ -68,6 +67,7 @@ def _make_column(vectors):
 
 
 column_1, column_2, column_3 = (_make_column(min(vectors, VECTORS)) for vectors in (1, 2, 3))
+rounding = make_tile(ROWS, VECTORS, rounds=True)  # what takes longer by itself
 
 
 @inline_early
@@ -83,8 +83,10 @@ def _block(
         vectors = min(VECTORS, left if left != 4 else 2)  # a tile of 1 is slower
         bj, sj, cj = advance(b, j), advance(start, j), advance(c, j)
         of_b, panel = packed + j // LANES * apart, apart
+        at_once = packed == 0 and vectors == VECTORS and rows >= ROWS and depth % 2 == 0
         if packed == 0:
             of_b, panel = room, pairs * LINE
+        if packed == 0 and not at_once:
             pack_columns(bj, b_k, depth, vectors * LANES, of_b, panel)
         j += vectors * LANES
         if stream == 1 and j < columns:
@@ -93,12 +95,17 @@ def _block(
                 following = address_of(advance(b, j + line * LANES))
                 ahead.add(queue, following, 1, b_k * WORD, depth)
             ahead.spread(queue, rows // ROWS * depth)
+        i = INT(0)
+        if at_once:
+            asked = ahead.take(queue, depth)
+            rounding(a, of_b, panel, sj, start_row, cj, c_row, pairs, asked, bj, b_k)
+            i += ROWS
         if vectors == 3:
-            column_3(a, across, of_b, panel, sj, start_row, cj, c_row, rows, pairs, queue)
+            column_3(i, a, across, of_b, panel, sj, start_row, cj, c_row, rows, pairs, queue)
         elif vectors == 2:
-            column_2(a, across, of_b, panel, sj, start_row, cj, c_row, rows, pairs, queue)
+            column_2(i, a, across, of_b, panel, sj, start_row, cj, c_row, rows, pairs, queue)
         else:
-            column_1(a, across, of_b, panel, sj, start_row, cj, c_row, rows, pairs, queue)
+            column_1(i, a, across, of_b, panel, sj, start_row, cj, c_row, rows, pairs, queue)
 
 
 @inline_early

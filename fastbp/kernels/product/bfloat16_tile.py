@@ -10,7 +10,16 @@ chain of sums in the order of the words, whatever the tile.
 from numba import types
 from numba.extending import intrinsic
 
-from fastbp.kernels.machine.bfloat16 import LANES, begun, broadcast_word, dot, load_words, native
+from fastbp.kernels.machine.bfloat16 import (
+    LANES,
+    begun,
+    broadcast_word,
+    dot,
+    load_words,
+    native,
+    pair_up,
+    store_words,
+)
 from fastbp.kernels.machine.vectors import I64, LINE, Vector
 from fastbp.kernels.product.tile import TileShape, prefetch_line
 
@@ -36,17 +45,20 @@ def _ask(builder, turn, ahead):
             prefetch_line(builder, builder.add(k, I64(1)), fields, slow)
 
 
-def make_tile(rows, vectors):
-    """A function for kernels that computes one tile; the contract stands above."""
+def make_tile(rows, vectors, rounds=False):
+    """A function for kernels that computes one tile; the contract stands above.
+
+    rounds: B is rounded on the way, from rows of float32, and its panels are left behind.
+    """
 
     @intrinsic
-    def tile(typingctx, a, b, panel, start, start_row, c, c_row, pairs, ahead):
-        """a, b: addresses; panel: bytes from one of B to the next."""
+    def tile(typingctx, a, b, panel, start, start_row, c, c_row, pairs, ahead, x, x_row):
+        """a, b: addresses; panel: bytes from one of B to the next; x: B as it is."""
         n = types.int64
-        signature = types.void(n, n, n, start, n, c, n, n, types.UniTuple(n, 8))
+        signature = types.void(n, n, n, start, n, c, n, n, types.UniTuple(n, 8), x, n)
 
         def lower(context, builder, signature, arguments):
-            a, b, panel, start, start_row, c, c_row, pairs, ahead = arguments
+            a, b, panel, start, start_row, c, c_row, pairs, ahead, x, x_row = arguments
             v = Vector(builder, signature.args[3], LANES)
             cells = [(i, j) for i in range(rows) for j in range(vectors)]
 
@@ -68,10 +80,17 @@ def make_tile(rows, vectors):
                 _ask(builder, turn, ahead)
             a_row = builder.add(a, builder.mul(turn, I64(A_ROWS * WORD)))
             b_row = builder.add(b, builder.mul(turn, I64(LINE)))
-            row = [
-                load_words(builder, builder.add(b_row, builder.mul(panel, I64(j))))
-                for j in range(vectors)
-            ]
+            panels = [builder.add(b_row, builder.mul(panel, I64(j))) for j in range(vectors)]
+            if rounds:
+                first = builder.gep(x, [builder.mul(turn, builder.shl(x_row, I64(1)))])
+                row = []
+                for j, at_panel in enumerate(panels):
+                    upper = builder.gep(first, [I64(j * LANES)])
+                    second = v.load(builder.gep(upper, [x_row]))
+                    row.append(pair_up(builder, v.load(upper), second))
+                    store_words(builder, row[j], at_panel, I64(0), LANES)
+            else:
+                row = [load_words(builder, at_panel) for at_panel in panels]
             longer = {}
             for i in range(rows):
                 copies = broadcast_word(builder, builder.add(a_row, I64(i * WORD)))
