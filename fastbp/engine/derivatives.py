@@ -12,7 +12,7 @@ from fastbp.engine.records import GAUSS_NEWTON, GIVEN, HESSIAN, INPUTS, SAMPLES,
 from fastbp.kernels.machine.jit import address
 from fastbp.kernels.panels import slopes
 from fastbp.kernels.step import curvature, derivatives, movement
-from fastbp.layout.cutting import slab_rows
+from fastbp.layout.cutting import curved_rows, slab_rows
 from fastbp.layout.grid import by_rows
 from fastbp.rows.rows import Features, Rows, Slopes, plain_order, whole_total
 
@@ -146,7 +146,7 @@ def curved(engine: Engine, data: Rows, direction: NDArray[Any], whole: bool) -> 
     layout, memory, rows = engine.layout, engine._memory, len(data.features)
     total = 3 * layout.row_flops * rows
     members = work.training_members(layout, 0, engine.team_threads, rows, total, total)
-    slab = slab_rows(layout, rows, members)
+    slab = curved_rows(layout, rows)
     memory.make_tangents(slab)
     layout.unpack(direction, memory.direction)
     kind = engine._kind(True, data.features, data)

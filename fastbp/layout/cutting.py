@@ -15,6 +15,7 @@ SLAB_LEAST, PART_LEAST = 256, 128  # rows of a slab that a team shares, and of o
 MOST = 1 << 26  # bytes of a team's slab, at the most, but for SLAB_LEAST rows
 PART_BYTES = 1 << 18  # of activations and deltas, of which a batch with more has parts
 PART_GRADIENT = 1 << 18  # bytes of a gradient, at the most, of which each part has one
+CURVED = 1 << 19  # of a slab of second derivatives, which adds two products to the sum, in turn
 WHOLE = 1 << 28  # bytes of activations and deltas of a batch that is held as a whole
 PARTS = (4, 6, 8, 12, 16, 24, 48)  # numbers that many a team can share evenly
 
@@ -85,6 +86,13 @@ def slab_rows(layout: Layout, batch: int, team: int = 1, sparse: bool = False) -
     elements = layout.row_elements - (layout.strides[0] if sparse else 0)
     rows: int = _team_slab(elements * layout.dtype.itemsize, batch, layout.sizes.slab, team)
     return rows
+
+
+def curved_rows(layout: Layout, rows: int) -> int:
+    """Rows of a slab of a product with second derivatives, by the shape alone."""
+    row_bytes = layout.row_elements * layout.dtype.itemsize
+    slab: int = equal_slabs(row_bytes, rows, CURVED, SLAB_LEAST)
+    return slab
 
 
 def cut_batch(

@@ -45,6 +45,20 @@ def _together(dtype, threads):
     }
 
 
+def _derived(dtype, threads):
+    """Derivatives of more rows than a slab has."""
+    X, y = data(900, 40, 3)
+    network = fastbp.Network(
+        [40, 120, 120, 3], activation="tanh", loss="mse", rng=0, dtype=dtype, threads=threads
+    )
+    direction = np.random.default_rng(1).standard_normal(network.flat.size)
+    return {
+        "hessian": network.hessian_vector(X, y, direction),
+        "gauss-newton": network.gauss_newton_vector(X, y, direction),
+        "slopes": network.input_gradient(X, y),
+    }
+
+
 TRAININGS = {
     "narrow": _fit([5, 19, 9, 3], 43, 24),
     "wide": _fit([41, 640, 7], 130, 65, optimizer="adam"),
@@ -59,6 +73,7 @@ TRAININGS = {
     "clipping": _fit([30, 200, 4], 300, 280, clip_norm=0.1, l1=1e-3),
     "maximum norm": _fit([30, 420, 4], 50, 40, max_norm=0.5, alpha=1e-3),
     "side by side": _together,
+    "derivatives": _derived,
 }
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 every_training = pytest.mark.parametrize("name", TRAININGS)

@@ -105,7 +105,7 @@ def test_whole_strips_have_the_bits_of_cut_ones(width, whole, rows, dtype, threa
         with using(current()._replace(whole=widest)):
             net = fastbp.Network([41, width, 7], rng=0, dtype=dtype, threads=threads)
         shape = net._core.engine.layout
-        assert shape.scratch == 16 * min(widest, shape.strides[1])
+        assert (shape.scratch >= 16 * shape.strides[1]) == (widest >= shape.strides[1])
         for _ in range(2):
             net.train_step(X, y)
         found.append(learned(net))
