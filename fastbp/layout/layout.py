@@ -40,6 +40,13 @@ class Layout:
     dtype: np.dtype[Any]
     sizes: Sizes = field(default_factory=current, compare=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Not the sizes, nor what was computed by them: they are the machine's, and its version's.
+        return {"widths": self.widths, "dtype": self.dtype}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["widths"], state["dtype"])  # type: ignore[misc]
+
     @cached_property
     def strides(self) -> tuple[int, ...]:
         """The row stride of each layer's values, input first."""

@@ -69,7 +69,7 @@ def minimize(
     What is minimized is the mean loss and the penalties `l1`, `l2` and `alpha` of the network, as a
     function of ``net.flat``. Steps, slots of the network's own optimizer and the history stay. A
     float32 network is trained in float64, since a line search needs a smooth function, and rounded
-    at the end.
+    at the end. For the same reason operands are not rounded to bfloat16 meanwhile.
 
     Parameters
     ----------
@@ -157,7 +157,8 @@ def _in_float64(core: Core) -> Core:
     if parts.layout.dtype == np.float64:
         return core
     layout = Layout(parts.layout.widths, np.dtype(np.float64))
-    made = Core(dataclasses.replace(parts, layout=layout), core.engine.threads, core.rng)
+    parts = dataclasses.replace(parts, layout=layout, products=None)
+    made = Core(parts, core.engine.threads, core.rng)
     objective.set_flat(made.engine, objective.flat(core.engine))
     made.engine.scaling, made.names = core.engine.scaling, core.names
     return made

@@ -1,5 +1,7 @@
 """Tests of where arrays lie: no overlap, cache lines, strides that spare the cache, slabs."""
 
+import copy
+import pickle
 from itertools import pairwise
 
 import numpy as np
@@ -8,6 +10,7 @@ from cases import both_dtypes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastbp.kernels.machine import sizes
 from fastbp.kernels.machine.jit import address
 from fastbp.kernels.machine.vectors import LINE
 from fastbp.layout.aligned import ALIASING, aligned_zeros, row_stride
@@ -208,3 +211,22 @@ def test_a_teams_slab_has_the_rows_of_each_thread_within_bounds(widths, dtype, b
     assert slab <= team * max(layout.sizes.slab // row_bytes, SLAB_LEAST)
     if team * one >= batch and batch * row_bytes <= MOST:
         assert slab >= batch
+
+
+def test_sizes_of_blocks_stay_on_their_machine():
+    with sizes.using(sizes.current()._replace(turned_bytes=0, far=0)):
+        elsewhere = Layout((20, 300, 300, 5), np.dtype(np.float32))
+        assert elsewhere.turned_layers
+        assert any(elsewhere.copied)
+    fresh = Layout(elsewhere.widths, elsewhere.dtype)
+    for kept in (pickle.loads(pickle.dumps(elsewhere)), copy.deepcopy(elsewhere)):
+        assert kept == fresh
+        assert kept.sizes == sizes.current() != elsewhere.sizes
+        assert (kept.turned_layers, kept.copied) == (fresh.turned_layers, fresh.copied)
+    assert b"sizes" not in pickle.dumps(elsewhere)
+
+
+def test_a_pickle_of_a_version_without_sizes():
+    layout = Layout((3, 17, 2), np.dtype(np.float64))
+    layout.__setstate__({"widths": (3, 17, 2), "dtype": layout.dtype, "row_elements": 7})
+    assert layout.row_elements == 72  # by its own strides, whatever it was there

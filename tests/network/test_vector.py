@@ -105,6 +105,14 @@ def test_a_float32_network_is_minimized_in_float64():
     np.testing.assert_array_equal(single.flat, double.flat.astype("f4"))
 
 
+def test_a_network_with_products_of_bfloat16_is_minimized_by_unrounded_ones():
+    plain, rounding = (network([3, 4, 2], dtype="float32", products=p) for p in (None, "bfloat16"))
+    results = [fastbp.minimize(net, X.astype("f4"), Y.astype("f4")) for net in (plain, rounding)]
+    np.testing.assert_array_equal(results[0].x, results[1].x)
+    np.testing.assert_array_equal(plain.flat, rounding.flat)
+    assert rounding.products == "bfloat16"
+
+
 def test_after_an_exception_the_network_is_as_it_was():
     net = network([3, 4, 2], scaling="standard")
     before = net.flat
