@@ -43,10 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if told.forget:
             tuning.forget()
         elif not told.show:
+            sys.stderr.write("measuring: some seconds, a minute where kernels are compiled first\n")
             tuning.tune()
     except OSError as error:
-        sys.stderr.write(f"cannot keep what was measured: {error}\n")
+        sys.stderr.write(f"cannot change what is kept beside the compiled kernels: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: the sizes are those from before\n")
+        return 130
     sys.stdout.write(tuning.report())
     return 0
 

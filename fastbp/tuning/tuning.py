@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from fastbp.kernels.machine import tuned
 from fastbp.kernels.machine.caches import caches
-from fastbp.kernels.machine.sizes import Sizes, of_caches, of_machine
+from fastbp.kernels.machine.sizes import NEVER, Sizes, of_caches, of_machine
 from fastbp.tuning.experiments import EXPERIMENTS, Experiment, Work
 from fastbp.tuning.measuring import Training, best
 
@@ -52,14 +52,22 @@ def forget() -> None:
 def report() -> str:
     """The table in use, by lines of name, number and where it comes from."""
     tables, rule = of_machine(), of_caches(caches())
-    lines = [f"caches: {caches()}", f"{'size':16} {'in use':>12}  from"]
-    for name, value in tables.sizes._asdict().items():
-        of_rule = getattr(rule, name)
+    lines = [
+        f"caches: {caches()}",
+        f"what each size is: {Sizes.__module__}",
+        f"{'size':16} {'in use':>12}  from",
+    ]
+    for name, number in tables.sizes._asdict().items():
+        value, of_rule = _told(number), _told(getattr(rule, name))
         source = "the rule"
         if name in tables.measured:
             other = "as the rule" if value == of_rule else f"the rule has {of_rule}"
             source = f"a measurement; {other}"
-        lines.append(f"{name:16} {value:12}  {source}")
+        lines.append(f"{name:16} {value:>12}  {source}")
     if tables.measured:
         lines.append(f"kept in {tuned.path()}")
     return "\n".join(lines) + "\n"
+
+
+def _told(number: int) -> str:
+    return "never" if number == NEVER else str(number)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fastbp.__main__ import main
 from fastbp.kernels.machine import sizes, tuned
-from fastbp.kernels.machine.sizes import LEGAL, current
+from fastbp.kernels.machine.sizes import LEGAL, NEVER, current
 from fastbp.tuning import experiments, measuring, tuning
 from fastbp.tuning.experiments import EXPERIMENTS, Experiment, Work
 from fastbp.tuning.measuring import best
@@ -105,13 +105,14 @@ def test_tune_measures_shows_and_keeps(small, file, capsys):
     assert main(["tune"]) == 0
     out, err = capsys.readouterr()
     kept = json.loads(file.read_text())
-    assert err == ""
+    assert err.startswith("measuring: ")
     assert kept.keys() == {"sizes"}
     assert kept["sizes"].keys() == {"k_block", "strip"}
-    lines = dict(line.split(maxsplit=1) for line in out.splitlines()[2:])
+    lines = dict(line.split(maxsplit=1) for line in out.splitlines()[3:])
     for field, value in current()._asdict().items():
         number, source = lines[field].split(maxsplit=1)
-        assert int(number) == value == kept["sizes"].get(field, value)
+        assert number == ("never" if value == NEVER else str(value))
+        assert value == kept["sizes"].get(field, value)
         assert source.startswith("a measurement; " if field in kept["sizes"] else "the rule")
     assert out.endswith(f"kept in {file}\n")
     assert main(["tune", "--show"]) == 0
@@ -141,7 +142,22 @@ def test_nothing_is_measured_that_cannot_be_kept(monkeypatch, capsys):
     assert main(["tune"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "cannot keep what was measured: it is full\n"
+    assert err.endswith("\ncannot change what is kept beside the compiled kernels: it is full\n")
+
+
+def test_an_interrupted_measurement_keeps_nothing(small, file, monkeypatch, capsys):
+    tuned.write({"sizes": {"k_block": 512}})
+    before = file.read_bytes()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tuning, "best", interrupted)
+    assert main(["tune"]) == 130
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.endswith("\ninterrupted: the sizes are those from before\n")
+    assert file.read_bytes() == before
 
 
 @pytest.mark.parametrize(

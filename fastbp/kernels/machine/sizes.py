@@ -189,8 +189,8 @@ def of_machine() -> Tables:
         return with_measured(rule, kept)
     except ValueError as error:
         warnings.warn(
-            f"sizes of blocks that were measured are not used: {error}. Results are the same, "
-            "maybe slower; python -m fastbp tune measures anew",
+            f"sizes of blocks that were measured are not used: {tuned.path()}: {error}. Results "
+            "are the same, maybe slower; python -m fastbp tune measures anew",
             stacklevel=2,
         )
         return Tables(rule, Speeds())

@@ -45,9 +45,9 @@ def read() -> dict[str, dict[str, Any]]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        raise DamagedError(f"{at}: {error}") from error
+        raise DamagedError(str(error)) from error
     if not isinstance(tables, dict) or not all(isinstance(one, dict) for one in tables.values()):
-        raise DamagedError(f"{at}: tables of numbers are expected")
+        raise DamagedError("tables of numbers are expected")
     return tables
 
 
