@@ -32,28 +32,32 @@ def powers(
         Whole numbers from 0 on.
     """
     left = exponents.astype(np.int64)
+    most, level = int(left.max(initial=0)), 0
     digit = 2**DIGIT - 1
-    found: NDArray[np.float64] = _table(base, 0)[left & digit]
-    left >>= DIGIT
-    level = 1
-    while left.any():
-        found *= _table(base, level)[left & digit]
+    found: NDArray[np.float64] = _table(base, 0, _count(most))[left & digit]
+    while most := most >> DIGIT:
         left >>= DIGIT
         level += 1
+        found *= _table(base, level, _count(most))[left & digit]
     return found
 
 
-@functools.lru_cache(maxsize=256)
-def _table(base: float | Decimal, level: int) -> NDArray[np.float64]:
-    """``base**(k * 2**(level * DIGIT))`` of every digit k, each rounded once."""
-    one = 1 << (WORD - 1), 1 - WORD
+def _count(most: int) -> int:
+    """How many numbers of a table hold those of all lowest digits up to `most`."""
+    return 1 << min(most.bit_length(), DIGIT)
+
+
+@functools.lru_cache(maxsize=4096)  # 8 MB at the most; a sweep has bases of its own in each network
+def _table(base: float | Decimal, level: int, count: int) -> NDArray[np.float64]:
+    """``base**(k * 2**(level * DIGIT))`` of the first `count` digits k, each rounded once."""
     factor = _scaled(*base.as_integer_ratio())
     for _ in range(level * DIGIT):
         factor = _product(factor, factor)
-    values = [one]
-    for _ in range(2**DIGIT - 1):
-        values.append(_product(values[-1], factor))
-    return np.array([_rounded(*value) for value in values])
+    value, values = (1 << (WORD - 1), 1 - WORD), []
+    for _ in range(count):
+        values.append(_rounded(*value))
+        value = _product(value, factor)
+    return np.array(values)
 
 
 def _scaled(numerator: int, denominator: int) -> tuple[int, int]:
@@ -73,6 +77,6 @@ def _product(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
 
 def _rounded(mantissa: int, exponent: int) -> float:
     try:
-        return math.ldexp(float(mantissa), exponent)
+        return math.ldexp(mantissa, exponent)
     except OverflowError:
         return math.inf

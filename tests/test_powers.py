@@ -7,6 +7,7 @@ import mpmath
 import numpy as np
 import pytest
 
+from fastbp import powers as powers_module
 from fastbp.powers import powers
 
 EXPONENTS = np.array(
@@ -43,3 +44,14 @@ def test_bits_are_those_of_every_machine():
     found = [powers(base, np.arange(3000.0)) for base in (0.9, 0.999, 1.0001)]
     digest = hashlib.sha256(b"".join(one.astype("<f8").tobytes() for one in found)).hexdigest()
     assert digest.startswith("ca5a99234074bf09")
+
+
+def test_short_fits_make_short_tables(monkeypatch):
+    """A sweep of thousands of networks may have as many bases; a whole table takes 0.1 ms."""
+    made, table = [], powers_module._table
+    monkeypatch.setattr(powers_module, "_table", lambda *key: made.append(key) or table(*key))
+    for last, expected in ((0, [1]), (1, [2]), (70, [128]), (255, [256]), (600, [256, 4])):
+        made.clear()
+        powers(0.97, np.arange(last + 1.0))
+        assert made == [(0.97, level, count) for level, count in enumerate(expected)]
+    assert len(powers(0.97, np.empty(0))) == 0

@@ -125,9 +125,8 @@ def test_a_damaged_file_is_told_once_and_the_rule_is_used(content, file):
     rule = current()
     sizes.of_machine.cache_clear()
     file.write_bytes(content)
-    with pytest.warns(UserWarning, match=r"not used: .*tuned\.json: .* -m fastbp tune measures anew"):
-        UserWarning, match=r"are not used: .*tuned\.json: .*python -m fastbp tune measures anew"
-    ):
+    told = r"are not used: .*tuned\.json: .*python -m fastbp tune measures anew"
+    with pytest.warns(UserWarning, match=told):
         assert current() == rule
     assert current() == rule
     assert sizes.of_machine().measured == frozenset()
