@@ -113,8 +113,9 @@ class Network:
         What operands of the matrix products are rounded to, to nearest even, in training as in
         prediction and derivatives; of networks of float32. Weights, optimizer state, sums and all
         else stay float32, and so does the product of sparse rows with the first layer's weights. On
-        processors with AVX512_BF16 products take about half the time; on others the numbers are the
-        same, to the last bit, and products take many times as long (``python -m fastbp`` tells).
+        processors with AVX512_BF16 products of wide layers take about half the time, and those of a
+        few units longer; on others the numbers are the same, to the last bit, and products take
+        many times as long (``python -m fastbp`` tells).
 
     Examples
     --------
