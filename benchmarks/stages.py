@@ -4,7 +4,7 @@
 with ``--threads`` of each thread, and how fast a thread is while it is in the stage:
 
 - forward, delta, gradient: operations a second of the product, and their share of the peak of one
-  core, measured in the same run.
+  core, measured in the same run; with ``--products bfloat16`` of that of float32, too.
 - all others: bytes a second, counting what the stage must read and write, once. gather: the batch's
   features, from X and to the activations. activation, loss: outputs read, outputs or deltas
   written. derivative: outputs and deltas read, deltas written. bias sums: deltas read. parts: the
@@ -40,6 +40,7 @@ LOCATED = {
     ("gemm", "delta"): "gradient",
     ("gemm", "below"): "gradient",  # with vectors along the inputs, for few outputs
     ("gemm", "copies"): "gradient",  # of deltas that lie far apart
+    ("pack", "delta"): "gradient",  # rounded
     ("column_sums", "delta"): "bias sums",
     ("column_sums", "copies"): "bias sums",
     ("add_parts", "gradient"): "parts",
@@ -133,7 +134,7 @@ def divide(log, stopwatch):
     return ticks
 
 
-def measure(workload, threads, repeats):
+def measure(workload, threads, repeats, products):
     """Train with and without the stopwatch.
 
     Returns
@@ -146,7 +147,7 @@ def measure(workload, threads, repeats):
         Of a step without the stopwatch.
     """
     X, y = workload.data()
-    network = workload.network(threads)
+    network = workload.network(threads, products=products)
 
     few = 16 if workload.whole else 1
 
@@ -209,9 +210,12 @@ def main():
     parser.add_argument("workload", choices=list(WORKLOADS))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--products", choices=["bfloat16"], help="operands are rounded to that")
     arguments = parser.parse_args()
     workload = WORKLOADS[arguments.workload]
-    threads, parts, whole = measure(workload, arguments.threads, arguments.repeats)
+    threads, parts, whole = measure(
+        workload, arguments.threads, arguments.repeats, arguments.products
+    )
     peak = fma_peak() * 1e9
 
     def row(stage, seconds, columns=""):

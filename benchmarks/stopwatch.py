@@ -17,6 +17,7 @@ from fastbp.kernels.machine.jit import address
 from fastbp.kernels.machine.vectors import X86
 from fastbp.kernels.panels import panels, updates
 from fastbp.kernels.product import sums, transpose
+from fastbp.kernels.product.bfloat16 import pack
 from fastbp.kernels.product.gemm import gemm
 from fastbp.kernels.step import movement
 from fastbp.kernels.step.program import LAYER, PROGRAM
@@ -30,6 +31,7 @@ OF_MEMBERS = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_int64)
 SHARED = {
     "gather": (len(movement.gather.signature), 0),
     "gemm": (len(gemm.signature), 3),
+    "pack": (len(pack.signature), 0),
     "loss": (len(panels.LOSS), 0),
     "update": (len(panels.UPDATE), 0),
     "transpose": (len(transpose.transpose.signature), 0),

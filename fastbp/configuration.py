@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from fastbp.choices import (
 )
 from fastbp.data.scaling import STANDARD, check_scaling
 from fastbp.groups import Groups
+from fastbp.kernels.machine.sizes import of_rounded
 from fastbp.layout.layout import Layout
 from fastbp.losses import LOSSES, BaseLoss
 from fastbp.optimizers import OPTIMIZERS, BaseOptimizer, Optimizer
@@ -70,7 +71,7 @@ def make(
 
     regularizing: what `regularization.make` takes.
     """
-    layout = Layout(widths(layers), _dtype(dtype))
+    layout = _layout(layers, dtype, products)
     if isinstance(loss, Mapping):
         chosen: BaseLoss = tasks.make(
             loss, outputs, loss_weights, output_activation, layout.widths[-1]
@@ -91,7 +92,7 @@ def make(
         check_scaling(scaling),
         groups.make(layout.layers, trainable, rate_factors),
         _loss_weights(loss_weights, chosen, layout.widths[-1]),
-        _products(products, layout.dtype),
+        products,
     )
 
 
@@ -187,6 +188,14 @@ def arrays(parts: Configuration, scaled: bool) -> dict[str, tuple[tuple[int, ...
     return expected
 
 
+def _layout(layers: Any, dtype: Any, products: Any) -> Layout:
+    layout = Layout(widths(layers), _dtype(dtype))
+    if products is None:
+        return layout
+    _check_products(products, layout.dtype)
+    return replace(layout, sizes=of_rounded(layout.sizes))
+
+
 def _dtype(value: Any) -> np.dtype[Any]:
     try:
         with warnings.catch_warnings(action="ignore"):  # of names that are going out of use
@@ -198,14 +207,11 @@ def _dtype(value: Any) -> np.dtype[Any]:
     return np.dtype(name)
 
 
-def _products(value: Any, dtype: np.dtype[Any]) -> str | None:
-    if value is None:
-        return None
+def _check_products(value: Any, dtype: np.dtype[Any]) -> None:
     if not isinstance(value, str) or value != BFLOAT16:
         raise ValueError(f"products must be {BFLOAT16!r} or None, got {shown(value)}")
     if dtype != np.float32:
         raise ValueError(f"products={BFLOAT16!r} is for networks of float32; dtype is {dtype}")
-    return BFLOAT16
 
 
 def _hidden(value: Any, count: int) -> list[Activation | FixedActivation]:

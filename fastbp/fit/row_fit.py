@@ -19,7 +19,9 @@ from fastbp.losses import RowLoss
 from fastbp.rows.rows import Rows, drawn_keys, row_orders
 
 ORDER_A_CALL = 1 << 20  # shuffled row numbers of several epochs: bounds their memory
-FLOPS_A_CALL = 30_000_000_000  # of several epochs: progress stays visible
+# Of several epochs, about a second of one core: progress stays visible, little is done again where
+# an epoch fails, and few times all parameters are copied and checked, as each call does.
+FLOPS_A_CALL = 200_000_000_000
 LAST_GOOD = "the network is as it was at the end of the last good epoch"
 
 

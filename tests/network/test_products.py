@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 import fastbp
 from fastbp import configuration, embed
 from fastbp.engine import lane_group
+from fastbp.kernels.machine.sizes import current, using
 
 LAYERS = (12, 40, 33, 5)
 
@@ -123,6 +124,19 @@ def test_it_is_kept(restore, tmp_path):
     assert other.predict(X).tobytes() == net.predict(X).tobytes()
     assert "products=bfloat16" in repr(other)
     assert "products of bfloat16" in other.summary()
+
+
+def test_sizes_of_blocks_change_no_bit():
+    rng, found, blocks = np.random.default_rng(3), set(), []
+    X, y = (rng.standard_normal((300, width)).astype(np.float32) for width in (21, 5))
+    for block in (16, 176, 352, 1 << 14):  # the last two are too wide to be rounded once
+        with using(current()._replace(block=block, slab=1 << 24)):
+            net = network(layers=(21, 700, 120, 5), threads=1)
+        net.fit(X, y, epochs=1, batch_size=280, progress=False)
+        found.add(net.flat.tobytes())
+        blocks.append(net._core.engine.layout.sizes.block)
+    assert len(found) == 1
+    assert blocks == [32, 352, 704, 1 << 14]
 
 
 def test_without_it_nothing_is_said_of_it(tmp_path):

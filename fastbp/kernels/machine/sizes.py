@@ -119,6 +119,11 @@ def of_caches(found: Caches) -> Sizes:
     return Sizes(**bounded)
 
 
+def of_rounded(sizes: Sizes) -> Sizes:
+    """The table where the operands of products are rounded to half their bytes."""
+    return sizes._replace(block=min(2 * sizes.block, LEGAL["block"][1]))
+
+
 def _power(number: int) -> int:
     """The largest power of two that is not above the number."""
     return 1 << max(0, number.bit_length() - 1)

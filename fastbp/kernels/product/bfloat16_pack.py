@@ -23,7 +23,7 @@ from fastbp.kernels.product.bfloat16_tile import A_ROWS, WORD
 # whole B that is rounded once for many products. GRAIN: elements of whole pairs and vectors.
 M_BLOCK, K_BLOCK, GRAIN = 256, 1024, 2 * LANES
 A_BYTES, B_BYTES = M_BLOCK * K_BLOCK * WORD // 2, 3 * LANES * K_BLOCK * WORD // 2
-KEPT, KEPT_BYTES = A_BYTES + B_BYTES, 1 << 18
+KEPT, KEPT_BYTES = A_BYTES + B_BYTES, 3 << 17
 ROOM = KEPT + KEPT_BYTES
 PACKED = 2  # for `stream` of a product: B is the one that was rounded before
 
