@@ -169,5 +169,6 @@ def _plan(engine: Engine, kind: Kind, slab: int, members: int, gradients: int = 
     plan = memory.plans.get(kind)
     if plan is None:
         plan = memory.plans[kind] = plans.make(engine.parts, memory, kind)
-    plans.share_out(plan, slab, 0, members, by_rows(engine.layout.layers))
+    plan.program.slab, plan.program.parts, plan.program.team = slab, 0, members
+    plans.share_out(plan, by_rows(engine.layout.layers))
     return plan

@@ -276,7 +276,7 @@ class Engine(Held):
         is_sparse = kind.source == SPARSE
         if kind.training:
             slab, parts = cut_batch(layout, rows, members, is_sparse, kind.slopes == GIVEN)
-            if rows <= layout.sizes.turned_rows and layout.turned_layers:
+            if layout.turned_layers and rows <= layout.sizes.turned_rows:
                 kind = kind._replace(turned=True)
             if members == 1 and slab >= rows and layout.parameters <= ALONE and not is_sparse:
                 parts = 1  # the same numbers by fewer calls
@@ -290,8 +290,8 @@ class Engine(Held):
         plan = memory.plans.get(kind)
         if plan is None:
             plan = memory.plans[kind] = plans.make(self.parts, memory, kind)
-        grid = self._grid(kind, min(slab, rows), 1 if parts else members)
-        plans.share_out(plan, slab, parts, members, grid)
+        plan.program.slab, plan.program.parts, plan.program.team = slab, parts, members
+        plans.share_out(plan, self._grid(kind, min(slab, rows), 1 if parts else members))
         if kind.training:
             batch_kernel = batch_in_parts if parts else batch_in_slabs
             plan.program.batch_kernel = batch_kernel.address()

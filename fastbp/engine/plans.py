@@ -117,12 +117,11 @@ def make(parts: Configuration, memory: Memory, kind: Kind) -> Plan:
     return plan
 
 
-def share_out(plan: Plan, slab: int, parts: int, members: int, grid: Grid) -> None:
-    """Tell a plan how a batch is cut, and how the team shares a step."""
-    program = plan.program
-    program.slab, program.parts, program.team = slab, parts, members
+def share_out(plan: Plan, grid: Grid) -> None:
+    """Tell a plan how the team shares a step."""
     if grid is plan.grid:
         return
+    program = plan.program
     plan.grid, program.columns = grid, grid.columns
     if grid.columns > 1:
         program.batch_across = across.batch_across.address()

@@ -52,6 +52,8 @@ def barrier(flags, me, team, yield_address):
 @inline_early
 def share(count, grain, me, team):
     """The range of `count` items that is thread `me`'s, in whole grains."""
+    if team == 1:  # no divisions: a small step has many of these
+        return 0, count
     grains = (count + grain - 1) // grain
     return min(count, grains * me // team * grain), min(count, grains * (me + 1) // team * grain)
 

@@ -131,9 +131,12 @@ def gemm(
         panel = 0
     if panel != 0:
         k_block = min(k_block, s.pack_depth)
-    blocks = max(1, (depth + k_block // 2) // k_block)
-    for block in range(blocks):
-        k0, k1 = depth * block // blocks, depth * (block + 1) // blocks
+    blocks = 1
+    if depth + k_block // 2 >= 2 * k_block:  # not by a division, which takes a small product's time
+        blocks = (depth + k_block // 2) // k_block
+    k1 = 0
+    for block in range(1, blocks + 1):
+        k0, k1 = k1, depth * block // blocks if blocks > 1 else depth
         ak, bk = advance(a, k0 * a_k), advance(b, k0 * b_k)
         _block(
             ak, a_row, a_k, bk, b_k, panel, start, start_row, c, c_row,

@@ -18,14 +18,11 @@ def block_of_deltas(s, layer, column, width, slab_rows, inputs, size, queue):
     """
     delta, ld = layer.delta + column * size, layer.ld_out
     room = ahead.room_of(queue, ahead.DELTA)
+    if room == 0:
+        return delta, ld
     packed_ld = width + LINE // size  # off powers of two
     row_bytes = packed_ld * size
-    if (
-        room == 0
-        or ld * size < s.far
-        or inputs < 2 * s.pack_rows
-        or slab_rows * row_bytes > s.delta_bytes
-    ):
+    if ld * size < s.far or inputs < 2 * s.pack_rows or slab_rows * row_bytes > s.delta_bytes:
         return delta, ld
     for row in range(slab_rows):
         copy_lines(delta + row * ld * size, room + row * row_bytes, width * size // LINE)
@@ -40,11 +37,12 @@ def columns_below(s, layer, row, rows, columns, slab_rows, size, queue):
     """
     below, ld = layer.below + row * size, layer.ld_in
     room = ahead.room_of(queue, ahead.BELOW)
+    if room == 0:
+        return below, ld
     lines = (rows * size + LINE - 1) // LINE
     packed_ld = lines * LINE // size
     if (
-        room == 0
-        or ld * size < s.far
+        ld * size < s.far
         or row + packed_ld > ld  # a strip need not begin with a line
         or columns * size <= 2 * VECTORS * REGISTER
         or slab_rows * lines * LINE > s.below_bytes

@@ -161,6 +161,9 @@ def sizes_of(p):
 @inline_early
 def share_rows(p, me, rows):
     """The range of rows that thread `me` and its group share, and within it the thread's own."""
+    if p.columns == 1:
+        first, last = share(rows, GRAIN, me, p.team)
+        return first, last, first, last
     first, last = share(rows, GRAIN, me // p.columns, p.team // p.columns)
     grain = max(1, min(GRAIN, (last - first) // p.columns))
     begin, end = share(last - first, grain, me % p.columns, p.columns)

@@ -59,13 +59,21 @@ def mirror(p, layer, row, rows, column, columns):
 
 
 @inline_early
+def _among_rows(p, layer, me):
+    """(number of thread `me`, how many there are) among those who share the rows of a layer's W."""
+    across = layer.weight_columns
+    return (me, p.team) if across == 1 else (me // across, p.team // across)
+
+
+@inline_early
 def weight_share(p, layer, grain, me):
     """(first, behind the last row, first, behind the last column) of W that are thread `me`'s.
 
     Columns in whole cache lines: all of a row, or those that the thread's group in phase 1 reads.
     """
     across = layer.weight_columns
-    first, last = share(layer.inputs, grain, me // across, p.team // across)
+    number, team = _among_rows(p, layer, me)
+    first, last = share(layer.inputs, grain, number, team)
     begin, end = INT(0), layer.ld_out
     if across > 1:
         begin, end = share_columns(layer.outputs, p.itemsize, me % across, across)
@@ -107,9 +115,9 @@ def _block(s, outputs, ld, size, slab_rows):
 
     s: sizes. The padding behind whole cache lines stays zero without updates.
     """
-    blocks, line = (outputs + s.block // 2) // s.block, LINE // size
-    if blocks <= 1 or (slab_rows <= s.few_rows and ld <= s.whole):
+    if outputs + s.block // 2 < 2 * s.block or (slab_rows <= s.few_rows and ld <= s.whole):
         return ld
+    blocks, line = (outputs + s.block // 2) // s.block, LINE // size
     return (outputs + blocks * line - 1) // (blocks * line) * line
 
 
@@ -205,8 +213,8 @@ def gradient_and_update(p, layer, me, slab_rows, opening, closing, coefficients)
                         )  # fmt: skip
                 mirror(p, layer, row, rows, column, columns)
         # The biases, one row more, are shared by those who have these columns.
-        across = layer.weight_columns
-        begin_own, end_own = share(width, LINE // size, me // across, p.team // across)
+        number, team = _among_rows(p, layer, me)
+        begin_own, end_own = share(width, LINE // size, number, team)
         if end_own > begin_own:
             at, count = (layer.inputs * ld + column + begin_own) * size, end_own - begin_own
             to = layer.gradient + at if keep else scratch
