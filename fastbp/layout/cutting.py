@@ -49,6 +49,8 @@ def equal_slabs(row_bytes: int, batch: int, cache_bytes: int, least: int) -> int
 @register_jitable  # type: ignore[untyped-decorator]
 def _team_slab(row_bytes: int, batch: int, slab_bytes: int, team: int) -> int:
     """Rows of a slab that a team shares; slab_bytes: of one thread's."""
+    if batch <= SLAB_LEAST:  # as below, for the sake of calls that take no longer
+        return (batch + 15) // 16 * 16
     bound = _most_rows(row_bytes, MOST, SLAB_LEAST)
     rows = min(bound, _most_rows(row_bytes, slab_bytes * team, SLAB_LEAST * team))
     slab: int = equal_slabs(row_bytes, batch, rows * row_bytes, min(rows, SLAB_LEAST * team))
