@@ -50,8 +50,14 @@ def training_members(
         useful = min(useful, cores.available_cores())
         if useful > 1:
             dense = _as_dense(layout, batch, flops)
-            useful = cost.best_threads(dense, batch, slots, useful, _machine(work))
+            useful = cost.best_threads(dense, _round(batch), slots, useful, _machine(work))
     return useful
+
+
+def _round(batch: int) -> int:
+    """A number of rows no more than an eighth above, of which there are few, as of answers kept."""
+    few = 1 << max(0, batch.bit_length() - 4)
+    return -(-batch // few) * few
 
 
 def update_members(layout: Layout, threads: int | None, work: int) -> int:

@@ -121,25 +121,33 @@ def test_special_networks_have_the_bits_of_one_thread(options, more, monkeypatch
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
-def test_an_interrupt_ends_groups_of_threads_behind_a_whole_step(monkeypatch):
+@pytest.mark.parametrize(
+    ("threads", "layers", "delays"),
+    [(4, [30, 70, 200, 40], (0.02, 0.023, 0.041)), (2, [30, 256, 250, 40], (0.02, 0.03))],
+    ids=["mirrors", "turned"],
+)
+def test_an_interrupt_ends_groups_of_threads_behind_a_whole_step(
+    threads, layers, delays, monkeypatch
+):
     """Whoever sees STOP first meets those who have not, at every place in the step."""
-    X, y = data(64, 30, 40)
+    X, y = data(48, 30, 40)
 
     def network(threads):
-        return fastbp.Network([30, 70, 200, 40], "tanh", threads=threads, **SMALL)
+        return fastbp.Network(layers, "tanh", threads=threads, **SMALL)
 
     force(monkeypatch, 2)
-    for delay in (0.02, 0.023, 0.03, 0.041):
-        net, twin = network(4), network(1)
-        net.fit(X, y, epochs=2, batch_size=64, shuffle=False, progress=False)
+    for delay in delays:
+        with using(current()._replace(turned_bytes=0)):
+            net, twin = network(threads), network(1)
+        net.fit(X, y, epochs=2, batch_size=48, shuffle=False, progress=False)
         timer = threading.Timer(delay, _thread.interrupt_main)
         timer.start()
         with pytest.raises(KeyboardInterrupt):
-            net.fit(X, y, epochs=10**8, batch_size=64, shuffle=False, progress=False)
+            net.fit(X, y, epochs=10**8, batch_size=48, shuffle=False, progress=False)
         timer.join()
-        twin.fit(X, y, epochs=net.steps, batch_size=64, shuffle=False, progress=False)
+        twin.fit(X, y, epochs=net.steps, batch_size=48, shuffle=False, progress=False)
         np.testing.assert_array_equal(net.flat, twin.flat)
-        net.fit(X, y, epochs=2, batch_size=64, shuffle=False, progress=False)  # of use all the same
+        net.fit(X, y, epochs=2, batch_size=48, shuffle=False, progress=False)  # of use all the same
 
 
 # ---- the rule -----------------------------------------------------------------------------------

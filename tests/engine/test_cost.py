@@ -136,3 +136,17 @@ def test_sparse_rows_count_by_their_entries(every_thread_pays, monkeypatch):
         flops = 64 * (others + 4 * entries * 100)
         work.training_members(of, 2, None, 64, flops, 10**9)
         assert asked.pop().widths == (want, 100, 10)
+
+
+def test_batches_of_all_sizes_ask_the_model_for_few(every_thread_pays, monkeypatch):
+    """Each answer takes milliseconds where there are many cores; it is kept, one for each size."""
+    asked = set()
+    monkeypatch.setattr(work, "_machine", lambda of_call: EMERALD)
+    monkeypatch.setattr(cores, "available_cores", lambda: 64)
+    monkeypatch.setattr(cost, "best_threads", lambda of, batch, *_: asked.add(batch) or 1)
+    of = layout((300, 200, 10))
+    for batch in range(9, 5000):
+        flops = of.row_flops * batch
+        work.training_members(of, 2, None, batch, flops, flops)
+    assert {16, 48, 64, 128, 256, 4096} <= asked
+    assert len(asked) < 90

@@ -8,7 +8,7 @@ from random_sizes import random_sizes
 from scipy import sparse
 
 import fastbp
-from fastbp.kernels.machine.sizes import using
+from fastbp.kernels.machine.sizes import current, using
 
 
 def _fit(widths, rows, batch, **arguments):
@@ -86,6 +86,34 @@ def _check(name, dtype, tables, threads):
         with using(random_sizes(rng)):
             got = run(dtype, threads[number % len(threads)])
         assert_same(got, want)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@every_dtype
+def test_turned_deltas_leave_nothing_in_the_mirrors(dtype, threads):
+    """A padding that is not zero would be trained, and count in the norm of the gradient."""
+
+    def trained(**sizes):
+        X, y = data(100, 20, 3)
+        with using(current()._replace(**sizes)):
+            network = fastbp.Network(
+                [20, 260, 250, 3],
+                "tanh",
+                loss="mse",
+                rng=0,
+                dtype=dtype,
+                threads=threads,
+                clip_norm=0.01,
+            )
+        for batch in (50, 24, 50):
+            network.fit(X, y, epochs=2, batch_size=batch, progress=False)
+            network.input_gradient(X[:9], y[:9])
+        assert network.flat.any()
+        return learned(network), network._core.engine.state
+
+    (got, state), (want, never) = trained(turned_rows=24, turned_bytes=0), trained(turned_rows=8)
+    assert_same(got, want)
+    assert np.array_equal(state, never)  # with all padding
 
 
 @every_dtype

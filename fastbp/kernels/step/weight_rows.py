@@ -1,10 +1,10 @@
 """Phase 2 of a step, by rows of every weight matrix: gradient, update, mirror, strip by strip."""
 
-from numba import carray
+from numba import carray, types
 
 from fastbp.kernels.machine.fields import words_at
 from fastbp.kernels.machine.jit import INT, inline, inline_early
-from fastbp.kernels.machine.pointers import call
+from fastbp.kernels.machine.pointers import call, pointer_maker
 from fastbp.kernels.machine.sizes import Sizes
 from fastbp.kernels.machine.team import share
 from fastbp.kernels.machine.vectors import LINE
@@ -14,6 +14,7 @@ from fastbp.kernels.product.gemm import REGISTER, ROWS, VECTORS
 from fastbp.kernels.step.copies import block_of_deltas, columns_below
 from fastbp.kernels.step.program import GRAIN, decay_of_step, queue_of, share_columns, sizes_of
 
+_int32s_at = pointer_maker(types.int32)
 TILE_BYTES = ROWS * VECTORS * REGISTER  # of the result that a tile computes
 
 
@@ -81,12 +82,27 @@ def weight_share(p, layer, grain, me):
 
 
 @inline
+def _clear_padding(p, layer, begin, end):
+    """Zeros behind rows [begin, end) of the mirror, whose memory may have held turned deltas.
+
+    Products read them, and what they made of others would be updated and count in norms.
+    """
+    size = p.itemsize
+    for row in range(begin, end):
+        at = layer.mirror + (row * layer.ld_in + layer.inputs) * size
+        carray(_int32s_at(at), ((layer.ld_in - layer.inputs) * size // 4,))[:] = 0
+
+
+@inline
 def refresh_mirrors(p, layers, me):
     """All mirrors anew: the weights may have been edited since the last call."""
     for number in range(p.layer_count):
         layer = layers[number]
         first, last, begin, end = weight_share(p, layer, GRAIN, me)
-        mirror(p, layer, first, last - first, begin, min(end, layer.outputs) - begin)
+        end = min(end, layer.outputs)
+        mirror(p, layer, first, last - first, begin, end - begin)
+        if layer.mirror != 0 and last == layer.inputs:
+            _clear_padding(p, layer, begin, end)
 
 
 @inline
