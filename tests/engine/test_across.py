@@ -45,8 +45,8 @@ def force(monkeypatch, columns, split=None):
 RUNS = {
     "plain": Run("relu", layers=(20, 70, 50, 40), rows=59, batch=58),  # the last batch is one row
     "own-slopes": Run("gelu", layers=(40, 33, 65, 34), rows=80, batch=40),
-    "softmax": Run(loss=LOSSES[2], output_activation="softmax", layers=(18, 40, 33), rows=50),
-    "labels": Run(loss=LOSSES[4], layers=(30, 50, 40, 5), rows=100, batch=50),
+    "softmax": Run(loss=LOSSES[2], output_activation="softmax", layers=(18, 60, 33), rows=50),
+    "labels": Run(loss=LOSSES[4], layers=(30, 60, 40, 5), rows=100, batch=50),
     "everything": Run("silu", layers=(33, 70, 50, 40), weighted=True, regularization=EVERYTHING),
     "penalties": Run(
         layers=(33, 70, 50, 3), regularization={"l1": 0.01, "l2": 0.1, "clip_value": 0.03}
@@ -54,7 +54,7 @@ RUNS = {
     "slabs": Run(layers=(20, 260, 260, 3), rows=600, batch=550, epochs=1),
     "blocks": Run(layers=(30, 1100, 20), rows=40, batch=40, epochs=1),
     "sparse": Run(layers=(61, 40, 33), sparse=True, rows=80, batch=40),
-    "bytes": Run(layers=(33, 40, 20), scaling="standard"),
+    "bytes": Run(layers=(33, 60, 20), scaling="standard"),
 }
 
 

@@ -49,9 +49,9 @@ for case in sys.argv[2:]:
     network().train_step(X[:batch], y[:batch])
     net = network()
     fitting = True
-    print("ready", flush=True)
     try:
         try:
+            print("ready", flush=True)
             net.fit(X, y, epochs=10**9, batch_size=batch, shuffle=False, progress=False)
         finally:
             fitting = False
