@@ -237,8 +237,8 @@ class Engine(Held):
             )
 
     def _grid(self, kind: Kind, rows: int, members: int) -> Grid:
-        """How a team shares steps with slabs of so many rows."""
-        if members == 1 or not kind.training:
+        """How a team shares steps of training with slabs of so many rows."""
+        if members == 1:
             return by_rows(self.layout.layers)
         logits = self.parts.loss.on_logits and not kind.slopes
         whole_rows = self.parts.activations[-1].output_only and not logits
@@ -291,8 +291,8 @@ class Engine(Held):
         if plan is None:
             plan = memory.plans[kind] = plans.make(self.parts, memory, kind)
         plan.program.slab, plan.program.parts, plan.program.team = slab, parts, members
-        plans.share_out(plan, self._grid(kind, min(slab, rows), 1 if parts else members))
         if kind.training:
+            plans.share_out(plan, self._grid(kind, min(slab, rows), 1 if parts else members))
             batch_kernel = batch_in_parts if parts else batch_in_slabs
             plan.program.batch_kernel = batch_kernel.address()
         plans.set_features(plan, features, memory)
