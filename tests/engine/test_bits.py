@@ -249,6 +249,7 @@ def has_the_bits_of_here(processor, width):
     assert [name for name in here if found["results"][name] != here[name]] == []
 
 
+@pytest.mark.slow
 @needs_avx512
 def test_avx2_has_the_bits_of_avx512():
     has_the_bits_of_here(HASWELL, 32)
@@ -260,6 +261,7 @@ def test_one_processor_with_avx512_has_the_bits_of_another():
     has_the_bits_of_here(SERVER, 64)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not X86, reason="needs an x86 processor")
 def test_without_fused_multiply_add_the_numbers_are_right():
     found = elsewhere(NEHALEM, "reference")
