@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import NamedTuple
 
 from fastbp.kernels.machine.caches import Caches
-from fastbp.kernels.machine.sizes import Speeds
 from fastbp.kernels.machine.vectors import LINE
 from fastbp.kernels.step.program import GRAIN
 from fastbp.layout.cutting import cut_batch
@@ -33,6 +32,18 @@ OWN_LINE = 1 / 68  # of its own weights or mirror, which others have read
 PART_LINE = 1 / 8  # of the gradient of a part
 FAR = 2.8e-7  # seconds that two threads take to meet at least, where they share no L3 cache
 IDLE = 0.1  # of the time: how much longer it may take with hardly any core than with all of them
+
+
+class Speeds(NamedTuple):
+    """How fast a core is, in seconds: what is usual, between two processors of servers."""
+
+    barrier: float = 2.9e-7  # that two threads take to meet
+    product: float = 4.8e-12  # an operation of a product, in vectors of 16 elements
+    element: float = 2e-10  # an element's activation and derivative, in such vectors
+    parameter: float = 2.5e-10  # the update of a parameter of float32
+    row_byte: float = 2e-10  # a byte of a row of the features, which nobody has asked for before
+    beyond_byte: float = 1e-11  # one that streams from beyond the L2 cache
+    memory_byte: float = 2.8e-11  # the more, where no cache holds it
 
 
 class Machine(NamedTuple):

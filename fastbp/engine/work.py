@@ -8,7 +8,6 @@ from fastbp.engine import cost
 from fastbp.kernels.machine import cores, members, pool
 from fastbp.kernels.machine.caches import caches
 from fastbp.kernels.machine.meeting import meetings
-from fastbp.kernels.machine.sizes import of_machine
 from fastbp.kernels.machine.vectors import vector_bytes
 from fastbp.kernels.step.program import GRAIN
 from fastbp.layout.layout import Layout
@@ -115,7 +114,7 @@ def _machine(work: int) -> cost.Machine:
     """What steps cost here; before a call of so many operations, which may pay for measuring it."""
     if work >= FIRST_TEAM and not pool.is_crowded():
         meetings.refresh()
-    speeds = of_machine().speeds
+    speeds = cost.Speeds()
     if meetings.seconds is not None:
         halves = round(2 * math.log2(meetings.seconds))  # so that few machines are told apart
         speeds = speeds._replace(barrier=2.0 ** (halves / 2))

@@ -51,20 +51,20 @@ def forget() -> None:
 
 def report() -> str:
     """The table in use, by lines of name, number and where it comes from."""
-    tables, rule = of_machine(), of_caches(caches())
+    table, rule = of_machine(), of_caches(caches())
     lines = [
         f"caches: {caches()}",
         f"what each size is: {Sizes.__module__}",
         f"{'size':16} {'in use':>12}  from",
     ]
-    for name, number in tables.sizes._asdict().items():
+    for name, number in table.sizes._asdict().items():
         value, of_rule = _told(number), _told(getattr(rule, name))
         source = "the rule"
-        if name in tables.measured:
+        if name in table.measured:
             other = "as the rule" if value == of_rule else f"the rule has {of_rule}"
             source = f"a measurement; {other}"
         lines.append(f"{name:16} {value:>12}  {source}")
-    if tables.measured:
+    if table.measured:
         lines.append(f"kept in {tuned.path()}")
     return "\n".join(lines) + "\n"
 

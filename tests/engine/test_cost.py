@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from fastbp.engine import cost, work
+from fastbp.engine.cost import Speeds
 from fastbp.kernels.machine import cores
 from fastbp.kernels.machine.caches import KIB, Caches
-from fastbp.kernels.machine.sizes import Speeds
 from fastbp.kernels.step.program import GRAIN
 from fastbp.layout.layout import Layout
 

@@ -129,32 +129,6 @@ def _power(number: int) -> int:
     return 1 << max(0, number.bit_length() - 1)
 
 
-class Speeds(NamedTuple):
-    """What sizes do not tell of a processor: what is usual, or as it was measured.
-
-    In seconds of a core: between those of two processors of servers.
-    """
-
-    barrier: float = 2.9e-7  # that two threads take to meet
-    product: float = 4.8e-12  # an operation of a product, in vectors of 16 elements
-    element: float = 2e-10  # an element's activation and derivative, in such vectors
-    parameter: float = 2.5e-10  # the update of a parameter of float32
-    row_byte: float = 2e-10  # a byte of a row of the features, which nobody has asked for before
-    beyond_byte: float = 1e-11  # one that streams from beyond the L2 cache
-    memory_byte: float = 2.8e-11  # the more, where no cache holds it
-
-
-LEGAL_SPEEDS: dict[str, tuple[float, float]] = {  # least and greatest
-    "barrier": (1e-9, 1e-2),
-    "product": (1e-14, 1e-7),
-    "element": (1e-13, 1e-6),
-    "parameter": (1e-13, 1e-6),
-    "row_byte": (1e-13, 1e-6),
-    "beyond_byte": (0.0, 1e-6),
-    "memory_byte": (0.0, 1e-6),
-}
-
-
 def check(sizes: Sizes) -> None:
     """Raise ValueError for a table that the kernels do not take."""
     for name, (least, most, of) in LEGAL.items():
@@ -166,25 +140,16 @@ def check(sizes: Sizes) -> None:
             )
 
 
-def check_speeds(speeds: Speeds) -> None:
-    """Raise ValueError for what no processor does."""
-    for name, (least, most) in LEGAL_SPEEDS.items():
-        value = getattr(speeds, name)
-        if type(value) is not float or not least <= value <= most:
-            raise ValueError(f"{name} must be a float from {least} to {most}, got {value!r}")
-
-
-class Tables(NamedTuple):
-    """What is known of a processor; measured: the names of the fields that were."""
+class Table(NamedTuple):
+    """The sizes of a processor; measured: the names of those that were."""
 
     sizes: Sizes
-    speeds: Speeds
     measured: frozenset[str] = frozenset()
 
 
 @functools.cache
-def of_machine() -> Tables:
-    """The tables of this processor: by the rule, and what `python -m fastbp tune` has measured.
+def of_machine() -> Table:
+    """The table of this processor: by the rule, and what `python -m fastbp tune` has measured.
 
     Warns where that is there and cannot be used.
     """
@@ -198,20 +163,18 @@ def of_machine() -> Tables:
             "are the same, maybe slower; python -m fastbp tune measures anew",
             stacklevel=2,
         )
-        return Tables(rule, Speeds())
+        return Table(rule)
 
 
-def with_measured(rule: Sizes, kept: dict[str, dict[str, Any]]) -> Tables:
-    """The tables with what a file has kept; ValueError for what does not belong there."""
-    unknown = kept.keys() - {"sizes", "speeds"}
-    for table, names in (("sizes", LEGAL), ("speeds", LEGAL_SPEEDS)):
-        unknown |= kept.get(table, {}).keys() - names.keys()
+def with_measured(rule: Sizes, kept: dict[str, dict[str, Any]]) -> Table:
+    """The table with what a file has kept; ValueError for what does not belong there."""
+    measured = kept.get("sizes", {})
+    unknown = (kept.keys() - {"sizes"}) | (measured.keys() - LEGAL.keys())
     if unknown:
         raise ValueError(f"nothing is called {min(unknown)!r}")
-    sizes, speeds = rule._replace(**kept.get("sizes", {})), Speeds(**kept.get("speeds", {}))
+    sizes = rule._replace(**measured)
     check(sizes)
-    check_speeds(speeds)
-    return Tables(sizes, speeds, frozenset(name for one in kept.values() for name in one))
+    return Table(sizes, frozenset(measured))
 
 
 _used: list[Sizes] = []  # those of `using`, innermost last

@@ -9,7 +9,7 @@ Whoever sees STOP leaves out the work that follows, but meets the others as befo
 waits for ever; what is computed from what is not there is thrown away with the step.
 """
 
-from fastbp.kernels.machine.jit import INT, inline, kernel
+from fastbp.kernels.machine.jit import INT, inline, inline_early, kernel
 from fastbp.kernels.step.batch_rows import (
     delta_below,
     forward_layer,
@@ -31,6 +31,18 @@ from fastbp.kernels.step.program import (
 )
 
 
+@inline_early
+def _block(p, me, across, group, own, columns, ld):
+    """(first row, rows, first column, the one behind the last) of what thread `me` computes.
+
+    across: all the group's rows of a range of so many columns; else its own rows, whole.
+    """
+    if across:
+        column, end = share_columns(columns, p.itemsize, me % p.columns, p.columns)
+        return group[0], group[1], column, end
+    return own[0], own[1], INT(0), ld
+
+
 @inline
 def _forward(p, layers, me, group, own, order, step, row):
     """The group's rows from gather to outputs; returns whether these lie by columns at the end.
@@ -38,7 +50,7 @@ def _forward(p, layers, me, group, own, order, step, row):
     group, own: first row in the slab and how many, of the group's rows and of the member's among
     them; order: address of the group's row numbers; row: the first one's number in the batch.
     """
-    (first, rows), (first_own, rows_own), queue = group, own, queue_of(p, me)
+    (first, _), (first_own, rows_own), queue = group, own, queue_of(p, me)
     if rows_own > 0 and not stopped(p):
         gather_rows(p, layers, first_own, rows_own, order + 8 * (first_own - first))
     entry, entry_ld, by_columns = p.entry, p.entry_ld, False
@@ -48,10 +60,7 @@ def _forward(p, layers, me, group, own, order, step, row):
         if across or by_columns:
             meet(p, me)
         by_columns = across
-        at, count, column, end = first_own, rows_own, INT(0), layer.ld_out
-        if across:
-            at, count = first, rows
-            column, end = share_columns(layer.outputs, p.itemsize, me % p.columns, p.columns)
+        at, count, column, end = _block(p, me, across, group, own, layer.outputs, layer.ld_out)
         if count > 0 and end > column and not stopped(p):
             forward_layer(
                 p, layer, number, at, count, column, end - column,
@@ -65,14 +74,10 @@ def _forward(p, layers, me, group, own, order, step, row):
 @inline
 def _backward(p, layers, me, group, own):
     """The group's deltas from those of the outputs, which lie by rows, as far back as they go."""
-    (first, rows), (first_own, rows_own), queue = group, own, queue_of(p, me)
-    by_columns = False
+    (first, rows), queue, by_columns = group, queue_of(p, me), False
     for back in range(p.layer_count - p.bottom):
         layer = layers[p.layer_count - 1 - back]
-        at, count, column, end = first_own, rows_own, INT(0), layer.ld_out
-        if by_columns:
-            at, count = first, rows
-            column, end = share_columns(layer.outputs, p.itemsize, me % p.columns, p.columns)
+        at, count, column, end = _block(p, me, by_columns, group, own, layer.outputs, layer.ld_out)
         if count > 0 and end > column and not stopped(p):
             slope_delta(p, layer, at, count, column, end - column)
         if layer.turned != 0:
@@ -83,10 +88,7 @@ def _backward(p, layers, me, group, own):
             if across or by_columns:
                 meet(p, me)
             by_columns = across
-            at, count, column, end = first_own, rows_own, INT(0), layer.ld_in
-            if across:
-                at, count = first, rows
-                column, end = share_columns(layer.inputs, p.itemsize, me % p.columns, p.columns)
+            at, count, column, end = _block(p, me, across, group, own, layer.inputs, layer.ld_in)
             if count > 0 and end > column and not stopped(p):
                 delta_below(p, layer, at, count, column, end - column, queue)
 

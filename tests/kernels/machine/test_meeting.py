@@ -1,11 +1,10 @@
 """How long two threads take to meet."""
 
 from fastbp.kernels.machine import meeting
-from fastbp.kernels.machine.sizes import Speeds, check_speeds
 
 
-def test_two_threads_meet_and_their_time_is_one_that_speeds_may_have():
-    check_speeds(Speeds(barrier=meeting.measure()))
+def test_two_threads_meet():
+    assert 0 < meeting.measure() < float("inf")
 
 
 def test_a_measurement_holds_for_a_while(monkeypatch):

@@ -14,7 +14,6 @@ from fastbp.kernels.machine.sizes import (
     LEGAL,
     NEVER,
     Sizes,
-    Speeds,
     check,
     current,
     of_caches,
@@ -97,24 +96,23 @@ def file(monkeypatch, tmp_path):
 
 def test_what_was_measured_is_used(file):
     rule = current()
-    tuned.write({"sizes": {"k_block": 7, "strip": 160}, "speeds": {"barrier": 2e-6}})
+    tuned.write({"sizes": {"k_block": 7, "strip": 160}})
     assert current() == rule  # until another process, or `fastbp.tuning`, looks anew
     sizes.of_machine.cache_clear()
     found = sizes.of_machine()
     assert found.sizes == current() == rule._replace(k_block=7, strip=160)
-    assert found.speeds == Speeds(barrier=2e-6)
-    assert found.measured == {"k_block", "strip", "barrier"}
+    assert found.measured == {"k_block", "strip"}
     tuned.forget()
     tuned.forget()
     sizes.of_machine.cache_clear()
-    assert sizes.of_machine() == (rule, Speeds(), frozenset())
+    assert sizes.of_machine() == (rule, frozenset())
 
 
 DAMAGED = [
     b"", b"{", b"[]", b"null", b'{"sizes": []}', b'{"sizes": {"k_block": 0}}',
     b'{"sizes": {"k_block": 1e3}}', b'{"sizes": {"k_block": true}}', b'{"sizes": {"strip": 17}}',
     b'{"sizes": {"k_block": 7, "k_block": 8}}', b'{"sizes": {"no_such": 7}}', b'{"other": {}}',
-    b'{"speeds": {"barrier": NaN}}', b'{"speeds": {"barrier": -1.0}}', b'{"speeds": {"no": 1.0}}',
+    b'{"sizes": {"k_block": NaN}}', b'{"sizes": {"k_block": -1}}', b'{"speeds": {}}',
     b'{"sizes": {"k_block": 1' + b"0" * 5000 + b"}}", b"\xff\xfe{}", b"[" * 60_000,
     b" " * (1 << 20),
 ]  # fmt: skip
@@ -133,7 +131,7 @@ def test_a_damaged_file_is_told_once_and_the_rule_is_used(content, file):
 
 
 def test_a_file_cut_short_anywhere(file):
-    tuned.write({"sizes": {"k_block": 512}, "speeds": {"barrier": 2e-6}})
+    tuned.write({"sizes": {"k_block": 512}})
     content = file.read_bytes()
     for end in range(len(content)):
         file.write_bytes(content[:end])
@@ -170,7 +168,7 @@ def test_a_failed_write_leaves_the_file_as_it_was(file):
     tuned.write({"sizes": {"k_block": 512}})
     before = file.read_bytes()
     with pytest.raises(ValueError, match="JSON"):
-        tuned.write({"speeds": {"barrier": float("nan")}})
+        tuned.write({"sizes": {"k_block": float("nan")}})
     assert file.read_bytes() == before
     assert json.loads(before) == {"sizes": {"k_block": 512}}
     assert list(file.parent.iterdir()) == [file]
